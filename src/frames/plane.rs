@@ -1,0 +1,58 @@
+//! Planes of a frame, free of GStreamer types, so that the kernels can be tested alone.
+
+/// How a sample is stored in memory (native byte order).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// One byte, 0 to 255.
+    U8,
+    /// Two bytes; `depth` significant bits, shifted left by `shift` (P010 has 10 and 6).
+    U16 {
+        /// Significant bits.
+        depth: u32,
+        /// Unused low bits, which stay zero.
+        shift: u32,
+    },
+}
+
+/// What a plane holds: `channels` interleaved samples a pixel, at a subsampling of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaneFormat {
+    /// The sample type.
+    pub sample: Sample,
+    /// Interleaved samples a pixel, 1 to 4.
+    pub channels: usize,
+    /// Horizontal subsampling as a shift: 1 means one plane pixel for two frame pixels.
+    pub sub_x: u32,
+    /// Vertical subsampling as a shift.
+    pub sub_y: u32,
+}
+
+/// One plane of a frame, read-only.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    /// The bytes from the first pixel on; at least `(height - 1) * stride` and one row.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Width in plane pixels.
+    pub width: usize,
+    /// Height in plane pixels.
+    pub height: usize,
+    /// What it holds.
+    pub format: PlaneFormat,
+}
+
+/// One plane of a frame, to be written.
+#[derive(Debug)]
+pub struct PlaneMut<'a> {
+    /// The bytes from the first pixel on; at least `(height - 1) * stride` and one row.
+    pub data: &'a mut [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Width in plane pixels.
+    pub width: usize,
+    /// Height in plane pixels.
+    pub height: usize,
+    /// What it holds.
+    pub format: PlaneFormat,
+}

@@ -1,0 +1,16 @@
+//! `vfiinterp`: a GStreamer element that puts synthesised frames between a video's own, in real
+//! time, with RIFE- and FILM-family ONNX networks.
+//!
+//! The crate has three rooms, and arrows point one way:
+//!
+//! * `vfi_element` is the GStreamer side: pads, events, the timeline, properties;
+//! * [`models`] is the inference side: it loads a network and turns a pair of small pictures and a
+//!   phase into motion (or a picture); it knows no pads, no buffers, no clock;
+//! * [`frames`] is what a frame is: its planes, shrinking it for the network, and synthesising a
+//!   new one at full size from motion.
+//!
+//! The plugin is used through GStreamer; the modules are public so that tests and benches reach
+//! them, without a promise of a stable Rust API.
+
+pub mod frames;
+pub mod models;

@@ -14,3 +14,4 @@
 
 pub mod frames;
 pub mod models;
+mod vfi_element;

@@ -1,0 +1,3 @@
+mod pacing;
+mod queue;
+mod timeline;

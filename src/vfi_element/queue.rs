@@ -22,6 +22,8 @@ struct State {
     buffers: usize,
     /// The task is at work on an item it has taken.
     busy: bool,
+    /// Upstream has put in its last.
+    eos: bool,
     flow: Result<(), gst::FlowError>,
 }
 
@@ -44,6 +46,7 @@ impl Queue {
                 items: VecDeque::new(),
                 buffers: 0,
                 busy: false,
+                eos: false,
                 flow: Err(gst::FlowError::Flushing),
             }),
             changed: Condvar::new(),
@@ -55,6 +58,7 @@ impl Queue {
         let mut state = self.lock();
         state.clear();
         state.busy = false;
+        state.eos = false;
         state.flow = Ok(());
     }
 
@@ -64,6 +68,16 @@ impl Queue {
         state.clear();
         state.flow = Err(flow);
         self.changed.notify_all();
+    }
+
+    /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
+    /// whether upstream has put in its last, so that it won't come back to learn the reason.
+    pub(super) fn fail(&self, flow: gst::FlowError) -> bool {
+        let eos = self.lock().eos;
+        if self.flow().is_ok() {
+            self.close(flow);
+        }
+        eos
     }
 
     /// Adds a frame, once there is room.
@@ -86,6 +100,7 @@ impl Queue {
     pub(super) fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.lock();
         state.flow?;
+        state.eos |= event.type_() == gst::EventType::Eos;
         state.items.push_back(Item::Event(event));
         self.changed.notify_all();
         Ok(())

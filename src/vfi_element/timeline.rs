@@ -258,6 +258,9 @@ impl Timeline {
     /// Changes the output rate from the next pair on: the newest frame, whose slot has left
     /// already, becomes the first slot of a new grid.
     pub(super) fn retarget(&mut self, target: Target) {
+        if target == self.target {
+            return;
+        }
         let before = self.positions();
         let last_slot = self.grid(1).time(self.next.saturating_sub(1));
         self.target = target;

@@ -9,7 +9,7 @@ use std::{hint::black_box, time::Instant};
 use criterion::Criterion;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
 use gstvfiinterp::frames::{
-    FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker, reference, synthesise,
+    Enlarger, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker, reference, synthesise,
 };
 
 /// Two frames, a place for a third, and motion between them.
@@ -22,6 +22,7 @@ struct Scene {
     flow: Vec<f32>,
     mask: Vec<f32>,
     shrinker: Shrinker,
+    enlarger: Enlarger,
     picture: Picture,
 }
 
@@ -58,6 +59,7 @@ impl Scene {
         Self {
             layout: FrameLayout::new(&info).unwrap(),
             shrinker: Shrinker::new(&info, small_width, small_height, method).unwrap(),
+            enlarger: Enlarger::new(&info, small_width, small_height, method).unwrap(),
             picture: Picture::new(small_width, small_height),
             info,
             buffers,
@@ -72,6 +74,12 @@ impl Scene {
         let frame = VideoFrameRef::from_buffer_ref_readable(&self.buffers[0], &self.info).unwrap();
         self.shrinker.shrink(&frame, &mut self.picture).unwrap();
         black_box(&self.picture);
+    }
+
+    fn enlarge(&mut self) {
+        let out = self.buffers[2].get_mut().unwrap();
+        let mut out = VideoFrameRef::from_buffer_ref_writable(out, &self.info).unwrap();
+        self.enlarger.enlarge(&self.picture, &mut out).unwrap();
     }
 
     fn synthesise(&mut self, sampling: Sampling, plain: bool) {
@@ -108,8 +116,9 @@ impl Scene {
 /// A named piece of work on a scene.
 type Work = (&'static str, fn(&mut Scene));
 
-const WORK: [Work; 5] = [
+const WORK: [Work; 6] = [
     ("shrink to 640x360", Scene::shrink),
+    ("enlarge from 640x360", Scene::enlarge),
     ("synthesise, bilinear", |scene| {
         scene.synthesise(Sampling::Bilinear, false);
     }),

@@ -133,7 +133,7 @@ fn auto_takes_the_cpu_where_there_is_no_gpu_and_says_so() {
 
 #[test]
 fn a_named_provider_that_is_not_there_is_an_error() {
-    for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRT] {
+    for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRt] {
         let wanted = LoadOptions {
             provider,
             device: -1,

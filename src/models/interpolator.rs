@@ -421,7 +421,7 @@ fn crop(
                     Range::Signed => (value + 1.0) / 2.0,
                 };
                 // what is no number becomes 0
-                *target = value.max(0.0).min(1.0);
+                *target = if value > 0.0 { value.min(1.0) } else { 0.0 };
             }
         }
     }

@@ -124,7 +124,7 @@ fn gpu_providers(
         .with_device_id(device)
         .build()
         .error_on_failure();
-    if provider != ExecutionProvider::TensorRT {
+    if provider != ExecutionProvider::TensorRt {
         return Ok(vec![cuda]);
     }
     if !TensorRT::is_available().unwrap_or(false) {
@@ -138,7 +138,7 @@ fn gpu_providers(
     Ok(vec![tensorrt, cuda])
 }
 
-fn commit(
+pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
     bytes: &[u8],

@@ -2,7 +2,7 @@
 
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph::{self, edit, proto::ModelProto};
 use super::runtime::Runtime;
@@ -157,6 +157,9 @@ pub(super) fn commit(
     }
     let mut builder = SessionBuilder::new(&runtime.environment)
         .map_err(|error| error.to_string())?
+        // no provider but those registered here
+        .with_auto_device(AutoDevicePolicy::PreferCPU)
+        .map_err(reason)?
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(reason)?
         .with_intra_threads(threads)

@@ -7,8 +7,9 @@ use super::super::graph::build::{GraphBuilder, int, text};
 use super::super::graph::proto::ModelProto;
 use super::super::graph::{decode, edit, encode};
 use super::super::runtime::runtime;
-use super::super::{ExecutionProvider, LoadOptions, library, session};
+use super::super::{ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session};
 use super::*;
+use crate::frames::Picture;
 
 /// Numbers that look random and are the same every time.
 fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
@@ -309,4 +310,21 @@ fn how_much_faster() {
     }
     let start_time = median(|| drop(start(&model, false)));
     println!("a session of vfi-lite: {start_time:.0} ms");
+    let options = LoadOptions {
+        provider: ExecutionProvider::Cpu,
+        ..LoadOptions::default()
+    };
+    let load_time = median(|| drop(Interpolator::load(&options)));
+    println!("loading vfi-lite: {load_time:.0} ms");
+    let mut network = Interpolator::load(&options).expect("it loads");
+    let picture = Picture::new(640, 360);
+    let (mut a, mut b) = (Prepared::default(), Prepared::default());
+    let prepare = median(|| {
+        network.prepare(&picture, &mut a).expect("it fits");
+        network.prepare(&picture, &mut b).expect("it fits");
+    });
+    let estimate = median(|| drop(network.estimate(&a, &b, 0.5).expect("it runs")));
+    println!(
+        "vfi-lite 640x360: two pictures prepared in {prepare:.2} ms, estimate {estimate:.1} ms"
+    );
 }

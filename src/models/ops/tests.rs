@@ -323,7 +323,9 @@ fn how_much_faster() {
         network.prepare(&picture, &mut a).expect("it fits");
         network.prepare(&picture, &mut b).expect("it fits");
     });
-    let estimate = median(|| drop(network.estimate(&a, &b, 0.5).expect("it runs")));
+    let estimate = median(|| {
+        network.estimate(&a, &b, 0.5).expect("it runs");
+    });
     println!(
         "vfi-lite 640x360: two pictures prepared in {prepare:.2} ms, estimate {estimate:.1} ms"
     );

@@ -254,7 +254,7 @@ impl Interpolator {
 
     /// The runtime's reason, with the one that is likely behind it.
     fn explain(&self, error: &ort::Error, of: &Prepared) -> String {
-        let mut reason = error.to_string();
+        let mut reason = session::plain(&error.to_string());
         if !self.signature.align_stated && self.signature.fixed.is_none() {
             let (width, height) = of.padded();
             let align = self.signature.align;

@@ -75,7 +75,7 @@ impl Drop for Partial {
 
 /// Runs the pipeline until all is written.
 ///
-/// The first Ctrl-C ends the stream, so that the file can be played; the second ends the program
+/// The first Ctrl-C (or termination) ends the stream, so that the file can be played; the second ends the program
 /// and leaves nothing behind.
 pub(crate) fn run(pipeline: &Pipeline, partial: &Partial) -> Result<Outcome> {
     let interrupts = on_interrupt(partial.path())?;
@@ -106,6 +106,9 @@ pub(crate) fn run(pipeline: &Pipeline, partial: &Partial) -> Result<Outcome> {
             gst::MessageView::Warning(warning) => {
                 progress.say(&format!("warning: {}", warning.error()));
             }
+            gst::MessageView::StreamCollection(found) if !has_video(&found.stream_collection()) => {
+                return Err(anyhow!("there is no video in the file"));
+            }
             gst::MessageView::Element(_) => hint = elements::missing(&message).or(hint),
             _ => {}
         }
@@ -116,6 +119,12 @@ pub(crate) fn run(pipeline: &Pipeline, partial: &Partial) -> Result<Outcome> {
         took: progress.elapsed(),
         stopped,
     })
+}
+
+fn has_video(streams: &gst::StreamCollection) -> bool {
+    streams
+        .iter()
+        .any(|stream| stream.stream_type().contains(gst::StreamType::VIDEO))
 }
 
 fn on_interrupt(partial: &Path) -> Result<Arc<AtomicU32>> {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
-use crate::elements::{make, set};
+use crate::elements::{self, make, set};
 use crate::progress::Counter;
 use crate::rate::Rate;
 
@@ -177,31 +177,21 @@ fn connect(
     video: gst::Element,
     audio: AudioBranch,
 ) {
-    let taken = Arc::new((AtomicBool::new(false), AtomicBool::new(false)));
-    let streams = Arc::clone(&taken);
+    let (has_video, has_audio) = (AtomicBool::new(false), AtomicBool::new(false));
     let bin = whole.downgrade();
     parser.connect_pad_added(move |parser, pad| {
         let Some(bin) = bin.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let kind = caps.structure(0).map_or("", |s| s.name().as_str());
-        let linked = if is_video(kind) && !streams.0.swap(true, Ordering::SeqCst) {
+        let kind = kind(&caps);
+        let linked = if is_video(kind) && !has_video.swap(true, Ordering::SeqCst) {
             through(&queue, pad).and_then(|pad| link_pad(&pad, &video))
-        } else if kind.starts_with("audio/") && !streams.1.swap(true, Ordering::SeqCst) {
+        } else if kind.starts_with("audio/") && !has_audio.swap(true, Ordering::SeqCst) {
             through(&queue, pad).and_then(|pad| audio.link(&bin, &pad, &caps))
         } else {
             discard(&bin, pad)
         };
         if let Err(error) = linked {
             gst::element_error!(parser, gst::StreamError::WrongType, ("{error:#}"));
-        }
-    });
-    parser.connect_no_more_pads(move |parser| {
-        if !taken.0.load(Ordering::SeqCst) {
-            gst::element_error!(
-                parser,
-                gst::StreamError::WrongType,
-                ("there is no video in the file")
-            );
         }
     });
 }
@@ -288,16 +278,13 @@ impl VideoBranch {
         let encoder = encoder(plan)?;
         watch(&encoder, Arc::clone(counter), Arc::clone(end))?;
 
-        let mut chain = vec![make("videoconvert")?];
-        if plan.container == Container::Matroska {
-            // matroskamux writes no rotation, so the frames are turned instead.
-            let flip = make("videoflip")?;
-            set(&flip, "video-direction", "auto")?;
-            chain.push(flip);
-        }
+        // The muxers write no rotation, so the frames are turned instead.
+        let flip = make("videoflip")?;
+        set(&flip, "video-direction", "auto")?;
         let deinterlace = make("deinterlace")?;
         set(&deinterlace, "mode", "auto")?;
-        chain.extend([deinterlace, make("videoconvert")?, before, short_queue()?]);
+        let mut chain = vec![make("videoconvert")?, flip, deinterlace];
+        chain.extend([make("videoconvert")?, before, short_queue()?]);
         chain.extend([interpolator.clone(), rate, short_queue()?]);
         chain.extend([make("videoconvert")?, after, encoder, make("h264parse")?]);
 
@@ -391,6 +378,12 @@ struct AudioBranch {
 }
 
 impl AudioBranch {
+    /// What the muxer takes but writes wrongly: mp4mux turns the bytes of Opus' pre-skip round, and
+    /// players leave out the first third of a second.
+    fn garbles(&self, caps: &gst::Caps) -> bool {
+        kind(caps) == "audio/x-opus" && elements::kind(&self.mux) == "mp4mux"
+    }
+
     /// Untouched when the container takes it, else as AAC.
     fn link(&self, bin: &gst::Pipeline, pad: &gst::Pad, caps: &gst::Caps) -> Result<()> {
         let sink = self
@@ -402,7 +395,7 @@ impl AudioBranch {
         let chain = if is_aac(caps) {
             // From a transport stream it comes in another packing than files hold.
             vec![make("aacparse")?]
-        } else if sink.query_caps(None).can_intersect(caps) {
+        } else if sink.query_caps(None).can_intersect(caps) && !self.garbles(caps) {
             vec![make("identity")?]
         } else {
             vec![
@@ -412,6 +405,9 @@ impl AudioBranch {
                 make("aacparse")?,
             ]
         };
+        if chain.len() > 1 {
+            sink.set_offset(-priming(caps));
+        }
         bin.add_many(&chain)?;
         gst::Element::link_many(&chain)?;
         chain[chain.len() - 1]
@@ -431,6 +427,20 @@ impl AudioBranch {
         }
         Ok(())
     }
+}
+
+/// The silence an AAC encoder begins with, which nothing downstream takes off: 1024 samples, in ns.
+fn priming(caps: &gst::Caps) -> i64 {
+    let rate = caps
+        .structure(0)
+        .and_then(|s| s.get::<i32>("rate").ok())
+        .unwrap_or(48000);
+    1024 * 1_000_000_000 / i64::from(rate.max(1))
+}
+
+/// The kind of the first structure: `audio/x-opus`, say.
+fn kind(caps: &gst::Caps) -> &str {
+    caps.structure(0).map_or("", |s| s.name().as_str())
 }
 
 fn is_aac(caps: &gst::Caps) -> bool {

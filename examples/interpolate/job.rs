@@ -94,7 +94,7 @@ pub(crate) fn run(pipeline: &Pipeline, partial: &Partial) -> Result<Outcome> {
         }
         if !timed && let Some(duration) = pipeline.whole.query_duration::<gst::ClockTime>() {
             timed = true;
-            progress.set_duration(duration.into());
+            progress.set_duration(pipeline.end.cut(duration.into()));
         }
         progress.update(&pipeline.counter);
         let Some(message) = bus.timed_pop(gst::ClockTime::from_mseconds(100)) else {

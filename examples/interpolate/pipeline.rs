@@ -11,6 +11,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
@@ -114,6 +115,11 @@ impl End {
     /// End with the next frame.
     pub(crate) fn now(&self) {
         self.asked.store(true, Ordering::SeqCst);
+    }
+
+    /// What becomes of an input of that length.
+    pub(crate) fn cut(&self, length: Duration) -> Duration {
+        length.min(Duration::from_nanos(self.at.load(Ordering::SeqCst)))
     }
 
     /// Lets video through until the end has come, and says where that is.

@@ -14,6 +14,9 @@ use crate::elements::make;
 /// Formats whose first plane is the luma at eight bits.
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444}";
 
+/// How long the truth may take to its next frame.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
 /// A measurement that goes along with the pipeline, frame by frame.
 #[derive(Debug)]
 pub(crate) struct Comparison(Arc<Mutex<State>>);
@@ -190,6 +193,13 @@ impl Truth {
             sink,
             next: 0,
         };
+        // Told now rather than when all is done.
+        let _ = truth.pipeline.set_state(gst::State::Paused);
+        truth
+            .pipeline
+            .state(PATIENCE)
+            .0
+            .map_err(|_| truth.silence())?;
         truth.pipeline.set_state(gst::State::Playing)?;
         Ok(truth)
     }
@@ -197,8 +207,8 @@ impl Truth {
     /// Frame `number`, which must not lie before the last one asked for; none after the end.
     fn frame(&mut self, number: u64) -> Result<Option<Luma>> {
         while self.next <= number {
-            let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_seconds(20)) else {
-                return if self.sink.is_eos() && self.next > 0 {
+            let Some(sample) = self.sink.try_pull_sample(PATIENCE) else {
+                return if self.sink.is_eos() {
                     Ok(None)
                 } else {
                     Err(self.silence())

@@ -14,3 +14,20 @@
 
 pub mod frames;
 pub mod models;
+mod vfi_element;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    vfi_element::register(plugin)
+}
+
+gst::plugin_define!(
+    vfiinterp,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    "vfiinterp",
+    "Unknown package origin",
+    env!("BUILD_REL_DATE")
+);

@@ -3,10 +3,18 @@
 //! A network sees a frame as a small [`Picture`] and answers with [`Motion`]; the frames
 //! themselves stay in their own format at their own size, as [`Plane`]s.
 
+mod convert;
+mod error;
+mod layout;
 mod motion;
 mod picture;
 mod plane;
+mod warp;
 
+pub use convert::{Enlarger, ScaleMethod, Shrinker, blend_alpha};
+pub use error::FrameError;
+pub use layout::{FORMATS, FrameLayout};
 pub use motion::Motion;
 pub use picture::Picture;
 pub use plane::{Plane, PlaneFormat, PlaneMut, Sample};
+pub use warp::{Sampling, reference, synthesise};

@@ -27,6 +27,27 @@ pub struct PlaneFormat {
     pub sub_y: u32,
 }
 
+impl PlaneFormat {
+    /// Bytes of one interleaved pixel.
+    pub fn pixel_bytes(&self) -> usize {
+        let sample = match self.sample {
+            Sample::U8 => 1,
+            Sample::U16 { .. } => 2,
+        };
+        sample * self.channels
+    }
+
+    /// Whether depth and shift fit the sample.
+    pub(super) fn has_valid_depth(&self) -> bool {
+        match self.sample {
+            Sample::U8 => true,
+            Sample::U16 { depth, shift } => {
+                (1..=16).contains(&depth) && shift < 16 && depth + shift <= 16
+            }
+        }
+    }
+}
+
 /// One plane of a frame, read-only.
 #[derive(Clone, Copy, Debug)]
 pub struct Plane<'a> {
@@ -55,4 +76,18 @@ pub struct PlaneMut<'a> {
     pub height: usize,
     /// What it holds.
     pub format: PlaneFormat,
+}
+
+impl Plane<'_> {
+    /// Bytes of a row's pixels, without what the stride adds.
+    pub fn row_bytes(&self) -> usize {
+        self.width * self.format.pixel_bytes()
+    }
+}
+
+impl PlaneMut<'_> {
+    /// Bytes of a row's pixels, without what the stride adds.
+    pub fn row_bytes(&self) -> usize {
+        self.width * self.format.pixel_bytes()
+    }
 }

@@ -1,2 +1,128 @@
-//! The inference side: a network file becomes an interpolator that turns a pair of pictures and a
-//! phase into motion or a picture. It knows no pads, no buffers and no clock.
+//! Inference: networks that turn a pair of small pictures and a phase into motion or a picture.
+//!
+//! ```no_run
+//! # use gstvfiinterp::{frames::Picture, models::*};
+//! # fn main() -> Result<(), ModelError> {
+//! let mut interpolator = Interpolator::load(&LoadOptions::default())?;
+//! let (first, second) = (Picture::new(640, 360), Picture::new(640, 360));
+//! let (mut a, mut b) = (Prepared::default(), Prepared::default());
+//! interpolator.prepare(&first, &mut a)?;
+//! interpolator.prepare(&second, &mut b)?;
+//! match interpolator.estimate(&a, &b, 0.5)? {
+//!     Estimate::Motion(motion) => println!("{} cells a row", motion.width),
+//!     Estimate::Picture(picture) => println!("{} pixels a row", picture.width),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+pub mod graph;
+mod interpolator;
+pub mod library;
+mod ops;
+mod prepared;
+pub mod runtime;
+mod session;
+pub mod signature;
+
+use std::path::PathBuf;
+
+pub use error::ModelError;
+pub use interpolator::{Canceller, Estimate, Interpolator};
+pub use prepared::Prepared;
+
+/// What runs a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpExecutionProvider")]
+#[repr(i32)]
+pub enum ExecutionProvider {
+    /// CUDA if it starts, else the CPU.
+    #[default]
+    #[enum_value(name = "CUDA if it starts, else the CPU", nick = "auto")]
+    Auto,
+    /// The CPU.
+    #[enum_value(name = "CPU", nick = "cpu")]
+    Cpu,
+    /// An NVIDIA GPU through CUDA and cuDNN.
+    #[enum_value(name = "NVIDIA GPU through CUDA", nick = "cuda")]
+    Cuda,
+    /// An NVIDIA GPU through TensorRT, and CUDA for what that cannot do.
+    #[enum_value(name = "NVIDIA GPU through TensorRT", nick = "tensorrt")]
+    TensorRT,
+}
+
+impl ExecutionProvider {
+    /// The name used in properties and messages.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRT => "tensorrt",
+        }
+    }
+}
+
+/// Which network to load, and what is to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// A built-in name or the path of an .onnx file.
+    pub model: String,
+    /// What runs it.
+    pub provider: ExecutionProvider,
+    /// Which GPU, counted from 0.
+    pub device: i32,
+    /// Threads on the CPU; 0 takes what the machine has, up to eight.
+    pub threads: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            model: library::DEFAULT.into(),
+            provider: ExecutionProvider::Auto,
+            device: 0,
+            threads: 0,
+        }
+    }
+}
+
+/// What a network answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelKind {
+    /// Motion, from which frames are made at full size.
+    Motion,
+    /// A finished picture.
+    Picture,
+}
+
+/// What is known of a loaded network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// Its name: the built-in one, or what the file says, or the file's own.
+    pub name: String,
+    /// The family it says it belongs to.
+    pub family: Option<String>,
+    /// Its file; `None` for a built-in network.
+    pub file: Option<PathBuf>,
+    /// What really runs it: never [`ExecutionProvider::Auto`].
+    pub provider: ExecutionProvider,
+    /// Why [`ExecutionProvider::Auto`] fell back to the CPU, if it did.
+    pub fallback: Option<String>,
+    /// What it answers with.
+    pub kind: ModelKind,
+    /// Whether it can be asked for any phase; else 0.5 is all it knows.
+    pub any_phase: bool,
+    /// What its pictures' sizes are padded to multiples of.
+    pub align: usize,
+    /// The one size it takes, if it takes one only: smaller pictures are padded to it.
+    pub fixed_size: Option<(usize, usize)>,
+    /// How many of its nodes run on this project's own operators.
+    pub own_nodes: usize,
+    /// The version of ONNX Runtime.
+    pub runtime_version: String,
+    /// The library of ONNX Runtime.
+    pub runtime_library: PathBuf,
+}

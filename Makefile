@@ -1,0 +1,100 @@
+# `make demo` and `make test` set up all they need: Debian packages, ONNX Runtime, the build.
+# Everything that is made lies under target/.
+
+FPS ?= 60
+INPUT ?=
+OUTPUT ?=
+PREFIX ?= $(HOME)/.local
+
+CARGO ?= cargo
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+MACHINE := $(shell uname -m)
+
+PACKAGES := gcc pkg-config python3 python3-pip unzip \
+	libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+	gstreamer1.0-plugins-ugly gstreamer1.0-libav
+
+# The wheel is taken for its library alone, so its Python version need not be this machine's.
+ORT_VERSION := 1.31.1
+ORT_SHA256_x86_64 := 5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f
+ORT_SHA256_aarch64 := da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3
+ORT_WHEEL := onnxruntime-$(ORT_VERSION)-cp311-cp311-manylinux_2_28_$(MACHINE).whl
+ORT_LIB := target/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+
+PLUGIN := target/release/libgstvfiinterp.so
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: packages $(ORT_LIB) ## Install what building and running needs
+
+.PHONY: packages
+packages:
+	@missing=""; \
+	if command -v dpkg-query >/dev/null; then \
+		for package in $(PACKAGES); do \
+			dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" \
+				|| missing="$$missing $$package"; \
+		done; \
+	elif ! pkg-config --exists "gstreamer-video-1.0 >= 1.22"; then \
+		echo "Not a Debian system: please install GStreamer 1.22 or later with its development files and plugins (base, good, bad, ugly, libav), a C compiler, pkg-config, python3 with pip, and unzip." >&2; \
+		exit 1; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+		echo "Installing:$$missing"; \
+		$(SUDO) apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+
+$(ORT_LIB): | packages
+	@mkdir -p target/wheels $(@D)
+	/usr/bin/python3 -m pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
+		--abi cp311 --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_27_$(MACHINE) \
+		--dest target/wheels onnxruntime==$(ORT_VERSION)
+	echo "$(ORT_SHA256_$(MACHINE))  target/wheels/$(ORT_WHEEL)" | sha256sum --check --quiet
+	unzip -q -o -j target/wheels/$(ORT_WHEEL) onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt \
+		'onnxruntime/capi/libonnxruntime.so.*' -d $(@D)
+	rm -r target/wheels
+	touch $@
+
+.PHONY: runtime
+runtime: $(ORT_LIB) ## Unpack ONNX Runtime under target/onnxruntime
+
+.PHONY: build
+build: setup ## Build the plugin
+	$(CARGO) build --release --lib
+
+.PHONY: demo
+demo: setup ## Interpolate a video: make demo [INPUT=file] [FPS=60] [OUTPUT=file]
+	$(CARGO) build --release --lib --example interpolate
+	target/release/examples/interpolate --fps $(FPS) \
+		$(if $(INPUT),"$(INPUT)",--truth assets/demo/truth_60.mp4 assets/demo/demo_30.mp4) \
+		$(if $(OUTPUT),--output "$(OUTPUT)")
+
+.PHONY: test
+test: setup ## Check formatting, lints and behaviour
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked; \
+	else \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked --lib --tests; \
+	fi
+	$(CARGO) test --workspace --locked --doc
+
+.PHONY: bench
+bench: setup ## Measure the element's own cost beside the network
+	$(CARGO) bench
+
+.PHONY: install
+install: build ## Install the plugin for this user, with ONNX Runtime beside it
+	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins $(PLUGIN)
+	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins/onnxruntime $(ORT_LIB)
+
+.PHONY: clean
+clean: ## Remove everything that was made
+	rm -rf target

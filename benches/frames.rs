@@ -1,0 +1,198 @@
+//! What a synthesised frame costs apart from the network: shrinking one original and warping two.
+//!
+//! `cargo bench --bench frames` prints a table of medians first, taken in turns so that their
+//! ratios hold on a busy machine, and then criterion's own figures.
+#![allow(clippy::unwrap_used)]
+
+use std::{hint::black_box, time::Instant};
+
+use criterion::Criterion;
+use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
+use gstvfiinterp::frames::{
+    FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker, reference, synthesise,
+};
+
+/// Two frames, a place for a third, and motion between them.
+struct Scene {
+    info: VideoInfo,
+    layout: FrameLayout,
+    buffers: [gst::Buffer; 3],
+    grid: (usize, usize),
+    cover: (f32, f32),
+    flow: Vec<f32>,
+    mask: Vec<f32>,
+    shrinker: Shrinker,
+    picture: Picture,
+}
+
+impl Scene {
+    /// Smooth texture under a slow zoom and turn of up to about 15 pixels, on a grid of 320 by
+    /// 184 cells of which 180 rows cover the frame.
+    fn new(format: VideoFormat, width: u32, height: u32) -> Self {
+        let info = VideoInfo::builder(format, width, height).build().unwrap();
+        let buffers = [3u32, 17, 0].map(|seed| {
+            let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
+            let mut map = buffer.get_mut().unwrap().map_writable().unwrap();
+            for (index, byte) in map.iter_mut().enumerate() {
+                let (x, y) = (index as u32 % width, index as u32 / width);
+                *byte = ((x * 3 + seed) ^ (y * 2) ^ (x * y / 64)) as u8;
+            }
+            drop(map);
+            buffer
+        });
+        let (grid, cover) = ((320, 184), (320.0, 180.0));
+        let mut flow = vec![0.0; 4 * grid.0 * grid.1];
+        let mut mask = vec![0.0; grid.0 * grid.1];
+        for cell in 0..grid.0 * grid.1 {
+            let x = (cell % grid.0) as f32 / cover.0 - 0.5;
+            let y = (cell / grid.0) as f32 / cover.1 - 0.5;
+            let wave = (7.0 * x + 3.0 * y).sin();
+            let (right, down) = (5.0 * x - 2.0 * y + wave, 4.0 * y + 2.0 * x - wave);
+            for (part, value) in [right, down, -right, -down].into_iter().enumerate() {
+                flow[part * grid.0 * grid.1 + cell] = value;
+            }
+            mask[cell] = 0.5 + 0.4 * (11.0 * x).cos() * (9.0 * y).sin();
+        }
+        let (small_width, small_height) = (640, 360);
+        let method = ScaleMethod::Bilinear;
+        Self {
+            layout: FrameLayout::new(&info).unwrap(),
+            shrinker: Shrinker::new(&info, small_width, small_height, method).unwrap(),
+            picture: Picture::new(small_width, small_height),
+            info,
+            buffers,
+            grid,
+            cover,
+            flow,
+            mask,
+        }
+    }
+
+    fn shrink(&mut self) {
+        let frame = VideoFrameRef::from_buffer_ref_readable(&self.buffers[0], &self.info).unwrap();
+        self.shrinker.shrink(&frame, &mut self.picture).unwrap();
+        black_box(&self.picture);
+    }
+
+    fn synthesise(&mut self, sampling: Sampling, plain: bool) {
+        let [a, b, out] = &mut self.buffers;
+        let a = VideoFrameRef::from_buffer_ref_readable(a, &self.info).unwrap();
+        let b = VideoFrameRef::from_buffer_ref_readable(b, &self.info).unwrap();
+        let out = out.get_mut().unwrap();
+        let mut out = VideoFrameRef::from_buffer_ref_writable(out, &self.info).unwrap();
+        let motion = Motion {
+            width: self.grid.0,
+            height: self.grid.1,
+            cover_x: self.cover.0,
+            cover_y: self.cover.1,
+            unit: 1.0,
+            flow: &self.flow,
+            mask: &self.mask,
+        };
+        let work = if plain {
+            reference::synthesise
+        } else {
+            synthesise
+        };
+        work(
+            &self.layout.planes(&a).unwrap(),
+            &self.layout.planes(&b).unwrap(),
+            &motion,
+            sampling,
+            &mut self.layout.planes_mut(&mut out).unwrap(),
+        )
+        .unwrap();
+    }
+}
+
+/// A named piece of work on a scene.
+type Work = (&'static str, fn(&mut Scene));
+
+const WORK: [Work; 5] = [
+    ("shrink to 640x360", Scene::shrink),
+    ("synthesise, bilinear", |scene| {
+        scene.synthesise(Sampling::Bilinear, false);
+    }),
+    ("synthesise, bicubic", |scene| {
+        scene.synthesise(Sampling::Bicubic, false);
+    }),
+    ("own cost of 2x, bilinear", |scene| {
+        scene.shrink();
+        scene.synthesise(Sampling::Bilinear, false);
+    }),
+    ("own cost of 2x, bicubic", |scene| {
+        scene.shrink();
+        scene.synthesise(Sampling::Bicubic, false);
+    }),
+];
+
+const PLAIN: [Work; 2] = [
+    ("plain reference, bilinear", |scene| {
+        scene.synthesise(Sampling::Bilinear, true);
+    }),
+    ("plain reference, bicubic", |scene| {
+        scene.synthesise(Sampling::Bicubic, true);
+    }),
+];
+
+const SIZES: [(VideoFormat, u32, u32); 5] = [
+    (VideoFormat::Nv12, 1280, 720),
+    (VideoFormat::Nv12, 1920, 1080),
+    (VideoFormat::I420, 1280, 720),
+    (VideoFormat::P01010le, 1280, 720),
+    (VideoFormat::Rgba, 1280, 720),
+];
+
+/// Medians in milliseconds, each piece of work in turn.
+fn medians(scene: &mut Scene, work: &[Work], rounds: usize) -> Vec<f64> {
+    let mut times = vec![Vec::new(); work.len()];
+    for _ in 0..rounds {
+        for (times, (_, run)) in times.iter_mut().zip(work) {
+            run(scene);
+            let start = Instant::now();
+            run(scene);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    times
+        .into_iter()
+        .map(|mut times| {
+            times.sort_unstable_by(f64::total_cmp);
+            times[times.len() / 2]
+        })
+        .collect()
+}
+
+fn table() {
+    for (format, width, height) in SIZES {
+        println!("{format:?} {width}x{height}");
+        let mut scene = Scene::new(format, width, height);
+        let base = medians(&mut scene, &PLAIN, 1)[0];
+        for ((name, _), time) in WORK.iter().zip(medians(&mut scene, &WORK, 41)) {
+            println!(
+                "  {name:26}{time:8.2} ms   1/{:.0} of plain bilinear",
+                base / time
+            );
+        }
+        println!("  {:26}{base:8.2} ms", PLAIN[0].0);
+    }
+}
+
+fn main() {
+    gst::init().unwrap();
+    // Tests and listings are of criterion's concern only.
+    if !std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+        table();
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    for (format, width, height) in &SIZES[..2] {
+        let mut group = criterion.benchmark_group(format!("{format:?} {width}x{height}"));
+        group.sample_size(20);
+        let mut scene = Scene::new(*format, *width, *height);
+        for (name, run) in WORK.iter().chain(&PLAIN) {
+            group.bench_function(*name, |bencher| bencher.iter(|| run(&mut scene)));
+        }
+        group.finish();
+    }
+    criterion.final_summary();
+}

@@ -1,0 +1,371 @@
+//! Shrinking a frame to the network's picture, and a picture back to a frame, by GStreamer's own
+//! converter, which knows all formats, matrices and ranges.
+
+use gst_video::{
+    VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoConverter, VideoConverterConfig,
+    VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
+};
+
+use super::{FrameError, FrameLayout, Picture};
+
+/// How pictures are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpScaleMethod")]
+#[repr(i32)]
+pub enum ScaleMethod {
+    /// Linear interpolation: fastest, softest.
+    #[default]
+    #[enum_value(name = "Bilinear: fastest, softest", nick = "bilinear")]
+    Bilinear = 0,
+    /// Cubic interpolation.
+    #[enum_value(name = "Bicubic: sharper", nick = "bicubic")]
+    Bicubic = 1,
+    /// Windowed sinc.
+    #[enum_value(name = "Lanczos: sharpest, slowest", nick = "lanczos")]
+    Lanczos = 2,
+}
+
+impl From<ScaleMethod> for VideoResamplerMethod {
+    fn from(method: ScaleMethod) -> Self {
+        match method {
+            ScaleMethod::Bilinear => Self::Linear,
+            ScaleMethod::Bicubic => Self::Cubic,
+            ScaleMethod::Lanczos => Self::Lanczos,
+        }
+    }
+}
+
+/// A converter, with what it says about itself.
+fn converter(
+    from: &VideoInfo,
+    to: &VideoInfo,
+    method: ScaleMethod,
+) -> Result<VideoConverter, FrameError> {
+    let mut config = VideoConverterConfig::new();
+    config.set_resampler_method(method.into());
+    config.set_chroma_resampler_method(method.into());
+    config.set_dither_method(VideoDitherMethod::None);
+    config.set_threads(threads());
+    VideoConverter::new(from, to, Some(config)).map_err(|error| FrameError::Converter {
+        from: name(from),
+        to: name(to),
+        reason: error.to_string(),
+    })
+}
+
+fn threads() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.min(4) as u32
+}
+
+fn name(info: &VideoInfo) -> String {
+    format!("{} {}x{}", info.name(), info.width(), info.height())
+}
+
+/// `like` in another format and size.
+fn info(
+    like: &VideoInfo,
+    format: VideoFormat,
+    width: u32,
+    height: u32,
+    colorimetry: &VideoColorimetry,
+) -> Result<VideoInfo, FrameError> {
+    if !(1..=32768).contains(&width) || !(1..=32768).contains(&height) {
+        return Err(FrameError::Size { width, height });
+    }
+    VideoInfo::builder(format, width, height)
+        .fps(like.fps())
+        .colorimetry(colorimetry)
+        .build()
+        .map_err(|error| FrameError::Converter {
+            from: name(like),
+            to: format!("{format:?} {width}x{height}"),
+            reason: error.to_string(),
+        })
+}
+
+/// Full-range RGB with the transfer function and primaries that `info` has.
+fn as_rgb(info: &VideoInfo) -> VideoColorimetry {
+    let found = info.colorimetry();
+    VideoColorimetry::new(
+        VideoColorRange::Range0_255,
+        VideoColorMatrix::Rgb,
+        found.transfer(),
+        found.primaries(),
+    )
+}
+
+/// Planar RGB that holds what `info` has: 8 bits, or 10 for deeper formats.
+fn picture_format(info: &VideoInfo) -> VideoFormat {
+    if info.format_info().depth().iter().any(|&depth| depth > 8) {
+        VideoFormat::Gbr10le
+    } else {
+        VideoFormat::Gbr
+    }
+}
+
+fn mapping(info: &VideoInfo) -> FrameError {
+    FrameError::Frame {
+        found: "memory that can't be mapped".into(),
+        expected: name(info),
+    }
+}
+
+/// Red, green and blue as planes of the GBR formats.
+const RGB: [usize; 3] = [2, 0, 1];
+
+/// Makes a network's small pictures of frames.
+///
+/// In two steps where that helps: the frame is scaled in its own format, which the converter does
+/// plane by plane, and only the small frame is turned to RGB.
+#[derive(Debug)]
+pub struct Shrinker {
+    source: VideoInfo,
+    scale: Option<(VideoConverter, VideoInfo, gst::Buffer)>,
+    convert: VideoConverter,
+    target: VideoInfo,
+    buffer: gst::Buffer,
+}
+
+impl Shrinker {
+    /// For frames that `info` describes, to pictures of `width` x `height`.
+    ///
+    /// # Errors
+    /// If a size is out of range or the converter refuses the format.
+    pub fn new(
+        info: &VideoInfo,
+        width: usize,
+        height: usize,
+        method: ScaleMethod,
+    ) -> Result<Self, FrameError> {
+        let (width, height) = sides(width, height)?;
+        let same = (info.width(), info.height()) == (width, height);
+        let scale = if same {
+            None
+        } else {
+            let small = self::info(info, info.format(), width, height, &info.colorimetry())?;
+            let buffer = buffer(&small)?;
+            Some((converter(info, &small, method)?, small, buffer))
+        };
+        let target = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
+        let from = scale.as_ref().map_or(info, |(_, small, _)| small);
+        Ok(Self {
+            convert: converter(from, &target, method)?,
+            source: info.clone(),
+            scale,
+            buffer: buffer(&target)?,
+            target,
+        })
+    }
+
+    /// Shrinks `frame` into `into`, which takes on the size it needs.
+    ///
+    /// # Errors
+    /// If the frame is not what the shrinker was made for.
+    pub fn shrink(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        into: &mut Picture,
+    ) -> Result<(), FrameError> {
+        check(frame, &self.source)?;
+        let target = buffer_mut(&mut self.buffer, &self.target)?;
+        let mut picture = VideoFrameRef::from_buffer_ref_writable(target, &self.target)
+            .map_err(|_| mapping(&self.target))?;
+        match &mut self.scale {
+            Some((scale, info, buffer)) => {
+                let buffer = buffer_mut(buffer, info)?;
+                let mut small = VideoFrameRef::from_buffer_ref_writable(buffer, info)
+                    .map_err(|_| mapping(info))?;
+                scale.frame_ref(frame, &mut small);
+                self.convert.frame_ref(&*small, &mut picture);
+            }
+            None => self.convert.frame_ref(frame, &mut picture),
+        }
+        into.width = picture.width() as usize;
+        into.height = picture.height() as usize;
+        into.data.resize(3 * into.width * into.height, 0.0);
+        let planes = layout_of_picture(&picture);
+        let area = into.width * into.height;
+        for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
+            let (data, stride) = planes(plane)?;
+            for (out, line) in part
+                .chunks_exact_mut(into.width.max(1))
+                .zip(data.chunks(stride))
+            {
+                if self.target.format() == VideoFormat::Gbr {
+                    for (out, &level) in out.iter_mut().zip(line) {
+                        *out = f32::from(level) * (1.0 / 255.0);
+                    }
+                } else {
+                    for (out, level) in out.iter_mut().zip(line.chunks_exact(2)) {
+                        let level = u16::from_le_bytes([level[0], level[1]]);
+                        *out = f32::from(level) * (1.0 / 1023.0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes and stride of a plane of a frame that this room has made itself.
+fn layout_of_picture<'a>(
+    frame: &'a VideoFrameRef<&mut gst::BufferRef>,
+) -> impl Fn(usize) -> Result<(&'a [u8], usize), FrameError> {
+    move |plane| {
+        let stride = usize::try_from(frame.plane_stride()[plane]).unwrap_or(0);
+        let data = frame.plane_data(plane as u32);
+        data.map(|data| (data, stride.max(1)))
+            .map_err(|_| FrameError::Memory {
+                plane,
+                found: 0,
+                expected: stride,
+            })
+    }
+}
+
+/// Turns a network's pictures into frames, for models that give pictures rather than motion.
+#[derive(Debug)]
+pub struct Enlarger {
+    source: VideoInfo,
+    buffer: gst::Buffer,
+    convert: VideoConverter,
+    target: VideoInfo,
+}
+
+impl Enlarger {
+    /// For pictures of `width` x `height`, to frames that `info` describes.
+    ///
+    /// # Errors
+    /// If a size is out of range or the converter refuses the format.
+    pub fn new(
+        info: &VideoInfo,
+        width: usize,
+        height: usize,
+        method: ScaleMethod,
+    ) -> Result<Self, FrameError> {
+        let (width, height) = sides(width, height)?;
+        let source = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
+        Ok(Self {
+            convert: converter(&source, info, method)?,
+            buffer: buffer(&source)?,
+            source,
+            target: info.clone(),
+        })
+    }
+
+    /// Enlarges `picture` into `out`; samples outside `[0, 1]` are clamped. Alpha becomes opaque:
+    /// see [`blend_alpha`].
+    ///
+    /// # Errors
+    /// If picture or frame are not what the enlarger was made for.
+    pub fn enlarge(
+        &mut self,
+        picture: &Picture,
+        out: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), FrameError> {
+        check(out, &self.target)?;
+        let (width, height) = (self.source.width() as usize, self.source.height() as usize);
+        let samples = 3 * width * height;
+        if (picture.width, picture.height, picture.data.len()) != (width, height, samples) {
+            let (width_found, height_found) = (picture.width, picture.height);
+            return Err(FrameError::Picture {
+                found: format!("{width_found}x{height_found}, {}", picture.data.len()),
+                expected: format!("{width}x{height}, {samples} samples"),
+            });
+        }
+        let deep = self.source.format() != VideoFormat::Gbr;
+        let buffer = buffer_mut(&mut self.buffer, &self.source)?;
+        let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &self.source)
+            .map_err(|_| mapping(&self.source))?;
+        for (part, plane) in picture.data.chunks_exact(width * height).zip(RGB) {
+            let stride = usize::try_from(frame.plane_stride()[plane]).unwrap_or(0);
+            let data = frame
+                .plane_data_mut(plane as u32)
+                .map_err(|_| mapping(&self.source))?;
+            let lines = data.chunks_mut(stride.max(1));
+            for (line, levels) in lines.zip(part.chunks_exact(width)) {
+                if deep {
+                    for (out, &level) in line.chunks_exact_mut(2).zip(levels) {
+                        let level = level.clamp(0.0, 1.0).mul_add(1023.0, 0.5) as u16;
+                        out.copy_from_slice(&level.to_le_bytes());
+                    }
+                } else {
+                    for (out, &level) in line.iter_mut().zip(levels) {
+                        *out = (level.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+                    }
+                }
+            }
+        }
+        self.convert.frame_ref(&*frame, out);
+        Ok(())
+    }
+}
+
+/// Sides as the converter takes them.
+fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
+    let side = |value| u32::try_from(value).unwrap_or(u32::MAX);
+    let (width, height) = (side(width), side(height));
+    if !(1..=32768).contains(&width) || !(1..=32768).contains(&height) {
+        return Err(FrameError::Size { width, height });
+    }
+    Ok((width, height))
+}
+
+fn buffer(info: &VideoInfo) -> Result<gst::Buffer, FrameError> {
+    gst::Buffer::with_size(info.size()).map_err(|_| mapping(info))
+}
+
+/// The buffer for writing; a new one in its place should someone else hold it.
+fn buffer_mut<'a>(
+    buffer: &'a mut gst::Buffer,
+    info: &VideoInfo,
+) -> Result<&'a mut gst::BufferRef, FrameError> {
+    if buffer.get_mut().is_none() {
+        *buffer = self::buffer(info)?;
+    }
+    buffer.get_mut().ok_or_else(|| mapping(info))
+}
+
+/// The converter checks nothing: a frame of another format or size would be read as if it were.
+fn check(frame: &VideoFrameRef<&gst::BufferRef>, info: &VideoInfo) -> Result<(), FrameError> {
+    // Its planes also have to lie in their memory.
+    FrameLayout::new(info)?.planes(frame).map(|_| ())
+}
+
+/// Gives `out` the alpha of `a` and `b`, blended by `phase` (0 is `a`, 1 is `b`); formats without
+/// alpha are left as they are.
+///
+/// # Errors
+/// If the frames are not of `layout`.
+pub fn blend_alpha(
+    layout: &FrameLayout,
+    a: &VideoFrameRef<&gst::BufferRef>,
+    b: &VideoFrameRef<&gst::BufferRef>,
+    phase: f64,
+    out: &mut VideoFrameRef<&mut gst::BufferRef>,
+) -> Result<(), FrameError> {
+    let place = match layout.format() {
+        VideoFormat::Rgba | VideoFormat::Bgra => 3,
+        VideoFormat::Argb | VideoFormat::Abgr => 0,
+        _ => return Ok(()),
+    };
+    // Weights of 8 bits after the point: exact at both ends.
+    let late = (phase.clamp(0.0, 1.0) * 256.0).round() as u32;
+    let early = 256 - late;
+    let (a, b) = (layout.planes(a)?, layout.planes(b)?);
+    let mut out = layout.planes_mut(out)?;
+    let (Some(a), Some(b), Some(out)) = (a.first(), b.first(), out.first_mut()) else {
+        return Ok(());
+    };
+    let row = a.row_bytes();
+    let lines = a.data.chunks(a.stride).zip(b.data.chunks(b.stride));
+    for (out, (a, b)) in out.data.chunks_mut(out.stride).zip(lines) {
+        let pixels = a[..row].chunks_exact(4).zip(b[..row].chunks_exact(4));
+        for (out, (a, b)) in out[..row].chunks_exact_mut(4).zip(pixels) {
+            let sum = early * u32::from(a[place]) + late * u32::from(b[place]);
+            out[place] = ((sum + 128) >> 8) as u8;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What can be wrong with frames and motion handed to this room.
+
+use gst_video::{VideoFormat, VideoInterlaceMode};
+
+/// Why a frame could not be described, shrunk, synthesised or enlarged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The pixel format is none of [`FORMATS`](super::FORMATS).
+    #[error(
+        "format {found:?} is not supported; use one of NV12, I420, P010_10LE, RGBA and the like"
+    )]
+    Format {
+        /// The format found.
+        found: VideoFormat,
+    },
+    /// Width or height are out of range.
+    #[error("frame of {width}x{height}: each side has to be 1 to 32768")]
+    Size {
+        /// Width found.
+        width: u32,
+        /// Height found.
+        height: u32,
+    },
+    /// Fields can't be interpolated as if they were frames.
+    #[error("{found:?} video; only progressive video can be interpolated, deinterlace it first")]
+    Interlaced {
+        /// The mode found.
+        found: VideoInterlaceMode,
+    },
+    /// A frame isn't what the layout was made for.
+    #[error("frame is {found}, expected {expected}")]
+    Frame {
+        /// What the frame is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A plane's memory is shorter than its rows.
+    #[error("plane {plane} has {found} bytes, needs {expected}")]
+    Memory {
+        /// Index of the plane.
+        plane: usize,
+        /// Bytes found.
+        found: usize,
+        /// Bytes needed.
+        expected: usize,
+    },
+    /// The lists of planes differ in length, or a plane differs in size or format.
+    #[error("planes differ: {found} against {expected}")]
+    Planes {
+        /// What was found.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The motion's grid or its numbers make no sense.
+    #[error("motion: {what} is {found}, has to be {expected}")]
+    Motion {
+        /// Which part.
+        what: &'static str,
+        /// The value found.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A picture of another size than expected.
+    #[error("picture of {found}, expected {expected}")]
+    Picture {
+        /// Size and number of samples found.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// GStreamer's converter refused.
+    #[error("cannot convert {from} to {to}: {reason}")]
+    Converter {
+        /// Format and size converted from.
+        from: String,
+        /// Format and size converted to.
+        to: String,
+        /// The converter's own words.
+        reason: String,
+    },
+}

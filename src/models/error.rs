@@ -1,0 +1,77 @@
+//! What can go wrong between a model's name and its answer.
+
+use super::ExecutionProvider;
+use super::runtime::RuntimeError;
+
+/// What can go wrong with a model. The messages are complete sentences for the user.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// No usable ONNX Runtime was found.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The name is no built-in network and no file.
+    #[error(
+        "there is no model `{name}`: built in are {built_in}; the path of an .onnx file may be given too"
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        built_in: String,
+    },
+    /// The file cannot be read.
+    #[error("the model {model} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        model: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The file is not a network that can be used.
+    #[error("the model {model} cannot be used: {reason}")]
+    Unusable {
+        /// The file or built-in name.
+        model: String,
+        /// What is wrong with it, and what would be accepted.
+        reason: String,
+    },
+    /// The execution provider that was asked for does not start.
+    #[error("the execution provider {} does not start: {reason}", provider.nick())]
+    Provider {
+        /// The provider.
+        provider: ExecutionProvider,
+        /// Why not.
+        reason: String,
+    },
+    /// A picture's size does not suit the model, or the data does not suit the size.
+    #[error("the model {model} cannot take the picture: {reason}")]
+    Picture {
+        /// The file or built-in name.
+        model: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two pictures do not belong together, or were not prepared for this model.
+    #[error("the two pictures cannot be interpolated: {0}")]
+    Mismatch(String),
+    /// The runtime gave up, for want of memory for example.
+    #[error("running the model {model} failed: {reason}")]
+    Run {
+        /// The file or built-in name.
+        model: String,
+        /// What the runtime says.
+        reason: String,
+    },
+    /// The model gave something else than its signature promises.
+    #[error("the model {model} gave something unexpected: {reason}")]
+    Output {
+        /// The file or built-in name.
+        model: String,
+        /// What it gave, and what was expected.
+        reason: String,
+    },
+    /// [`Canceller::cancel`](super::Canceller::cancel) was called.
+    #[error("the estimate was cancelled")]
+    Cancelled,
+}

@@ -1,0 +1,218 @@
+//! ONNX files as data: reading, checking, editing, writing and building them.
+
+pub mod build;
+pub mod edit;
+pub mod proto;
+
+use prost::Message;
+use proto::{AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
+
+/// Files above this size are refused: four times the largest interpolation network around.
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
+/// Graphs with more nodes or stored tensors than this are refused.
+pub const MAX_NODES: usize = 100_000;
+
+/// ONNX's number for 32-bit floats.
+pub const FLOAT: i32 = 1;
+/// ONNX's number for 64-bit integers.
+pub const INT64: i32 = 7;
+
+/// Reads a model and checks that it holds everything itself and stays within bounds.
+///
+/// The error says why the bytes are refused.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
+    if bytes.is_empty() {
+        return Err("it is empty".into());
+    }
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!(
+            "it is {} MiB large, and the limit is {} MiB",
+            bytes.len() >> 20,
+            MAX_FILE_BYTES >> 20
+        ));
+    }
+    count_top_level(bytes)?;
+    let model = ModelProto::decode(bytes)
+        .map_err(|error| format!("it is not an ONNX file, or a damaged one ({error})"))?;
+    let Some(graph) = &model.graph else {
+        return Err("it is not an ONNX file, or a truncated one: it holds no graph".into());
+    };
+    if graph.node.is_empty() || graph.output.is_empty() {
+        return Err("its graph computes nothing".into());
+    }
+    check_graph(graph)?;
+    for function in &model.functions {
+        check_nodes(&function.node)?;
+        check_attributes(&function.attribute_proto)?;
+    }
+    Ok(model)
+}
+
+/// The bytes of a model.
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+/// Counts the graph's nodes and tensors in the encoded bytes, before anything is allocated for them.
+fn count_top_level(bytes: &[u8]) -> Result<(), String> {
+    let mut entries = 0;
+    for (tag, graph) in fields(bytes) {
+        if tag == 7 {
+            entries += fields(graph).count();
+        }
+    }
+    if entries > MAX_NODES {
+        return Err(format!(
+            "its graph has {entries} nodes and tensors, and the limit is {MAX_NODES}"
+        ));
+    }
+    Ok(())
+}
+
+/// The length-delimited fields of an encoded message with their numbers; ends where the bytes stop
+/// making sense (the decoder then says what is wrong).
+fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || {
+        loop {
+            let key = prost::encoding::decode_varint(&mut bytes).ok()?;
+            let skip = match key & 7 {
+                0 => {
+                    prost::encoding::decode_varint(&mut bytes).ok()?;
+                    0
+                }
+                1 => 8,
+                5 => 4,
+                2 => {
+                    let length = prost::encoding::decode_varint(&mut bytes).ok()?;
+                    let (field, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+                    bytes = rest;
+                    return Some((key >> 3, field));
+                }
+                _ => return None,
+            };
+            bytes = bytes.get(skip..)?;
+        }
+    })
+}
+
+fn check_graph(graph: &GraphProto) -> Result<(), String> {
+    check_nodes(&graph.node)?;
+    graph.initializer.iter().try_for_each(check_tensor)?;
+    graph.sparse_initializer.iter().try_for_each(check_sparse)
+}
+
+fn check_nodes(nodes: &[NodeProto]) -> Result<(), String> {
+    for node in nodes {
+        // such a node names a file with compiled code, which the runtime would load
+        if node.op_type.as_deref() == Some("EPContext") {
+            return Err("it holds compiled code (an EPContext node), which is not accepted".into());
+        }
+        check_attributes(&node.attribute)?;
+    }
+    Ok(())
+}
+
+fn check_attributes(attributes: &[AttributeProto]) -> Result<(), String> {
+    for attribute in attributes {
+        attribute.t.iter().try_for_each(check_tensor)?;
+        attribute.tensors.iter().try_for_each(check_tensor)?;
+        attribute.sparse_tensor.iter().try_for_each(check_sparse)?;
+        attribute.sparse_tensors.iter().try_for_each(check_sparse)?;
+        attribute.g.iter().try_for_each(check_graph)?;
+        attribute.graphs.iter().try_for_each(check_graph)?;
+    }
+    Ok(())
+}
+
+fn check_sparse(tensor: &SparseTensorProto) -> Result<(), String> {
+    tensor.values.iter().try_for_each(check_tensor)?;
+    tensor.indices.iter().try_for_each(check_tensor)
+}
+
+fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
+    if tensor.data_location.unwrap_or(0) == 0 && tensor.external_data.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "its tensor `{}` is stored in another file, and only files that hold their own weights are accepted; \
+         onnx.save(onnx.load(\"in.onnx\"), \"out.onnx\") in Python joins them",
+        tensor.name.as_deref().unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::build::GraphBuilder;
+    use super::*;
+
+    fn sample() -> ModelProto {
+        GraphBuilder::new("sample", 17)
+            .input("x", &[1, 3, -1, -1])
+            .constant("w", &[1], &[2.0])
+            .node("Mul", &["x", "w"], &["y"])
+            .output("y", &[1, 3, -1, -1])
+            .metadata("vfiinterp.name", "sample")
+            .finish()
+    }
+
+    #[test]
+    fn a_model_survives_encoding() {
+        let model = sample();
+        assert_eq!(decode(&encode(&model)), Ok(model));
+    }
+
+    #[test]
+    fn the_builtin_network_survives_encoding_byte_for_byte() {
+        let bytes = crate::models::library::VFI_LITE;
+        assert!(decode(bytes).is_ok_and(|model| encode(&model) == bytes));
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused() {
+        let reason = |bytes: &[u8]| decode(bytes).err().unwrap_or_default();
+        assert_eq!(reason(b""), "it is empty");
+        assert!(reason(b"This is a text file, not a network.\n").contains("not an ONNX file"));
+        assert!(reason(b"\x08\x08").contains("no graph"));
+        let bytes = encode(&sample());
+        for length in 1..bytes.len() {
+            // every cut is refused or leaves a model that is whole (only its trailing fields are gone)
+            if let Ok(model) = decode(&bytes[..length]) {
+                assert_eq!(model.graph, sample().graph);
+            }
+        }
+    }
+
+    #[test]
+    fn external_data_is_refused_wherever_it_hides() {
+        let outside = TensorProto {
+            name: Some("w".into()),
+            data_location: Some(1),
+            ..TensorProto::default()
+        };
+        let mut model = sample();
+        let graph = model.graph.get_or_insert_default();
+        graph.initializer.push(outside.clone());
+        assert!(decode(&encode(&model)).is_err_and(|reason| reason.contains("`w`")));
+
+        let mut model = sample();
+        let attribute = AttributeProto {
+            g: Some(GraphProto {
+                initializer: vec![outside],
+                ..GraphProto::default()
+            }),
+            ..AttributeProto::default()
+        };
+        let graph = model.graph.get_or_insert_default();
+        graph.node[0].attribute.push(attribute);
+        assert!(decode(&encode(&model)).is_err_and(|reason| reason.contains("another file")));
+    }
+
+    #[test]
+    fn absurd_counts_are_refused_before_decoding() {
+        let graph = [0x0a, 0x00].repeat(MAX_NODES + 1);
+        let mut bytes = vec![0x3a];
+        prost::encoding::encode_varint(graph.len() as u64, &mut bytes);
+        bytes.extend(graph);
+        assert!(decode(&bytes).is_err_and(|reason| reason.contains("limit")));
+    }
+}

@@ -1,0 +1,193 @@
+//! What the pads accept, and which output rate follows from it. Only the frame rate differs
+//! between the two sides.
+
+use std::sync::LazyLock;
+
+use gst_video::VideoCapsBuilder;
+
+use super::timeline::{Rate, Target};
+use crate::frames;
+
+/// Sizes a frame may have, in pixels a side.
+const SIZES: std::ops::RangeInclusive<i32> = 16..=8192;
+
+/// What both pads accept: progressive video in system memory.
+pub(super) static TEMPLATE: LazyLock<gst::Caps> = LazyLock::new(|| {
+    VideoCapsBuilder::new()
+        .format_list(frames::FORMATS)
+        .width_range(SIZES)
+        .height_range(SIZES)
+        .field("interlace-mode", "progressive")
+        .build()
+});
+
+/// The caps the other pad may have for these: each structure as it is, then with any frame rate.
+pub(super) fn with_any_rate(caps: &gst::CapsRef) -> gst::Caps {
+    let mut result = caps.to_owned();
+    for (structure, features) in caps.iter_with_features() {
+        let mut structure = structure.to_owned();
+        structure.set("framerate", any_rate());
+        result.merge_structure_full(structure, Some(features.to_owned()));
+    }
+    result
+}
+
+/// The same caps with any frame rate, and no other.
+pub(super) fn open_rate(caps: &gst::Caps) -> gst::Caps {
+    let mut open = caps.clone();
+    open.make_mut().set("framerate", any_rate());
+    open
+}
+
+fn any_rate() -> gst::FractionRange {
+    gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1))
+}
+
+/// The caps that leave for `input`, given what downstream accepts: `multiplier` times the input's
+/// rate where downstream leaves it open, else the nearest to it that downstream allows. `None` if
+/// downstream accepts nothing that suits.
+pub(super) fn choose_output(
+    input: &gst::Caps,
+    downstream: &gst::CapsRef,
+    multiplier: u32,
+) -> Option<gst::Caps> {
+    let rate = input.structure(0)?.get::<gst::Fraction>("framerate").ok();
+    let rate = rate.unwrap_or(gst::Fraction::new(0, 1));
+    let wanted = i32::try_from(multiplier)
+        .ok()
+        .and_then(|m| rate.numer().checked_mul(m))
+        .map_or(rate, |num| gst::Fraction::new(num, rate.denom()));
+
+    let mut preferred = input.clone();
+    preferred.make_mut().set("framerate", wanted);
+    if downstream.can_intersect(&preferred) {
+        return Some(preferred);
+    }
+    let open = open_rate(input);
+    let mut output = open.intersect_with_mode(downstream, gst::CapsIntersectMode::First);
+    if output.is_empty() {
+        return None;
+    }
+    output.truncate();
+    {
+        let structure = output.make_mut().structure_mut(0)?;
+        structure.fixate_field_nearest_fraction("framerate", wanted);
+    }
+    output.fixate();
+    Some(output)
+}
+
+/// The rates in fixed input and output caps as the timeline takes them.
+pub(super) fn rates(
+    input: &gst_video::VideoInfo,
+    output: &gst_video::VideoInfo,
+    multiplier: u32,
+) -> (Option<Rate>, Target) {
+    let rate =
+        |info: &gst_video::VideoInfo| Rate::from_caps(info.fps().numer(), info.fps().denom());
+    let target = rate(output).map_or(Target::Multiple(multiplier), Target::Fixed);
+    (rate(input), target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(text: &str) -> gst::Caps {
+        gst::init().unwrap();
+        format!("video/x-raw,format=NV12,width=64,height=48,interlace-mode=progressive,{text}")
+            .parse()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn output(input: &str, downstream: &str, multiplier: u32) -> Option<gst::Fraction> {
+        choose_output(&caps(input), &caps(downstream), multiplier)
+            .map(|caps| caps.structure(0).unwrap().get("framerate").unwrap())
+    }
+
+    fn fraction(text: &str) -> gst::Fraction {
+        let (num, den) = text.split_once('/').unwrap();
+        gst::Fraction::new(num.parse().unwrap(), den.parse().unwrap())
+    }
+
+    const ANY: &str = "framerate=[0/1,2147483647/1]";
+
+    #[test]
+    fn the_multiplier_decides_when_downstream_does_not() {
+        assert_eq!(
+            output("framerate=30000/1001", ANY, 2),
+            Some(gst::Fraction::new(60000, 1001))
+        );
+        assert_eq!(
+            output("framerate=0/1", ANY, 2),
+            Some(gst::Fraction::new(0, 1))
+        );
+        assert_eq!(
+            output(
+                "framerate=30/1",
+                &format!("framerate=30/1;{}", caps(ANY)),
+                4
+            ),
+            Some(gst::Fraction::new(120, 1)),
+            "a rate that comes first is no wish"
+        );
+    }
+
+    #[test]
+    fn downstream_decides_when_it_can() {
+        for (input, wanted) in [
+            ("24/1", "60/1"),
+            ("25/1", "50/1"),
+            ("0/1", "60/1"),
+            ("60/1", "24/1"),
+        ] {
+            let rate = output(
+                &format!("framerate={input}"),
+                &format!("framerate={wanted}"),
+                2,
+            );
+            assert_eq!(rate, Some(fraction(wanted)), "{input}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_rate_is_taken_from_a_choice() {
+        assert_eq!(
+            output("framerate=25/1", "framerate={30/1,60/1,120/1}", 2),
+            Some(gst::Fraction::new(60, 1))
+        );
+        assert_eq!(
+            output("framerate=30/1", "framerate=[1/1,50/1]", 2),
+            Some(gst::Fraction::new(50, 1))
+        );
+    }
+
+    #[test]
+    fn another_size_is_refused() {
+        let downstream = caps(ANY)
+            .to_string()
+            .replace("width=(int)64", "width=(int)32");
+        assert_eq!(
+            choose_output(
+                &caps("framerate=30/1"),
+                &downstream.parse::<gst::Caps>().unwrap(),
+                2
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn a_fixed_rate_comes_first_and_any_rate_after_it() {
+        let both = with_any_rate(&caps("framerate=30/1"));
+        assert_eq!(both.size(), 2);
+        let range = both.structure(1).unwrap();
+        assert!(range.get::<gst::FractionRange>("framerate").is_ok());
+        let first = both.structure(0).unwrap();
+        assert_eq!(
+            first.get::<gst::Fraction>("framerate"),
+            Ok(gst::Fraction::new(30, 1))
+        );
+    }
+}

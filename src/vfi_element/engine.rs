@@ -1,0 +1,276 @@
+//! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::settings::{Look, Settings, Upscale};
+use crate::frames::{
+    self, Enlarger, FrameError, FrameLayout, Picture, Sampling, ScaleMethod, Shrinker,
+};
+use crate::models::{
+    Canceller, Estimate, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
+};
+
+/// An input frame and what the network needs of it, made when it is first needed.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// The original.
+    pub buffer: gst::Buffer,
+    small: Option<Small>,
+}
+
+#[derive(Debug)]
+struct Small {
+    picture: Picture,
+    prepared: Prepared,
+    /// The configuration it was made under.
+    generation: u64,
+}
+
+impl Frame {
+    /// A frame nothing has been made of yet.
+    pub(super) fn new(buffer: gst::Buffer) -> Self {
+        Self {
+            buffer,
+            small: None,
+        }
+    }
+}
+
+/// Why a frame could not be made.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The run was cancelled, as a flush or a stop does.
+    Cancelled,
+    /// Anything else; the text says what.
+    Failed(anyhow::Error),
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Cancelled => Failure::Cancelled,
+            error => Failure::Failed(error.into()),
+        }
+    }
+}
+
+impl From<FrameError> for Failure {
+    fn from(error: FrameError) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Failed(error)
+    }
+}
+
+/// How long the phases of one synthesised frame took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// Shrinking and preparing the pair, as far as that was not done before.
+    pub shrink: Duration,
+    /// The network.
+    pub estimate: Duration,
+    /// Making the full-size frame.
+    pub synthesise: Duration,
+}
+
+/// A network together with all that its frames need at the current size and settings.
+pub(super) struct Engine {
+    interpolator: Interpolator,
+    stage: Option<Stage>,
+    /// Storage of a frame that is gone, for the next one.
+    spare: Option<Small>,
+}
+
+/// What depends on caps and settings.
+struct Stage {
+    info: gst_video::VideoInfo,
+    look: Look,
+    layout: FrameLayout,
+    shrinker: Shrinker,
+    /// For what is made as a picture; without it full-size frames are warped.
+    enlarger: Option<Enlarger>,
+    generation: u64,
+}
+
+/// Tells what was prepared under one configuration of one engine from all others.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+impl Engine {
+    /// An engine without a stage: [`Engine::configure`] comes before the first frame.
+    pub(super) fn new(interpolator: Interpolator) -> Self {
+        Self {
+            interpolator,
+            stage: None,
+            spare: None,
+        }
+    }
+
+    /// What the network is and where it runs.
+    pub(super) fn info(&self) -> &ModelInfo {
+        self.interpolator.info()
+    }
+
+    /// Stops a run from another thread.
+    pub(super) fn canceller(&self) -> Canceller {
+        self.interpolator.canceller()
+    }
+
+    /// Fits the engine to the caps and settings; nothing happens if they are the same as before.
+    ///
+    /// # Errors
+    /// What does not go together, and why.
+    pub(super) fn configure(
+        &mut self,
+        info: &gst_video::VideoInfo,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
+        let look = settings.look(info.width(), info.height());
+        let configured = self.stage.as_ref();
+        if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
+            return Ok(());
+        }
+        let model = self.interpolator.info();
+        if look.upscale == Upscale::Motion && model.kind != ModelKind::Motion {
+            bail!(
+                "upscale=motion needs a model that gives motion, {} gives only a picture: use upscale=auto or image",
+                model.name
+            );
+        }
+        let (width, height) = look.size;
+        let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
+        self.stage = Some(Stage {
+            layout: FrameLayout::new(info)?,
+            shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
+            enlarger: pictures
+                .then(|| Enlarger::new(info, width, height, look.upscale_method))
+                .transpose()?,
+            info: info.clone(),
+            look,
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+        });
+        self.spare = None;
+        Ok(())
+    }
+
+    /// Makes the frame at `phase` between `a` and `b` in `out`, a buffer of the configured caps.
+    pub(super) fn synthesise(
+        &mut self,
+        a: &mut Frame,
+        b: &mut Frame,
+        phase: f64,
+        out: &mut gst::BufferRef,
+    ) -> Result<Times, Failure> {
+        let start = Instant::now();
+        self.prepare(a)?;
+        self.prepare(b)?;
+        let (Some(stage), Some(small_a), Some(small_b)) = (&mut self.stage, &a.small, &b.small)
+        else {
+            return Err(anyhow!("frames before caps").into());
+        };
+        let shrunk = Instant::now();
+        let estimate =
+            self.interpolator
+                .estimate(&small_a.prepared, &small_b.prepared, phase as f32)?;
+        let estimated = Instant::now();
+
+        let frame_a = readable(&a.buffer, &stage.info)?;
+        let frame_b = readable(&b.buffer, &stage.info)?;
+        let mut frame_out = gst_video::VideoFrameRef::from_buffer_ref_writable(out, &stage.info)
+            .context("the output buffer can't be mapped")?;
+        let picture = match (estimate, &mut stage.enlarger) {
+            (Estimate::Motion(motion), None) => {
+                frames::synthesise(
+                    &stage.layout.planes(&frame_a)?,
+                    &stage.layout.planes(&frame_b)?,
+                    &motion,
+                    stage.look.upscale_method.into(),
+                    &mut stage.layout.planes_mut(&mut frame_out)?,
+                );
+                None
+            }
+            (Estimate::Motion(motion), Some(enlarger)) => {
+                let (a, b) = (&small_a.picture, &small_b.picture);
+                Some((enlarger, Cow::Owned(Picture::between(a, b, &motion))))
+            }
+            (Estimate::Picture(picture), Some(enlarger)) => {
+                Some((enlarger, Cow::Borrowed(picture)))
+            }
+            (Estimate::Picture(_), None) => {
+                return Err(anyhow!("a picture where motion was expected").into());
+            }
+        };
+        if let Some((enlarger, picture)) = picture {
+            enlarger.enlarge(&picture, &mut frame_out)?;
+            frames::blend_alpha(&stage.layout, &frame_a, &frame_b, phase, &mut frame_out)?;
+        }
+        Ok(Times {
+            shrink: shrunk - start,
+            estimate: estimated - shrunk,
+            synthesise: estimated.elapsed(),
+        })
+    }
+
+    /// Takes back the storage of a frame that is no longer needed.
+    pub(super) fn recycle(&mut self, frame: Frame) {
+        self.spare = frame.small.or(self.spare.take());
+    }
+
+    fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
+        let Some(stage) = &mut self.stage else {
+            return Err(anyhow!("frames before caps").into());
+        };
+        if frame
+            .small
+            .as_ref()
+            .is_some_and(|small| small.generation == stage.generation)
+        {
+            return Ok(());
+        }
+        let mut small = self.spare.take().unwrap_or_else(|| Small {
+            picture: Picture::new(stage.look.size.0, stage.look.size.1),
+            prepared: Prepared::default(),
+            generation: stage.generation,
+        });
+        small.generation = stage.generation;
+        let mapped = readable(&frame.buffer, &stage.info)?;
+        stage.shrinker.shrink(&mapped, &mut small.picture)?;
+        self.interpolator
+            .prepare(&small.picture, &mut small.prepared)?;
+        frame.small = Some(small);
+        Ok(())
+    }
+}
+
+fn readable<'a>(
+    buffer: &'a gst::Buffer,
+    info: &'a gst_video::VideoInfo,
+) -> anyhow::Result<gst_video::VideoFrameRef<&'a gst::BufferRef>> {
+    gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
+        format!(
+            "a buffer of {} bytes can't be mapped as a {}x{} {} frame of {} bytes",
+            buffer.size(),
+            info.width(),
+            info.height(),
+            info.format(),
+            info.size()
+        )
+    })
+}
+
+impl From<ScaleMethod> for Sampling {
+    /// Lanczos has no kernel of its own along motion; bicubic is the sharp one there.
+    fn from(method: ScaleMethod) -> Self {
+        match method {
+            ScaleMethod::Bilinear => Sampling::Bilinear,
+            ScaleMethod::Bicubic | ScaleMethod::Lanczos => Sampling::Bicubic,
+        }
+    }
+}

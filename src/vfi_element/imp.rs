@@ -1,0 +1,565 @@
+//! The element as GStreamer sees it: pads, events, queries, properties, state changes.
+//!
+//! Two threads meet here. Upstream's thread puts frames and serialized events into the
+//! [`Queue`]; the src pad's task takes them out and does everything else, in
+//! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
+//! something is pushed, queried, posted, loaded or inferred.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::allocation;
+use super::caps;
+use super::engine::Engine;
+use super::pacing::Pacing;
+use super::queue::Queue;
+use super::settings::Settings;
+use super::stats::Stats;
+use super::timeline::{Rate, Target};
+use super::worker::Worker;
+use crate::models::{Canceller, Interpolator};
+
+/// The element's private side.
+pub struct VfiInterp {
+    sinkpad: gst::Pad,
+    srcpad: gst::Pad,
+    queue: Queue,
+    settings: Mutex<Settings>,
+    /// Lies here while the task does not run an iteration.
+    worker: Mutex<Option<Box<Worker>>>,
+    stats: Mutex<Stats>,
+    pacing: Mutex<Pacing>,
+    rates: Mutex<Rates>,
+    /// Stops the run of the network in use.
+    canceller: Mutex<Option<Canceller>>,
+    /// A network loaded in the background, for the next pair.
+    loaded: Mutex<Option<Engine>>,
+    /// Counts loads, so that only the latest takes effect.
+    loads: AtomicU64,
+    live: AtomicBool,
+}
+
+/// What latency and QoS are reckoned with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Rates {
+    /// Whether there is anything to make between originals.
+    interpolates: bool,
+    /// Time from one input frame to the next; 0 where that varies.
+    frame: gst::ClockTime,
+    /// Time from one output frame to the next; 0 where that varies.
+    slot: gst::ClockTime,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whatever panicked while holding it left a whole value: all of them are replaced, not built up.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for VfiInterp {
+    const NAME: &'static str = "GstVfiInterp";
+    type Type = super::VfiInterp;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name);
+        let (Some(sink), Some(src)) = (template("sink"), template("src")) else {
+            unreachable!("both templates are in pad_templates()");
+        };
+        let sinkpad = gst::Pad::builder_from_template(&sink)
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |imp| imp.sink_chain(buffer),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
+            })
+            .flags(gst::PadFlags::ACCEPT_INTERSECT)
+            .build();
+        let srcpad = gst::Pad::builder_from_template(&src)
+            .activatemode_function(|_, parent, mode, active| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::loggable_error!(CAT, "panicked")),
+                    |imp| imp.src_activatemode(mode, active),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(pad, query))
+            })
+            .build();
+        Self {
+            sinkpad,
+            srcpad,
+            queue: Queue::new(),
+            settings: Mutex::default(),
+            worker: Mutex::default(),
+            stats: Mutex::default(),
+            pacing: Mutex::default(),
+            rates: Mutex::default(),
+            canceller: Mutex::default(),
+            loaded: Mutex::default(),
+            loads: AtomicU64::new(0),
+            live: AtomicBool::new(false),
+        }
+    }
+}
+
+impl ObjectImpl for VfiInterp {
+    fn properties() -> &'static [glib::ParamSpec] {
+        Settings::param_specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let before = self.settings().clone();
+        if !self.settings().set(pspec.name(), value) {
+            gst::error!(CAT, imp = self, "{} can't be set", pspec.name());
+            return;
+        }
+        let settings = self.settings().clone();
+        gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
+        if settings.model != before.model && self.obj().current_state() > gst::State::Ready {
+            self.load_in_background(settings);
+        } else if settings.latency != before.latency {
+            self.latency_changed();
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let value = self.settings().get(pspec.name());
+        value.unwrap_or_else(|| self.stats().to_structure().to_value())
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let element = self.obj();
+        for pad in [&self.sinkpad, &self.srcpad] {
+            if let Err(error) = element.add_pad(pad) {
+                gst::error!(CAT, imp = self, "{error}");
+            }
+        }
+    }
+}
+
+impl GstObjectImpl for VfiInterp {}
+
+impl ElementImpl for VfiInterp {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Video frame interpolator",
+                "Filter/Effect/Video",
+                "Puts synthesised frames between a video's own, with a RIFE- or FILM-family network",
+                "The vfiinterp developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                let presence = gst::PadPresence::Always;
+                gst::PadTemplate::new(name, direction, presence, &caps::TEMPLATE).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => self.start().map_err(|message| {
+                self.post_error_message(message);
+                gst::StateChangeError
+            })?,
+            // The task may sit in a run of the network; pads can only be stopped once it is out.
+            gst::StateChange::PausedToReady => self.interrupt(),
+            _ => {}
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.stop();
+        }
+        Ok(success)
+    }
+}
+
+/// What the worker needs of the element.
+impl VfiInterp {
+    pub(super) fn srcpad(&self) -> &gst::Pad {
+        &self.srcpad
+    }
+
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+
+    pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
+        lock(&self.stats)
+    }
+
+    pub(super) fn pacing(&self) -> MutexGuard<'_, Pacing> {
+        lock(&self.pacing)
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn post(&self, message: gst::Message) {
+        // Fails where there is no bus, and then nobody wants to know.
+        let _posted = self.obj().post_message(message);
+    }
+
+    pub(super) fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        gst::trace!(CAT, imp = self, "pushing {buffer:?}");
+        // A flush may have come since the item was taken off the queue.
+        self.queue.flow()?;
+        self.srcpad.push(buffer).map(drop)
+    }
+
+    pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        self.push(buffer)?;
+        self.stats().originals += 1;
+        Ok(())
+    }
+
+    /// New rates: the latency may be another.
+    pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
+        let output = match target {
+            Target::Fixed(rate) => Some(rate),
+            Target::Multiple(_) => None,
+        };
+        let time =
+            |rate: Option<Rate>| gst::ClockTime::from_nseconds(rate.map_or(0, |rate| rate.time(1)));
+        let rates = Rates {
+            interpolates: input.is_none() || input != output,
+            frame: time(input),
+            slot: time(output),
+        };
+        let changed = std::mem::replace(&mut *lock(&self.rates), rates) != rates;
+        if changed {
+            self.latency_changed();
+        }
+    }
+
+    /// A network that has been loaded since the last pair.
+    pub(super) fn take_loaded(&self) -> Option<Engine> {
+        lock(&self.loaded).take()
+    }
+
+    /// From now on this network runs.
+    pub(super) fn adopt(&self, engine: &Engine) {
+        let info = engine.info();
+        gst::info!(CAT, imp = self, "running {info:?}");
+        let mut stats = self.stats();
+        stats.model = info.name.clone();
+        stats.provider = info.provider.nick().into();
+        drop(stats);
+        *lock(&self.canceller) = Some(engine.canceller());
+    }
+}
+
+/// Starting, stopping, loading.
+impl VfiInterp {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        let interpolator = Interpolator::load(&settings.load_options())
+            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
+        let engine = Engine::new(interpolator);
+        self.stats().reset();
+        self.pacing().reset();
+        self.adopt(&engine);
+        *lock(&self.worker) = Some(Box::new(Worker::new(settings, engine)));
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.loaded) = None;
+        *lock(&self.worker) = None;
+        *lock(&self.canceller) = None;
+        *lock(&self.rates) = Rates::default();
+    }
+
+    /// Loads another network while the current one goes on; a failure is a warning, and the
+    /// stream goes on with what it has.
+    fn load_in_background(&self, settings: Settings) {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
+        let element = self.obj().downgrade();
+        let work = move || {
+            let loaded = Interpolator::load(&settings.load_options());
+            let Some(element) = element.upgrade() else {
+                return;
+            };
+            let imp = element.imp();
+            match loaded {
+                Ok(interpolator) => {
+                    let mut place = lock(&imp.loaded);
+                    if imp.loads.load(Ordering::Relaxed) == load {
+                        *place = Some(Engine::new(interpolator));
+                    }
+                }
+                Err(error) => gst::element_imp_warning!(
+                    imp,
+                    gst::ResourceError::OpenRead,
+                    ("The model stays as it is: {error}")
+                ),
+            }
+        };
+        let thread = thread::Builder::new().name("vfiinterp-load".into());
+        if let Err(error) = thread.spawn(work) {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Failed,
+                ("The model stays as it is: no thread to load it: {error}")
+            );
+        }
+    }
+
+    /// Gets the task out of whatever it waits for.
+    fn interrupt(&self) {
+        self.queue.close(gst::FlowError::Flushing);
+        if let Some(canceller) = &*lock(&self.canceller) {
+            canceller.cancel();
+        }
+    }
+
+    /// Lets the task work (again).
+    fn resume(&self) -> Result<(), glib::BoolError> {
+        if let Some(canceller) = &*lock(&self.canceller) {
+            canceller.rearm();
+        }
+        self.queue.open();
+        let element = self.obj().downgrade();
+        self.srcpad.start_task(move || {
+            if let Some(element) = element.upgrade() {
+                element.imp().iterate();
+            }
+        })
+    }
+
+    /// One turn of the task.
+    fn iterate(&self) {
+        let taken = lock(&self.worker).take();
+        let Some(mut worker) = taken else {
+            self.pause(gst::FlowError::Flushing);
+            return;
+        };
+        let result = self.queue.pop().and_then(|item| worker.handle(self, item));
+        *lock(&self.worker) = Some(worker);
+        match result {
+            Ok(()) => self.queue.done(),
+            Err(flow) => self.pause(flow),
+        }
+    }
+
+    fn pause(&self, flow: gst::FlowError) {
+        gst::debug!(CAT, imp = self, "pausing: {flow:?}");
+        // A flush or stop has closed the queue already, with a reason that must stay.
+        let eos_waits = self.queue.fail(flow);
+        let fatal = !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos);
+        if fatal && eos_waits {
+            // Upstream is through and won't ask again, so nobody else would report it.
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ("Internal data stream error."),
+                ["streaming stopped, reason {flow}"]
+            );
+            let _wanted = self.srcpad.push_event(gst::event::Eos::new());
+        }
+        // Fails only where there is no task to pause.
+        let _paused = self.srcpad.pause_task();
+    }
+
+    fn latency_changed(&self) {
+        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        self.post(message);
+    }
+}
+
+/// Pad functions.
+impl VfiInterp {
+    fn src_activatemode(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "only push mode is there"));
+        }
+        if active {
+            self.resume()
+                .map_err(|error| gst::loggable_error!(CAT, "no task: {error}"))
+        } else {
+            self.interrupt();
+            self.srcpad
+                .stop_task()
+                .map_err(|error| gst::loggable_error!(CAT, "the task goes on: {error}"))
+        }
+    }
+
+    fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        gst::trace!(CAT, imp = self, "got {buffer:?}");
+        self.queue.push_buffer(buffer)?;
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::log!(CAT, imp = self, "got {event:?}");
+        match event.type_() {
+            gst::EventType::FlushStart => {
+                let wanted = self.srcpad.push_event(event);
+                self.interrupt();
+                // Waits until the task is out of its iteration; fails only where there is none.
+                let _paused = self.srcpad.pause_task();
+                wanted
+            }
+            gst::EventType::FlushStop => {
+                let wanted = self.srcpad.push_event(event);
+                if let Some(worker) = &mut *lock(&self.worker) {
+                    worker.flush();
+                }
+                self.pacing().reset();
+                self.restart();
+                wanted
+            }
+            _ if event.is_serialized() => self.sink_serialized(event),
+            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        }
+    }
+
+    fn sink_serialized(&self, event: gst::Event) -> bool {
+        let begins = matches!(
+            event.type_(),
+            gst::EventType::StreamStart | gst::EventType::Segment
+        );
+        if begins
+            && matches!(
+                self.queue.flow(),
+                Err(gst::FlowError::Eos | gst::FlowError::NotLinked)
+            )
+        {
+            // As in gstqueue.c: what ended or was unlinked may begin again.
+            self.restart();
+        }
+        self.queue.push_event(event).is_ok()
+    }
+
+    fn restart(&self) {
+        if let Err(error) = self.resume() {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Thread,
+                ("The task can't be started: {error}")
+            );
+        }
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        use gst::QueryViewMut;
+
+        if let QueryViewMut::Caps(q) = query.view_mut() {
+            self.caps_query(q, &self.srcpad);
+            return true;
+        }
+        if !query.is_serialized() {
+            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
+        }
+        // What came before it must be known downstream first.
+        if self.queue.wait_idle().is_err() {
+            return false;
+        }
+        let answered = self.srcpad.peer_query(query);
+        if let QueryViewMut::Allocation(q) = query.view_mut() {
+            allocation::reserve(q, Queue::CAPACITY as u32 + 2);
+        }
+        answered
+    }
+
+    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::log!(CAT, imp = self, "got {event:?}");
+        let rates = *lock(&self.rates);
+        if let gst::EventView::Qos(qos) = event.view()
+            && rates.interpolates
+            && self.settings().qos
+        {
+            let (_, proportion, diff, timestamp) = qos.get();
+            if let Some(timestamp) = timestamp {
+                let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
+                self.pacing().observe(proportion, diff, timestamp, slot);
+            }
+            // Upstream would drop originals; what can be left out is left out here.
+            return true;
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        use gst::QueryViewMut;
+
+        match query.view_mut() {
+            QueryViewMut::Caps(q) => {
+                self.caps_query(q, &self.sinkpad);
+                true
+            }
+            QueryViewMut::Latency(q) => self.latency_query(q),
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    fn caps_query(&self, query: &mut gst::query::Caps, other: &gst::Pad) {
+        let filter = query.filter_owned();
+        let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
+        let peer = other.peer_query_caps(asked.as_ref());
+        let mut result = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
+        if let Some(filter) = filter {
+            result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);
+        }
+        query.set_result(&result);
+    }
+
+    /// A frame between two can be made when the second is there, and then takes its time.
+    fn latency_query(&self, query: &mut gst::query::Latency) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        if !self.sinkpad.peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, mut min, mut max) = upstream.result();
+        self.live.store(live, Ordering::Relaxed);
+        let rates = *lock(&self.rates);
+        if live && rates.interpolates {
+            let queued = rates.frame * (Queue::CAPACITY as u64 + 1);
+            let wait = rates.frame.saturating_add(self.settings().latency);
+            min = min.saturating_add(wait);
+            max = max.map(|max| max.saturating_add(queued));
+        }
+        gst::debug!(
+            CAT,
+            imp = self,
+            "latency: live {live}, min {min}, max {max:?}"
+        );
+        query.set(live, min, max);
+        true
+    }
+}

@@ -1,0 +1,222 @@
+//! The bounded queue between the upstream thread and the src-pad task.
+//!
+//! Buffers and serialized events wait here in order. The upstream thread is held back while the
+//! queue is full; a serialized query waits until everything before it has gone downstream and is
+//! then answered on the upstream thread itself. Closing the queue wakes everybody.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What waits for the task.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A frame.
+    Buffer(gst::Buffer),
+    /// A serialized event.
+    Event(gst::Event),
+}
+
+#[derive(Debug)]
+struct State {
+    items: VecDeque<Item>,
+    buffers: usize,
+    /// The task is at work on an item it has taken.
+    busy: bool,
+    /// Upstream has put in its last.
+    eos: bool,
+    flow: Result<(), gst::FlowError>,
+}
+
+/// A queue of at most [`Queue::CAPACITY`] frames.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Signalled on every change; one upstream thread and one task wait, so one condition serves.
+    changed: Condvar,
+}
+
+impl Queue {
+    /// Frames that may wait, beside the pair the task holds.
+    pub(super) const CAPACITY: usize = 2;
+
+    /// A closed queue.
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                buffers: 0,
+                busy: false,
+                eos: false,
+                flow: Err(gst::FlowError::Flushing),
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Lets items in; what was left from before is gone.
+    pub(super) fn open(&self) {
+        let mut state = self.lock();
+        state.clear();
+        state.busy = false;
+        state.eos = false;
+        state.flow = Ok(());
+    }
+
+    /// Drops all items and lets nothing in until it is opened again: whoever waits gets `flow`.
+    pub(super) fn close(&self, flow: gst::FlowError) {
+        let mut state = self.lock();
+        state.clear();
+        state.flow = Err(flow);
+        self.changed.notify_all();
+    }
+
+    /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
+    /// whether upstream has put in its last, so that it won't come back to learn the reason.
+    pub(super) fn fail(&self, flow: gst::FlowError) -> bool {
+        let eos = self.lock().eos;
+        if self.flow().is_ok() {
+            self.close(flow);
+        }
+        eos
+    }
+
+    /// Adds a frame, once there is room.
+    ///
+    /// # Errors
+    /// What the queue was closed with.
+    pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < Self::CAPACITY);
+        state.flow?;
+        state.items.push_back(Item::Buffer(buffer));
+        state.buffers += 1;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Adds a serialized event; events are few and never wait for room.
+    ///
+    /// # Errors
+    /// What the queue was closed with.
+    pub(super) fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
+        let mut state = self.lock();
+        state.flow?;
+        state.eos |= event.type_() == gst::EventType::Eos;
+        state.items.push_back(Item::Event(event));
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits until everything that was put in has been dealt with.
+    ///
+    /// # Errors
+    /// What the queue was closed with.
+    pub(super) fn wait_idle(&self) -> Result<(), gst::FlowError> {
+        let state = self.wait(|s| s.flow.is_err() || (s.items.is_empty() && !s.busy));
+        state.flow
+    }
+
+    /// Takes the next item, waiting for one. The task is busy with it until it calls
+    /// [`Queue::done`].
+    ///
+    /// # Errors
+    /// What the queue was closed with.
+    pub(super) fn pop(&self) -> Result<Item, gst::FlowError> {
+        let mut state = self.wait(|s| s.flow.is_err() || !s.items.is_empty());
+        state.flow?;
+        let Some(item) = state.items.pop_front() else {
+            return Err(gst::FlowError::Error);
+        };
+        if matches!(item, Item::Buffer(_)) {
+            state.buffers -= 1;
+        }
+        state.busy = true;
+        self.changed.notify_all();
+        Ok(item)
+    }
+
+    /// The item taken last has been dealt with.
+    pub(super) fn done(&self) {
+        self.lock().busy = false;
+        self.changed.notify_all();
+    }
+
+    /// What the queue was closed with, if it is closed.
+    pub(super) fn flow(&self) -> Result<(), gst::FlowError> {
+        self.lock().flow
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds this lock, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, ready: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_while(self.lock(), |state| !ready(state))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.buffers = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    fn open() -> Arc<Queue> {
+        gst::init().unwrap();
+        let queue = Arc::new(Queue::new());
+        queue.open();
+        queue
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing() {
+        gst::init().unwrap();
+        let queue = Queue::new();
+        let flushing = Err(gst::FlowError::Flushing);
+        assert_eq!(queue.push_buffer(gst::Buffer::new()), flushing);
+        assert_eq!(queue.push_event(gst::event::Eos::new()), flushing);
+        assert_eq!(queue.wait_idle(), flushing);
+    }
+
+    #[test]
+    fn items_leave_in_order() {
+        let queue = open();
+        queue.push_buffer(gst::Buffer::new()).unwrap();
+        queue.push_event(gst::event::Eos::new()).unwrap();
+        assert!(matches!(queue.pop(), Ok(Item::Buffer(_))));
+        assert!(matches!(queue.pop(), Ok(Item::Event(_))));
+    }
+
+    #[test]
+    fn a_full_queue_holds_the_pusher_until_it_is_closed() {
+        let queue = open();
+        for _ in 0..Queue::CAPACITY {
+            queue.push_buffer(gst::Buffer::new()).unwrap();
+        }
+        let other = queue.clone();
+        let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new()));
+        queue.close(gst::FlowError::Eos);
+        assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
+    }
+
+    #[test]
+    fn idle_means_the_last_item_is_done() {
+        let queue = open();
+        queue.push_event(gst::event::Eos::new()).unwrap();
+        let other = queue.clone();
+        let waiter = thread::spawn(move || other.wait_idle());
+        queue.pop().unwrap();
+        assert!(!waiter.is_finished());
+        queue.done();
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+    }
+}

@@ -1,0 +1,268 @@
+//! The element's properties: their values, defaults and descriptions.
+
+use std::sync::LazyLock;
+
+use glib::prelude::*;
+use gst::prelude::*;
+
+use crate::frames::ScaleMethod;
+use crate::models::{ExecutionProvider, LoadOptions};
+
+/// What is scaled up to the frame's size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpUpscale")]
+pub(super) enum Upscale {
+    /// Motion where the model gives it, else the picture.
+    #[default]
+    #[enum_value(
+        name = "Motion where the model gives it, else the picture",
+        nick = "auto"
+    )]
+    Auto,
+    /// The motion: full-size frames are warped in their own format.
+    #[enum_value(
+        name = "Motion: full-size frames are warped in their own format",
+        nick = "motion"
+    )]
+    Motion,
+    /// The picture, made at the network's size.
+    #[enum_value(name = "The picture made at the network's size", nick = "image")]
+    Image,
+}
+
+/// Values of the properties.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub model: String,
+    pub multiplier: u32,
+    pub downscale: f64,
+    pub downscale_method: ScaleMethod,
+    pub upscale: Upscale,
+    pub upscale_method: ScaleMethod,
+    pub execution_provider: ExecutionProvider,
+    pub latency: gst::ClockTime,
+    pub max_gap: gst::ClockTime,
+    pub qos: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "vfi-lite".into(),
+            multiplier: 2,
+            downscale: 0.0,
+            downscale_method: ScaleMethod::Bilinear,
+            upscale: Upscale::Auto,
+            upscale_method: ScaleMethod::Bicubic,
+            execution_provider: ExecutionProvider::Auto,
+            latency: gst::ClockTime::from_mseconds(40),
+            max_gap: gst::ClockTime::SECOND,
+            qos: true,
+        }
+    }
+}
+
+/// The settings that decide how frames are made, for frames of one size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    /// Width and height of the network's picture.
+    pub size: (usize, usize),
+    pub downscale_method: ScaleMethod,
+    pub upscale: Upscale,
+    pub upscale_method: ScaleMethod,
+}
+
+/// The network's long side that an automatic `downscale` aims at, in pixels.
+const AUTO_LONG_SIDE: f64 = 640.0;
+
+/// The smallest side a network is given, in pixels.
+const SMALLEST_SIDE: f64 = 16.0;
+
+impl Settings {
+    /// What the model is to be loaded with.
+    pub(super) fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            model: self.model.clone(),
+            provider: self.execution_provider,
+            ..LoadOptions::default()
+        }
+    }
+
+    /// What these settings make of frames of `width` x `height` pixels.
+    pub(super) fn look(&self, width: u32, height: u32) -> Look {
+        Look {
+            size: self.network_size(width, height),
+            downscale_method: self.downscale_method,
+            upscale: self.upscale,
+            upscale_method: self.upscale_method,
+        }
+    }
+
+    /// The network's picture for a frame of `width` x `height` pixels.
+    fn network_size(&self, width: u32, height: u32) -> (usize, usize) {
+        let (width, height) = (f64::from(width), f64::from(height));
+        let divisor = if self.downscale == 0.0 {
+            (width.max(height) / AUTO_LONG_SIDE).max(1.0)
+        } else {
+            self.downscale.max(1.0)
+        };
+        let shrink = |side: f64| (side / divisor).round().max(SMALLEST_SIDE.min(side)) as usize;
+        (shrink(width), shrink(height))
+    }
+
+    /// Takes a property's new value; `false` for a name that is no settable property. GObject has
+    /// checked type and range before.
+    pub(super) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        fn take<'v, T: glib::value::FromValue<'v>>(to: &mut T, value: &'v glib::Value) -> bool {
+            value.get().map(|new| *to = new).is_ok()
+        }
+        match name {
+            "model" => {
+                let model = value.get::<Option<String>>().ok().flatten();
+                self.model = model.unwrap_or_else(|| Self::default().model);
+                true
+            }
+            "multiplier" => take(&mut self.multiplier, value),
+            "downscale" => take(&mut self.downscale, value),
+            "downscale-method" => take(&mut self.downscale_method, value),
+            "upscale" => take(&mut self.upscale, value),
+            "upscale-method" => take(&mut self.upscale_method, value),
+            "execution-provider" => take(&mut self.execution_provider, value),
+            "latency" => take(&mut self.latency, value),
+            "max-gap" => take(&mut self.max_gap, value),
+            "qos" => take(&mut self.qos, value),
+            _ => false,
+        }
+    }
+
+    /// A property's value; `None` for a name that is none of the settings.
+    pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "model" => self.model.to_value(),
+            "multiplier" => self.multiplier.to_value(),
+            "downscale" => self.downscale.to_value(),
+            "downscale-method" => self.downscale_method.to_value(),
+            "upscale" => self.upscale.to_value(),
+            "upscale-method" => self.upscale_method.to_value(),
+            "execution-provider" => self.execution_provider.to_value(),
+            "latency" => self.latency.to_value(),
+            "max-gap" => self.max_gap.to_value(),
+            "qos" => self.qos.to_value(),
+            _ => return None,
+        })
+    }
+
+    /// The properties as GObject is told of them.
+    pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
+        &PARAM_SPECS
+    }
+}
+
+static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+    let default = Settings::default();
+    vec![
+        glib::ParamSpecString::builder("model")
+            .nick("Model")
+            .blurb("Name of a built-in network, or path of an ONNX file")
+            .default_value(Some(default.model.as_str()))
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("multiplier")
+            .nick("Multiplier")
+            .blurb("Output frames per input frame when the caps downstream fix no frame rate")
+            .minimum(1)
+            .maximum(16)
+            .default_value(default.multiplier)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("downscale")
+            .nick("Downscale")
+            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side near 640)")
+            .minimum(0.0)
+            .maximum(16.0)
+            .default_value(default.downscale)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("downscale-method", default.downscale_method)
+            .nick("Downscale method")
+            .blurb("Filter that shrinks frames for the network")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("upscale", default.upscale)
+            .nick("Upscale")
+            .blurb("What is scaled up to the frame's size")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("upscale-method", default.upscale_method)
+            .nick("Upscale method")
+            .blurb("Filter that samples full-size frames along the motion (lanczos: as bicubic), or enlarges the network's picture")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("execution-provider", default.execution_provider)
+            .nick("Execution provider")
+            .blurb("Where the network runs; auto takes CUDA if it starts, else the CPU")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("latency")
+            .nick("Latency")
+            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines")
+            .maximum(gst::ClockTime::MAX.nseconds())
+            .default_value(default.latency.nseconds())
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("max-gap")
+            .nick("Maximum gap")
+            .blurb("Frames further apart than this many nanoseconds are not interpolated")
+            .maximum(gst::ClockTime::MAX.nseconds())
+            .default_value(default.max_gap.nseconds())
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("qos")
+            .nick("Quality of service")
+            .blurb("Skip synthesised frames that downstream reports would be late; originals are never skipped")
+            .default_value(default.qos)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Counts of frames, total nanoseconds of each phase, provider and model")
+            .read_only()
+            .build(),
+    ]
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_brings_the_long_side_near_640() {
+        let settings = Settings::default();
+        assert_eq!(settings.network_size(1280, 720), (640, 360));
+        assert_eq!(settings.network_size(1080, 1920), (360, 640));
+        assert_eq!(settings.network_size(320, 240), (320, 240));
+    }
+
+    #[test]
+    fn a_divisor_never_shrinks_below_what_a_network_can_use() {
+        let settings = Settings {
+            downscale: 16.0,
+            ..Settings::default()
+        };
+        assert_eq!(settings.network_size(3840, 2160), (240, 135));
+        assert_eq!(settings.network_size(160, 32), (16, 16));
+    }
+
+    #[test]
+    fn every_setting_can_be_read_under_its_name() {
+        gst::init().unwrap();
+        let settings = Settings::default();
+        for spec in Settings::param_specs() {
+            if spec.name() != "stats" {
+                let value = settings.get(spec.name()).unwrap();
+                assert_eq!(value.type_(), spec.value_type(), "{}", spec.name());
+                assert!(Settings::default().set(spec.name(), &value));
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+use super::*;
+use proptest::prelude::*;
+
+const GAP: u64 = SECOND;
+
+fn rate(num: u64, den: u64) -> Rate {
+    Rate { num, den }
+}
+
+fn fixed(input: (u64, u64), output: (u64, u64)) -> Timeline {
+    Timeline::new(
+        Some(rate(input.0, input.1)),
+        Target::Fixed(rate(output.0, output.1)),
+        GAP,
+    )
+}
+
+/// Feeds `frames` frames of a declared rate and drains: all slots.
+fn run(timeline: &mut Timeline, input: (u64, u64), base: u64, frames: u64) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for k in 0..frames {
+        let pts = base + rate(input.0, input.1).time(k);
+        let step = timeline.advance(Some(pts), None).unwrap();
+        slots.extend(step.before);
+        slots.extend(step.original);
+    }
+    slots.extend(timeline.drain(None));
+    slots
+}
+
+fn originals(slots: &[Slot]) -> usize {
+    slots
+        .iter()
+        .filter(|s| s.content == Content::Original)
+        .count()
+}
+
+#[track_caller]
+fn assert_exact(slots: &[Slot], output: (u64, u64), base: u64) {
+    for (n, slot) in slots.iter().enumerate() {
+        let exact = n as f64 * output.1 as f64 / output.0 as f64;
+        let error = (slot.pts - base) as f64 / 1e9 - exact;
+        assert!(error.abs() < 1.5e-9, "slot {n} off by {error} s");
+        assert_eq!(slot.offset, n as u64);
+        let next = base + rate(output.0, output.1).time(n as u64 + 1);
+        assert_eq!(slot.pts + slot.duration.unwrap(), next);
+    }
+}
+
+#[test]
+fn doubling_gives_every_frame_one_partner() {
+    let slots = run(&mut fixed((30, 1), (60, 1)), (30, 1), 0, 4);
+    let contents: Vec<_> = slots.iter().map(|s| s.content).collect();
+    let (original, half) = (Content::Original, Content::Between(0.5));
+    assert_eq!(
+        contents,
+        [
+            original,
+            half,
+            original,
+            half,
+            original,
+            half,
+            original,
+            Content::Repeat
+        ]
+    );
+    assert_exact(&slots, (60, 1), 0);
+}
+
+#[test]
+fn film_to_sixty_is_exact_over_ten_thousand_frames() {
+    let slots = run(&mut fixed((24, 1), (60, 1)), (24, 1), 0, 10_000);
+    assert_eq!(slots.len(), 25_000);
+    assert_eq!(originals(&slots), 5_000);
+    assert_exact(&slots, (60, 1), 0);
+    let phases: Vec<_> = slots[..6].iter().map(|s| s.content).collect();
+    assert_eq!(
+        phases[1..5],
+        [0.4, 0.8, 0.2, 0.6].map(Content::Between),
+        "the phases of 24 to 60 repeat every two frames"
+    );
+    assert_eq!(phases[5], Content::Original);
+}
+
+#[test]
+fn ntsc_doubling_is_exact_from_any_base() {
+    let base = 3_600 * SECOND + 7;
+    let rates = ((30_000, 1001), (60_000, 1001));
+    let slots = run(&mut fixed(rates.0, rates.1), rates.0, base, 10_000);
+    assert_eq!(slots.len(), 20_000);
+    assert_eq!(originals(&slots), 10_000);
+    assert_exact(&slots, rates.1, base);
+}
+
+#[test]
+fn a_million_frames_do_not_drift() {
+    let mut timeline = fixed((24_000, 1001), (60, 1));
+    let mut last = None;
+    for k in 0..1_000_000 {
+        let pts = rate(24_000, 1001).time(k);
+        let step = timeline.advance(Some(pts), None).unwrap();
+        last = step.before.chain(step.original).last().or(last);
+    }
+    let last = last.unwrap();
+    assert_eq!(last.pts, rate(60, 1).time(last.offset));
+    let end = rate(24_000, 1001).time(999_999);
+    assert!(last.pts <= end && end - last.pts < SECOND / 60);
+}
+
+#[test]
+fn millisecond_timestamps_do_not_disturb_a_declared_rate() {
+    let mut timeline = fixed((30, 1), (60, 1));
+    let mut slots = Vec::new();
+    for k in 0..100u64 {
+        let pts = (k * 1000 + 15) / 30 * 1_000_000;
+        let step = timeline.advance(Some(pts), None).unwrap();
+        slots.extend(step.before.chain(step.original));
+    }
+    assert_exact(&slots, (60, 1), 0);
+    assert_eq!(originals(&slots), 100);
+}
+
+#[test]
+fn a_missing_frame_is_bridged_on_the_grid() {
+    let mut timeline = fixed((30, 1), (60, 1));
+    timeline.advance(Some(0), None).unwrap();
+    let step = timeline.advance(Some(2 * SECOND / 30), None).unwrap();
+    let contents: Vec<_> = step.before.map(|s| s.content).collect();
+    assert_eq!(contents, [0.25, 0.5, 0.75].map(Content::Between));
+    assert_eq!(step.original.unwrap().offset, 4);
+}
+
+#[test]
+fn nothing_is_made_across_a_long_gap() {
+    let mut timeline = fixed((30, 1), (60, 1));
+    timeline.advance(Some(0), None).unwrap();
+    let step = timeline.advance(Some(5 * SECOND), None).unwrap();
+    let before: Vec<_> = step.before.collect();
+    assert_eq!(before.len(), 1, "what is left of the first frame's time");
+    assert_eq!(before[0].content, Content::Repeat);
+    let original = step.original.unwrap();
+    assert!(original.discont);
+    assert_eq!(original.pts, 5 * SECOND);
+}
+
+#[test]
+fn slow_video_is_repeated_not_interpolated() {
+    let mut timeline = fixed((1, 2), (2, 1));
+    timeline.advance(Some(0), None).unwrap();
+    let step = timeline.advance(Some(2 * SECOND), None).unwrap();
+    assert!(step.before.clone().all(|s| s.content == Content::Repeat));
+    assert_eq!(step.before.count(), 3);
+    assert!(!step.original.unwrap().discont);
+}
+
+#[test]
+fn timestamps_that_go_back_are_refused() {
+    let mut timeline = fixed((30, 1), (60, 1));
+    timeline.advance(Some(SECOND), None).unwrap();
+    assert_eq!(
+        timeline.advance(Some(SECOND), None).unwrap_err(),
+        Refusal::NotLater
+    );
+    assert_eq!(
+        timeline.advance(Some(0), None).unwrap_err(),
+        Refusal::NotLater
+    );
+    assert!(timeline.advance(Some(SECOND + SECOND / 30), None).is_ok());
+}
+
+#[test]
+fn a_missing_timestamp_follows_the_frame_before() {
+    let mut timeline = fixed((25, 1), (50, 1));
+    assert_eq!(
+        timeline.advance(None, None).unwrap_err(),
+        Refusal::NoTimestamp
+    );
+    timeline.advance(Some(0), None).unwrap();
+    let step = timeline.advance(None, None).unwrap();
+    assert_eq!(step.original.unwrap().pts, SECOND / 25);
+}
+
+#[test]
+fn more_frames_than_declared_are_refused_one_at_a_time() {
+    let mut timeline = fixed((10, 1), (20, 1));
+    let refused = (0..200u64)
+        .filter(|k| timeline.advance(Some(k * SECOND / 20), None).is_err())
+        .count();
+    assert!((98..=100).contains(&refused), "{refused} of 200");
+}
+
+#[test]
+fn variable_rate_takes_phases_from_real_times() {
+    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), GAP);
+    timeline.advance(Some(0), None).unwrap();
+    let step = timeline.advance(Some(50_000_000), None).unwrap();
+    let before: Vec<_> = step.before.map(|s| (s.pts, s.content)).collect();
+    assert_eq!(
+        before,
+        [
+            (20_000_000, Content::Between(0.4)),
+            (40_000_000, Content::Between(0.8))
+        ]
+    );
+    assert!(step.original.is_none());
+}
+
+#[test]
+fn variable_rate_frames_near_a_slot_take_it() {
+    let mut timeline = Timeline::new(None, Target::Fixed(rate(60, 1)), GAP);
+    timeline.advance(Some(0), None).unwrap();
+    for ms in [33, 67, 100] {
+        let step = timeline.advance(Some(ms * 1_000_000), None).unwrap();
+        assert_eq!(step.before.count(), 1);
+        assert!(step.original.is_some(), "at {ms} ms");
+    }
+}
+
+#[test]
+fn variable_to_variable_multiplies_each_interval() {
+    let mut timeline = Timeline::new(None, Target::Multiple(4), GAP);
+    let first = timeline.advance(Some(10), Some(40)).unwrap();
+    assert_eq!(first.original.unwrap().duration, Some(10));
+    let step = timeline.advance(Some(90), Some(40)).unwrap();
+    let before: Vec<_> = step.before.map(|s| (s.pts, s.content, s.offset)).collect();
+    assert_eq!(
+        before,
+        [
+            (30, Content::Between(0.25), 1),
+            (50, Content::Between(0.5), 2),
+            (70, Content::Between(0.75), 3)
+        ]
+    );
+    let own = step.original.unwrap();
+    assert_eq!((own.pts, own.offset), (90, 4));
+    let tail: Vec<_> = timeline.drain(None).map(|s| s.pts).collect();
+    assert_eq!(tail, [100, 110, 120]);
+}
+
+#[test]
+fn a_drain_stops_at_the_segment_end_and_happens_once() {
+    let mut timeline = fixed((1, 1), (4, 1));
+    timeline.advance(Some(0), None).unwrap();
+    assert_eq!(timeline.drain(Some(SECOND / 2)).count(), 1);
+    assert_eq!(timeline.drain(None).count(), 0);
+    let step = timeline.advance(Some(SECOND), None).unwrap();
+    assert_eq!(step.before.count(), 0, "a drained frame has no partner");
+    assert_eq!(step.original.unwrap().pts, SECOND);
+}
+
+#[test]
+fn a_new_rate_holds_from_the_next_pair_on() {
+    let mut timeline = fixed((30, 1), (60, 1));
+    timeline.advance(Some(0), None).unwrap();
+    timeline.advance(Some(SECOND / 30), None).unwrap();
+    timeline.retarget(Target::Fixed(rate(120, 1)));
+    let step = timeline.advance(Some(2 * SECOND / 30), None).unwrap();
+    let before: Vec<_> = step.before.map(|s| s.content).collect();
+    assert_eq!(before, [0.25, 0.5, 0.75].map(Content::Between));
+    let own = step.original.unwrap();
+    assert!(own.pts.abs_diff(2 * SECOND / 30) <= 1, "{}", own.pts);
+}
+
+proptest! {
+    /// Whatever comes in, what goes out is in order, never overlaps, and is bounded by the time
+    /// that passed.
+    #[test]
+    fn output_is_monotonic_for_any_input(
+        input in prop::option::of((1u64..240, 1u64..1002)),
+        output in prop::option::of((1u64..240, 1u64..1002)),
+        multiple in 1u32..=16,
+        times in prop::collection::vec((prop::option::of(0u64..20_000_000), prop::option::of(0u64..100_000), 0u8..20), 1..60),
+    ) {
+        let target = output.map_or(Target::Multiple(multiple), |(n, d)| Target::Fixed(rate(n, d)));
+        let mut timeline = Timeline::new(input.map(|(n, d)| rate(n, d)), target, GAP);
+        let mut last: Option<u64> = None;
+        for (pts, duration, action) in times {
+            // Microseconds: sixteen slots have room between any two.
+            let (pts, duration) = (pts.map(|t| t * 1000), duration.map(|t| t * 1000));
+            let mut slots = Vec::new();
+            match action {
+                0 => slots.extend(timeline.drain(pts).take(10_000)),
+                1 => timeline.retarget(Target::Multiple(multiple)),
+                2 => timeline.retarget(Target::Fixed(rate(60, 1))),
+                _ => if let Ok(step) = timeline.advance(pts, duration) {
+                    slots.extend(step.before.take(100_000));
+                    slots.extend(step.original);
+                },
+            }
+            for slot in slots {
+                prop_assert!(last.is_none_or(|l| slot.pts > l), "{last:?} then {slot:?}");
+                if let Content::Between(phase) = slot.content {
+                    prop_assert!(phase > 0.0 && phase < 1.0, "{slot:?}");
+                }
+                last = Some(slot.pts);
+            }
+        }
+    }
+}

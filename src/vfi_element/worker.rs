@@ -1,0 +1,440 @@
+//! The src-pad task: takes items off the queue in order, and pushes what follows from them.
+//!
+//! The worker owns all that only the task touches, so no lock is held while it shrinks, infers
+//! or pushes.
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::allocation;
+use super::caps;
+use super::engine::{Engine, Failure, Frame};
+use super::imp::VfiInterp;
+use super::queue::Item;
+use super::settings::Settings;
+use super::timeline::{Content, Slot, Slots, Timeline};
+
+/// What the caps fix.
+struct Stream {
+    input: gst::Caps,
+    output: gst::Caps,
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+}
+
+/// The task's own state.
+#[derive(Default)]
+pub(super) struct Worker {
+    settings: Settings,
+    engine: Option<Engine>,
+    stream: Option<Stream>,
+    timeline: Option<Timeline>,
+    segment: Option<gst::Segment>,
+    held: Option<Frame>,
+}
+
+impl Worker {
+    /// A worker with a loaded network, before the first event.
+    pub(super) fn new(settings: Settings, engine: Engine) -> Self {
+        Self {
+            settings,
+            engine: Some(engine),
+            ..Self::default()
+        }
+    }
+
+    /// Forgets what came in, as a flush does; caps stay.
+    pub(super) fn flush(&mut self) {
+        self.held = None;
+        self.segment = None;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.reset();
+        }
+    }
+
+    /// Deals with one item.
+    ///
+    /// # Errors
+    /// What upstream is to be told.
+    pub(super) fn handle(&mut self, imp: &VfiInterp, item: Item) -> Result<(), gst::FlowError> {
+        match item {
+            Item::Buffer(buffer) => self.buffer(imp, buffer),
+            Item::Event(event) => self.event(imp, event),
+        }
+    }
+
+    fn event(&mut self, imp: &VfiInterp, event: gst::Event) -> Result<(), gst::FlowError> {
+        use gst::EventView;
+
+        gst::log!(CAT, imp = imp, "dealing with {event:?}");
+        match event.view() {
+            EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
+            EventView::Segment(segment) => {
+                if self.segment.as_ref() != Some(segment.segment()) {
+                    self.finish_stretch(imp)?;
+                    self.segment = Some(segment.segment().clone());
+                    imp.pacing().reset();
+                }
+            }
+            EventView::StreamStart(_) => self.finish_stretch(imp)?,
+            EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,
+            _ => {}
+        }
+        // False says that nobody wanted it, which is no error of the stream.
+        let _wanted = imp.srcpad().push_event(event);
+        Ok(())
+    }
+
+    /// What follows has nothing to do with what was.
+    fn finish_stretch(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        self.drain(imp)?;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.reset();
+        }
+        Ok(())
+    }
+
+    /// Fills what is left of the held frame's time with it, and lets it go.
+    fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let stop = self.segment_stop();
+        if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
+            let slots = timeline.drain(stop);
+            self.repeat(imp, &held, slots)?;
+        }
+        Ok(())
+    }
+
+    fn segment_stop(&self) -> Option<u64> {
+        let segment = self.segment.as_ref()?;
+        let segment = segment.downcast_ref::<gst::ClockTime>()?;
+        segment.stop().map(gst::ClockTime::nseconds)
+    }
+
+    fn repeat(
+        &mut self,
+        imp: &VfiInterp,
+        held: &Frame,
+        slots: Slots,
+    ) -> Result<(), gst::FlowError> {
+        for slot in slots {
+            let mut buffer = again(&held.buffer)?;
+            stamp(buffer.make_mut(), &slot);
+            imp.push(buffer)?;
+            imp.stats().repeated += 1;
+        }
+        Ok(())
+    }
+
+    fn input_caps(&mut self, imp: &VfiInterp, input: gst::Caps) -> Result<(), gst::FlowError> {
+        if self.stream.as_ref().is_some_and(|s| s.input == input) {
+            return Ok(());
+        }
+        self.drain(imp)?;
+        let info = gst_video::VideoInfo::from_caps(&input).map_err(|error| {
+            gst::element_imp_error!(
+                imp,
+                gst::StreamError::Format,
+                ("Unusable caps {input}: {error}")
+            );
+            gst::FlowError::NotNegotiated
+        })?;
+        self.stream = None;
+        self.timeline = None;
+        self.negotiate(imp, input, &info)
+    }
+
+    /// Agrees on output caps and memory with downstream.
+    fn negotiate(
+        &mut self,
+        imp: &VfiInterp,
+        input: gst::Caps,
+        info: &gst_video::VideoInfo,
+    ) -> Result<(), gst::FlowError> {
+        let pad = imp.srcpad();
+        pad.check_reconfigure();
+        let downstream = pad.peer_query_caps(Some(&caps::open_rate(&input)));
+        let multiplier = self.settings.multiplier;
+        let output = caps::choose_output(&input, &downstream, multiplier);
+        let out_info = output
+            .as_ref()
+            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        let (Some(output), Some(out_info)) = (output, out_info) else {
+            gst::element_imp_error!(
+                imp,
+                gst::CoreError::Negotiation,
+                ("No frame rate suits both sides"),
+                ["input {input}, downstream accepts {downstream}"]
+            );
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let (rate, target) = caps::rates(info, &out_info, multiplier);
+        if self.stream.as_ref().is_none_or(|s| s.output != output) {
+            gst::info!(CAT, imp = imp, "{input} becomes {output}");
+            if !pad.push_event(gst::event::Caps::new(&output)) {
+                return Err(self.refused(imp));
+            }
+        }
+        let pool = allocation::pool(pad, &output, &out_info).map_err(|error| {
+            gst::element_imp_error!(
+                imp,
+                gst::ResourceError::Failed,
+                ("No memory pool for {output}: {error}")
+            );
+            gst::FlowError::Error
+        })?;
+        match &mut self.timeline {
+            Some(timeline) => timeline.retarget(target),
+            None => {
+                let max_gap = self.settings.max_gap.nseconds();
+                self.timeline = Some(Timeline::new(rate, target, max_gap));
+            }
+        }
+        imp.set_rates(rate, target);
+        self.stream = Some(Stream {
+            input,
+            output,
+            info: out_info,
+            pool,
+        });
+        Ok(())
+    }
+
+    /// Downstream did not take the caps event: it is flushing, or it does not want them.
+    fn refused(&self, imp: &VfiInterp) -> gst::FlowError {
+        if imp.srcpad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+            gst::FlowError::Flushing
+        } else {
+            gst::FlowError::NotNegotiated
+        }
+    }
+
+    fn buffer(&mut self, imp: &VfiInterp, mut buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        imp.stats().frames_in += 1;
+        if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
+            return imp.push_original(buffer);
+        }
+        self.take_changes(imp)?;
+        let Some(timeline) = &mut self.timeline else {
+            gst::element_imp_error!(imp, gst::CoreError::Negotiation, ("A frame before caps"));
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let pts = buffer.pts().map(gst::ClockTime::nseconds);
+        let duration = buffer.duration().map(gst::ClockTime::nseconds);
+        let step = match timeline.advance(pts, duration) {
+            Ok(step) => step,
+            Err(refusal) => {
+                gst::warning!(CAT, imp = imp, "dropping {buffer:?}: {refusal:?}");
+                imp.stats().dropped += 1;
+                return Ok(());
+            }
+        };
+        if let Some(slot) = &step.original {
+            // Nobody else holds it yet, so this changes the very buffer that came in.
+            stamp(buffer.make_mut(), slot);
+        }
+        let mut new = Frame::new(buffer);
+        let held = self.held.take();
+        if let Some(mut held) = held {
+            self.before(imp, &mut held, &mut new, step.before)?;
+            if let Some(engine) = &mut self.engine {
+                engine.recycle(held);
+            }
+        }
+        if step.original.is_some() {
+            imp.push_original(new.buffer.clone())?;
+        }
+        self.held = Some(new);
+        Ok(())
+    }
+
+    /// The slots between two frames.
+    fn before(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        slots: Slots,
+    ) -> Result<(), gst::FlowError> {
+        for slot in slots {
+            match slot.content {
+                Content::Between(phase) => {
+                    if self.too_late(imp, &slot) {
+                        continue;
+                    }
+                    let buffer = self.synthesise(imp, held, new, phase, &slot)?;
+                    imp.push(buffer)?;
+                    imp.stats().synthesised += 1;
+                }
+                Content::Repeat | Content::Original => {
+                    let mut buffer = again(&held.buffer)?;
+                    stamp(buffer.make_mut(), &slot);
+                    imp.push(buffer)?;
+                    imp.stats().repeated += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a frame would be too late to be of use; says so if it would.
+    fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
+        if !self.settings.qos {
+            return false;
+        }
+        let segment = self.segment.as_ref();
+        let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) else {
+            return false;
+        };
+        let pts = gst::ClockTime::from_nseconds(slot.pts);
+        let Some(running_time) = segment.to_running_time(pts) else {
+            return false;
+        };
+        let pacing = *imp.pacing();
+        let Some(late_by) = pacing.late_by(running_time.nseconds()) else {
+            return false;
+        };
+        let (processed, dropped) = {
+            let mut stats = imp.stats();
+            stats.late += 1;
+            (stats.originals + stats.synthesised, stats.late)
+        };
+        let message = gst::message::Qos::builder(imp.is_live())
+            .running_time(running_time)
+            .stream_time(segment.to_stream_time(pts))
+            .timestamp(pts)
+            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
+            .values(
+                i64::try_from(late_by).unwrap_or(i64::MAX),
+                pacing.proportion(),
+                1_000_000,
+            )
+            .stats(
+                gst::format::Buffers::from_u64(processed),
+                gst::format::Buffers::from_u64(dropped),
+            )
+            .src(&*imp.obj())
+            .build();
+        imp.post(message);
+        true
+    }
+
+    fn synthesise(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<gst::Buffer, gst::FlowError> {
+        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let mut buffer = stream.pool.acquire_buffer(None)?;
+        let out = buffer.make_mut();
+        let times = engine
+            .synthesise(held, new, phase, out)
+            .map_err(|failure| match failure {
+                Failure::Cancelled => gst::FlowError::Flushing,
+                Failure::Failed(error) => {
+                    gst::element_imp_error!(
+                        imp,
+                        gst::StreamError::Failed,
+                        ("No frame could be made: {error:#}")
+                    );
+                    gst::FlowError::Error
+                }
+            })?;
+        crop_like(out, &held.buffer);
+        stamp(out, slot);
+        let mut stats = imp.stats();
+        stats.shrink_time += times.shrink;
+        stats.estimate_time += times.estimate;
+        stats.synthesise_time += times.synthesise;
+        drop(stats);
+        Ok(buffer)
+    }
+
+    /// Takes over what was changed from outside: settings, a new network, downstream's wishes.
+    fn take_changes(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let settings = imp.settings().clone();
+        let multiplied = settings.multiplier != self.settings.multiplier;
+        self.settings = settings;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.set_max_gap(self.settings.max_gap.nseconds());
+        }
+        if let Some(engine) = imp.take_loaded() {
+            imp.adopt(&engine);
+            self.engine = Some(engine);
+        }
+        if (multiplied || imp.srcpad().check_reconfigure())
+            && let Some(stream) = self.stream.take()
+        {
+            let input = stream.input.clone();
+            let info = gst_video::VideoInfo::from_caps(&input)
+                .map_err(|_| gst::FlowError::NotNegotiated)?;
+            self.stream = Some(stream);
+            self.negotiate(imp, input, &info)?;
+        }
+        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
+            return Ok(());
+        };
+        engine
+            .configure(&stream.info, &self.settings)
+            .map_err(|error| {
+                gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
+                gst::FlowError::Error
+            })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Fails only for a pool that was never active.
+        let _stopped = self.pool.set_active(false);
+    }
+}
+
+/// Gives a buffer its place.
+fn stamp(buffer: &mut gst::BufferRef, slot: &Slot) {
+    buffer.set_pts(gst::ClockTime::from_nseconds(slot.pts));
+    buffer.set_dts(None);
+    buffer.set_duration(slot.duration.map(gst::ClockTime::from_nseconds));
+    buffer.set_offset(slot.offset);
+    buffer.set_offset_end(slot.offset.saturating_add(1));
+    if slot.discont {
+        buffer.set_flags(gst::BufferFlags::DISCONT);
+    } else {
+        buffer.unset_flags(gst::BufferFlags::DISCONT);
+    }
+}
+
+/// The same memory once more, with what describes the picture but not what belongs to one moment
+/// (captions, timecodes).
+fn again(buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+    let mut copy = buffer
+        .copy_region(gst::BufferCopyFlags::MEMORY, ..)
+        .map_err(|_| gst::FlowError::Error)?;
+    let target = copy.make_mut();
+    if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
+        gst_video::VideoMeta::add_full(
+            target,
+            meta.video_frame_flags(),
+            meta.format(),
+            meta.width(),
+            meta.height(),
+            meta.offset(),
+            meta.stride(),
+        )
+        .map_err(|_| gst::FlowError::Error)?;
+    }
+    crop_like(target, buffer);
+    Ok(copy)
+}
+
+/// Shows the same part of the frame as `original`.
+fn crop_like(buffer: &mut gst::BufferRef, original: &gst::Buffer) {
+    if let Some(crop) = original.meta::<gst_video::VideoCropMeta>() {
+        gst_video::VideoCropMeta::add(buffer, crop.rect());
+    }
+}

@@ -1,0 +1,139 @@
+//! Small networks with exact answers, built on the spot.
+#![allow(dead_code)] // no test program uses them all
+
+use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
+use gstvfiinterp::models::graph::encode;
+
+const PICTURE: &[i64] = &[1, 3, -1, -1];
+
+/// Every phase's answer is `img0 * (1 - t) + img1 * t`; `timestep` is the shape of the moment.
+pub(crate) fn blend_with_timestep(timestep: &[i64]) -> Vec<u8> {
+    let model = GraphBuilder::new("blend", 17)
+        .input("img0", PICTURE)
+        .input("img1", PICTURE)
+        .input("timestep", timestep)
+        .node("Sub", &["img1", "img0"], &["difference"])
+        .node("Mul", &["difference", "timestep"], &["part"])
+        .node("Add", &["img0", "part"], &["output"])
+        .output("output", PICTURE);
+    encode(&model.finish())
+}
+
+/// The mean of two pictures: midway is all it knows.
+pub(crate) fn mean() -> Vec<u8> {
+    let model = GraphBuilder::new("mean", 17)
+        .input("I0", PICTURE)
+        .input("I1", PICTURE)
+        .constant("half", &[1], &[0.5])
+        .node("Add", &["I0", "I1"], &["sum"])
+        .node("Mul", &["sum", "half"], &["output"])
+        .output("output", PICTURE);
+    encode(&model.finish())
+}
+
+/// The networks with one input of 6, 7, 8 or 11 channels. With 6 the answer is the mean, with 7
+/// the blend, with 8 the blend times the scale, and with 11 the blend plus 1/4 of each coordinate
+/// channel.
+pub(crate) fn stacked(channels: i64) -> Vec<u8> {
+    let mut sizes = vec![3, 3];
+    sizes.extend((6..channels).map(|_| 1));
+    let names = ["a", "b", "t", "c", "d", "e", "f"];
+    let parts = &names[..sizes.len()];
+    let mut model = GraphBuilder::new("stacked", 17)
+        .input("input", &[1, channels, -1, -1])
+        .integers("sizes", &sizes)
+        .constant("half", &[1], &[0.5])
+        .constant("quarter", &[1], &[0.25])
+        .node_with("Split", &["input", "sizes"], parts, vec![int("axis", 1)])
+        .node("Sub", &["b", "a"], &["difference"]);
+    let moment = if channels == 6 { "half" } else { "t" };
+    model = model.node("Mul", &["difference", moment], &["part"]).node(
+        "Add",
+        &["a", "part"],
+        &["blend"],
+    );
+    model = match channels {
+        8 => model.node("Mul", &["blend", "c"], &["output"]),
+        11 => model
+            .node("Sum", &["c", "d", "e", "f"], &["coordinates"])
+            .node("Mul", &["coordinates", "quarter"], &["small"])
+            .node("Add", &["blend", "small"], &["output"]),
+        _ => model.node("Identity", &["blend"], &["output"]),
+    };
+    encode(&model.output("output", PICTURE).finish())
+}
+
+/// Answers with the same motion everywhere, on a grid `stride` times coarser than the input: flow
+/// `velocity * t` to picture 0 and `-velocity * (1 - t)` to picture 1 (in input pixels), and the
+/// mask `1 - t`.
+pub(crate) fn constant_motion(velocity: [f32; 2], stride: i64, align: usize) -> Vec<u8> {
+    let [x, y] = velocity;
+    let pool = vec![
+        ints("kernel_shape", &[stride, stride]),
+        ints("strides", &[stride, stride]),
+    ];
+    let grid = |channels| [1, channels, -1, -1];
+    let model = GraphBuilder::new("constant motion", 17)
+        .input("img0", PICTURE)
+        .input("img1", PICTURE)
+        .input("timestep", &[1])
+        .integers("first", &[0])
+        .integers("second", &[1])
+        .integers("axis", &[1])
+        .constant("zero", &[1], &[0.0])
+        .constant("one", &[1], &[1.0])
+        .constant("to0", &[1, 4, 1, 1], &[x, y, 0.0, 0.0])
+        .constant("to1", &[1, 4, 1, 1], &[0.0, 0.0, -x, -y])
+        .node("Slice", &["img0", "first", "second", "axis"], &["red"])
+        .node_with("AveragePool", &["red"], &["pooled"], pool)
+        .node("Mul", &["pooled", "zero"], &["empty"])
+        .node("Sub", &["one", "timestep"], &["rest"])
+        .node("Add", &["empty", "rest"], &["mask"])
+        .node("Mul", &["to0", "timestep"], &["flow0"])
+        .node("Mul", &["to1", "rest"], &["flow1"])
+        .node("Add", &["flow0", "flow1"], &["both"])
+        .node("Add", &["empty", "both"], &["flow"])
+        // needed by no output: pruned before it can run
+        .node("Relu", &["img1"], &["unused"])
+        .output("flow", &grid(4))
+        .output("mask", &grid(1))
+        .metadata("vfiinterp.name", "constant-motion")
+        .metadata("vfiinterp.family", "test")
+        .metadata("vfiinterp.output", "motion")
+        .metadata("vfiinterp.range", "0..1")
+        .metadata("vfiinterp.align", &align.to_string())
+        .metadata("vfiinterp.flow_unit", "input_pixels")
+        .metadata("vfiinterp.timestep", "scalar");
+    encode(&model.finish())
+}
+
+/// A network that classifies pictures: of no use here.
+pub(crate) fn classifier() -> Vec<u8> {
+    let model = GraphBuilder::new("classifier", 17)
+        .input("data", &[1, 3, 224, 224])
+        .node("GlobalAveragePool", &["data"], &["pooled"])
+        .node("Flatten", &["pooled"], &["scores"])
+        .output("scores", &[1, 3]);
+    encode(&model.finish())
+}
+
+/// Blends, after convolving a picture `rounds` times with itself: as slow as one likes.
+pub(crate) fn slow(rounds: usize) -> Vec<u8> {
+    let taps = vec![1.0 / 48.0; 3 * 3 * 16];
+    let mut model = GraphBuilder::new("slow", 17)
+        .input("img0", PICTURE)
+        .input("img1", PICTURE)
+        .input("timestep", &[1])
+        .constant("taps", &[3, 3, 4, 4], &taps)
+        .node("Mul", &["img0", "timestep"], &["x0"]);
+    for round in 0..rounds {
+        let (from, to) = (format!("x{round}"), format!("x{}", round + 1));
+        let pads = vec![ints("pads", &[2, 2, 1, 1])];
+        model = model.node_with("Conv", &[&from, "taps"], &[&to], pads);
+    }
+    let last = format!("x{rounds}");
+    let model = model
+        .node("Add", &[&last, "img1"], &["output"])
+        .output("output", PICTURE);
+    encode(&model.finish())
+}

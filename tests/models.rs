@@ -1,0 +1,379 @@
+//! Networks through the public interface, with the runtime found as a user's build finds it.
+
+#[path = "common/fixtures.rs"]
+mod fixtures;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use gstvfiinterp::frames::Picture;
+use gstvfiinterp::models::{
+    Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, Prepared,
+};
+
+/// A file that goes away with its value.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        let folder = std::env::temp_dir().join(format!("vfiinterp-models-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).expect("the folder takes files");
+        Self(path)
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn options(model: &str) -> LoadOptions {
+    LoadOptions {
+        model: model.into(),
+        provider: ExecutionProvider::Cpu,
+        ..LoadOptions::default()
+    }
+}
+
+fn load(name: &str, bytes: &[u8]) -> Interpolator {
+    let file = TemporaryFile::new(name, bytes);
+    let path = file.0.to_string_lossy();
+    Interpolator::load(&options(&path)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refusal(model: &str) -> ModelError {
+    match Interpolator::load(&options(model)) {
+        Ok(_) => panic!("{model} was loaded"),
+        Err(error) => error,
+    }
+}
+
+/// A picture whose samples all differ; `seed` tells pictures apart.
+fn picture(width: usize, height: usize, seed: usize) -> Picture {
+    let mut picture = Picture::new(width, height);
+    for (i, value) in picture.data.iter_mut().enumerate() {
+        *value = ((i * 37 + seed * 101) % 256) as f32 / 255.0;
+    }
+    picture
+}
+
+fn pair(interpolator: &Interpolator, width: usize, height: usize) -> ([Picture; 2], [Prepared; 2]) {
+    let pictures = [0, 1].map(|seed| picture(width, height, seed));
+    let mut prepared = [Prepared::default(), Prepared::default()];
+    for (picture, prepared) in pictures.iter().zip(&mut prepared) {
+        interpolator
+            .prepare(picture, prepared)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    (pictures, prepared)
+}
+
+fn estimated(interpolator: &mut Interpolator, [a, b]: &[Prepared; 2], phase: f32) -> Picture {
+    match interpolator.estimate(a, b, phase) {
+        Ok(Estimate::Picture(picture)) => picture.clone(),
+        Ok(Estimate::Motion(_)) => panic!("it gave motion"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn assert_blend(found: &Picture, [a, b]: &[Picture; 2], phase: f32) {
+    assert_eq!((found.width, found.height), (a.width, a.height));
+    for ((found, a), b) in found.data.iter().zip(&a.data).zip(&b.data) {
+        let expected = a + (b - a) * phase;
+        assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+    }
+}
+
+#[test]
+fn the_builtin_network_gives_motion_at_every_size() {
+    let mut network = Interpolator::load(&options("vfi-lite")).unwrap_or_else(|e| panic!("{e}"));
+    let info = network.info();
+    assert_eq!(
+        (info.name.as_str(), info.kind, info.any_phase, info.provider),
+        ("vfi-lite", ModelKind::Motion, true, ExecutionProvider::Cpu)
+    );
+    assert!(
+        info.own_nodes > 0,
+        "its GridSamples run on our own operator"
+    );
+    let align = info.align;
+    for (width, height) in [(64, 48), (100, 75), (17, 33), (64, 48)] {
+        let (_, [a, b]) = pair(&network, width, height);
+        let Ok(Estimate::Motion(motion)) = network.estimate(&a, &b, 0.25) else {
+            panic!("no motion at {width}x{height}");
+        };
+        assert_eq!(motion.width, width.next_multiple_of(align) / 2);
+        assert_eq!(motion.height, height.next_multiple_of(align) / 2);
+        let cover = (width as f32 / 2.0, height as f32 / 2.0);
+        assert_eq!(
+            (motion.cover_x, motion.cover_y, motion.unit),
+            (cover.0, cover.1, 0.5)
+        );
+        assert_eq!(motion.flow.len(), 4 * motion.width * motion.height);
+        assert_eq!(motion.mask.len(), motion.width * motion.height);
+        assert!(motion.flow.iter().all(|v| v.is_finite()));
+        assert!(motion.mask.iter().all(|v| (0.0..=1.0).contains(v)));
+    }
+}
+
+#[test]
+fn auto_takes_the_cpu_where_there_is_no_gpu_and_says_so() {
+    let auto = LoadOptions::default();
+    let network = Interpolator::load(&auto).unwrap_or_else(|error| panic!("{error}"));
+    let info = network.info();
+    match info.provider {
+        ExecutionProvider::Cpu => assert!(info.fallback.is_some()),
+        ExecutionProvider::Cuda => assert_eq!(info.fallback, None),
+        other => panic!("auto took {}", other.nick()),
+    }
+}
+
+#[test]
+fn a_named_provider_that_is_not_there_is_an_error() {
+    for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRT] {
+        let wanted = LoadOptions {
+            provider,
+            device: -1,
+            ..LoadOptions::default()
+        };
+        let error = Interpolator::load(&wanted).err();
+        let message = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            message.contains(provider.nick()) && message.contains("-1 is no device"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn motion_is_described_exactly() {
+    for (stride, align) in [(1, 1), (2, 16), (4, 32)] {
+        let mut network = load(
+            &format!("motion{stride}.onnx"),
+            &fixtures::constant_motion([8.0, -4.0], stride, align),
+        );
+        assert_eq!(network.info().name, "constant-motion");
+        assert_eq!(network.info().align, align);
+        let (_, [a, b]) = pair(&network, 50, 30);
+        for phase in [0.25, 0.5, 0.75] {
+            let Ok(Estimate::Motion(motion)) = network.estimate(&a, &b, phase) else {
+                panic!("no motion");
+            };
+            let stride = stride as usize;
+            assert_eq!(motion.width, 50_usize.next_multiple_of(align) / stride);
+            assert_eq!(motion.height, 30_usize.next_multiple_of(align) / stride);
+            assert_eq!(motion.unit, 1.0 / stride as f32);
+            assert_eq!(motion.cover_x, 50.0 / stride as f32);
+            assert_eq!(motion.cover_y, 30.0 / stride as f32);
+            let expected = [
+                8.0 * phase,
+                -4.0 * phase,
+                -8.0 * (1.0 - phase),
+                4.0 * (1.0 - phase),
+            ];
+            let planes = motion.flow.chunks_exact(motion.width * motion.height);
+            for (plane, expected) in planes.zip(expected) {
+                assert!(plane.iter().all(|value| *value == expected));
+            }
+            assert!(motion.mask.iter().all(|value| *value == 1.0 - phase));
+        }
+    }
+}
+
+#[test]
+fn every_form_of_timestep_is_fed() {
+    let forms: [&[i64]; 6] = [
+        &[],
+        &[1],
+        &[-1, 1],
+        &[1, 1, 1, 1],
+        &[1, 1, -1, -1],
+        &[1, 1, 64, 64],
+    ];
+    for (i, form) in forms.into_iter().enumerate() {
+        let mut network = load(
+            &format!("blend{i}.onnx"),
+            &fixtures::blend_with_timestep(form),
+        );
+        assert!(network.info().any_phase);
+        let (pictures, prepared) = pair(&network, 61, 45);
+        for phase in [0.1, 0.5, 0.9] {
+            let found = estimated(&mut network, &prepared, phase);
+            assert_blend(&found, &pictures, phase);
+        }
+    }
+}
+
+#[test]
+fn a_network_without_timestep_answers_midway() {
+    let mut network = load("mean.onnx", &fixtures::mean());
+    assert!(!network.info().any_phase);
+    let (pictures, prepared) = pair(&network, 20, 10);
+    for phase in [0.25, 0.5] {
+        let found = estimated(&mut network, &prepared, phase);
+        assert_blend(&found, &pictures, 0.5);
+    }
+}
+
+#[test]
+fn stacked_inputs_are_laid_out_as_their_networks_want() {
+    for channels in [6, 7, 8, 11] {
+        let mut network = load(
+            &format!("stacked{channels}.onnx"),
+            &fixtures::stacked(channels),
+        );
+        assert_eq!(network.info().any_phase, channels > 6);
+        for (width, height) in [(40, 24), (100, 20)] {
+            let (pictures, prepared) = pair(&network, width, height);
+            let (w, h) = prepared[0].padded();
+            for phase in [0.25_f32, 0.75] {
+                let moment = if channels == 6 { 0.5 } else { phase };
+                let found = estimated(&mut network, &prepared, phase);
+                if channels != 11 {
+                    assert_blend(&found, &pictures, moment);
+                    continue;
+                }
+                let (sx, sy) = (2.0 / (w - 1) as f32, 2.0 / (h - 1) as f32);
+                for (i, found) in found.data.iter().enumerate() {
+                    let (x, y) = (i % width, i / width % height);
+                    let [a, b] = [&pictures[0], &pictures[1]].map(|picture| picture.data[i]);
+                    let grid = x as f32 * sx - 1.0 + y as f32 * sy - 1.0 + sx + sy;
+                    let expected = (a + (b - a) * moment + grid / 4.0).clamp(0.0, 1.0);
+                    assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_interpolation_network_is_one_clear_error() {
+    let whole = fixtures::mean();
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("classifier.onnx", &fixtures::classifier(), "accepted are"),
+        (
+            "truncated.onnx",
+            &whole[..whole.len() / 2],
+            "not an ONNX file",
+        ),
+        ("empty.onnx", b"", "it is empty"),
+        (
+            "text.onnx",
+            b"Dear network,\nplease interpolate.\n",
+            "not an ONNX file",
+        ),
+        ("zeros.onnx", &[0; 4096], "not an ONNX file"),
+    ];
+    for (name, bytes, reason) in cases {
+        let file = TemporaryFile::new(name, bytes);
+        let error = refusal(&file.0.to_string_lossy());
+        assert!(matches!(error, ModelError::Unusable { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(
+            message.contains(name) && message.contains(reason),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_one_clear_error() {
+    let folder = std::env::temp_dir();
+    for (path, reason) in [
+        ("/nowhere/model.onnx", "No such file"),
+        (&*folder.to_string_lossy(), "it is a folder"),
+        ("/dev/zero", "not a regular file"),
+    ] {
+        let error = refusal(path);
+        assert!(matches!(error, ModelError::Unreadable { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(
+            message.contains(path) && message.contains(reason),
+            "{message}"
+        );
+    }
+    let message = refusal("rife").to_string();
+    assert!(
+        message.contains("`rife`") && message.contains("vfi-lite"),
+        "{message}"
+    );
+    assert!(message.contains("path"), "{message}");
+}
+
+#[test]
+fn a_network_the_runtime_refuses_is_an_error() {
+    use gstvfiinterp::models::graph::build::GraphBuilder;
+    let dims: &[i64] = &[1, 3, -1, -1];
+    let model = GraphBuilder::new("unknown", 17)
+        .input("a", dims)
+        .input("b", dims)
+        .node("Telepathy", &["a", "b"], &["y"])
+        .output("y", dims)
+        .finish();
+    let file = TemporaryFile::new("unknown.onnx", &gstvfiinterp::models::graph::encode(&model));
+    let message = refusal(&file.0.to_string_lossy()).to_string();
+    assert!(
+        message.contains("unknown.onnx") && message.contains("Telepathy"),
+        "{message}"
+    );
+}
+
+#[test]
+fn pictures_must_belong_together() {
+    let mut network = load("mean2.onnx", &fixtures::mean());
+    let (_, [a, b]) = pair(&network, 16, 16);
+    let (_, [other, _]) = pair(&network, 16, 8);
+    let mismatch =
+        |result: Result<Estimate<'_>, ModelError>| matches!(result, Err(ModelError::Mismatch(_)));
+    assert!(mismatch(network.estimate(&a, &other, 0.5)));
+    assert!(mismatch(network.estimate(&a, &Prepared::default(), 0.5)));
+    for phase in [0.0, 1.0, -1.0, f32::NAN] {
+        assert!(mismatch(network.estimate(&a, &b, phase)));
+    }
+    let lite = Interpolator::load(&options("vfi-lite")).unwrap_or_else(|e| panic!("{e}"));
+    assert!(network.accepts(&a) && !lite.accepts(&a));
+    let mut short = Picture::new(4, 4);
+    short.data.pop();
+    let refused = network.prepare(&short, &mut Prepared::default());
+    assert!(matches!(refused, Err(ModelError::Picture { .. })));
+    assert!(network.estimate(&a, &b, 0.5).is_ok());
+}
+
+#[test]
+fn a_running_estimate_is_cancelled() {
+    let mut network = load("slow.onnx", &fixtures::slow(3000));
+    let (_, [a, b]) = pair(&network, 640, 384);
+    let canceller = network.canceller();
+    let started = Instant::now();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        canceller.cancel();
+        Instant::now()
+    });
+    let result = network.estimate(&a, &b, 0.5).map(|_| ());
+    let ended = Instant::now();
+    let cancelled = thread.join().expect("the thread only sleeps");
+    assert!(matches!(result, Err(ModelError::Cancelled)), "{result:?}");
+    assert!(ended > started + Duration::from_millis(50));
+    let delay = ended.saturating_duration_since(cancelled);
+    assert!(delay < Duration::from_secs(1), "it took {delay:?}");
+    // it stays cancelled until it is rearmed
+    assert!(matches!(
+        network.estimate(&a, &b, 0.5),
+        Err(ModelError::Cancelled)
+    ));
+    network.rearm();
+    let (_, [a, b]) = pair(&network, 16, 16);
+    assert!(network.estimate(&a, &b, 0.5).is_ok());
+}
+
+#[test]
+fn networks_move_between_threads() {
+    let mut network = load("mean3.onnx", &fixtures::mean());
+    let (pictures, prepared) = pair(&network, 12, 12);
+    let found = std::thread::spawn(move || estimated(&mut network, &prepared, 0.5)).join();
+    assert_blend(&found.expect("nothing panics"), &pictures, 0.5);
+}

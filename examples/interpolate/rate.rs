@@ -1,0 +1,118 @@
+//! The wanted frame rate, as typed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+
+/// What `--fps` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// So many frames per second, as a fraction.
+    Fixed(gst::Fraction),
+    /// So many times the input's rate.
+    Times(u32),
+}
+
+impl Rate {
+    /// Whether it makes 60 frames of 30.
+    pub(crate) fn doubles_30(self) -> bool {
+        self == Self::Times(2) || self == Self::Fixed(gst::Fraction::new(60, 1))
+    }
+
+    /// Without characters a file name must not have: `60`, `59.94`, `2x`.
+    pub(crate) fn for_file_name(self) -> String {
+        match self {
+            Self::Times(factor) => format!("{factor}x"),
+            Self::Fixed(rate) if rate.denom() == 1 => rate.numer().to_string(),
+            Self::Fixed(rate) => {
+                format!("{:.2}", f64::from(rate.numer()) / f64::from(rate.denom()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Times(factor) => write!(f, "{factor}x"),
+            Self::Fixed(rate) => write!(f, "{}/{}", rate.numer(), rate.denom()),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(factor) = text.strip_suffix(['x', 'X']) {
+            return match factor.parse() {
+                Ok(factor @ 1..=16) => Ok(Self::Times(factor)),
+                _ => bail!("{text}: a factor is 1x to 16x"),
+            };
+        }
+        let (numer, denom) = match text.split_once('/') {
+            Some((numer, denom)) => (numer.parse()?, denom.parse()?),
+            None => fraction_of(
+                text.parse()
+                    .context("expected 60, 60000/1001, 59.94 or 2x")?,
+            ),
+        };
+        if numer <= 0 || denom <= 0 || numer / denom > 1000 {
+            bail!("{text}: a rate lies between 0 and 1000 frames per second");
+        }
+        Ok(Self::Fixed(gst::Fraction::new(numer, denom)))
+    }
+}
+
+/// The fraction meant by a decimal: 59.94 is 60000/1001, as television has it.
+fn fraction_of(rate: f64) -> (i32, i32) {
+    let thousandths = (rate * 1000.0).round();
+    let television = rate.ceil() * 1000.0;
+    if rate.fract() != 0.0 && (television / 1001.0 - rate).abs() < 0.005 {
+        (television as i32, 1001)
+    } else {
+        (thousandths as i32, 1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parses(text: &str, numer: i32, denom: i32) {
+        assert_eq!(
+            text.parse::<Rate>().unwrap(),
+            Rate::Fixed(gst::Fraction::new(numer, denom))
+        );
+    }
+
+    #[test]
+    fn reads_what_people_type() {
+        parses("60", 60, 1);
+        parses("60000/1001", 60000, 1001);
+        parses("59.94", 60000, 1001);
+        parses("23.976", 24000, 1001);
+        parses("12.5", 25, 2);
+        assert_eq!("2x".parse::<Rate>().unwrap(), Rate::Times(2));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for text in [
+            "", "0", "-1", "x", "0x", "17x", "60/0", "fast", "1e9", "nan",
+        ] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_files() {
+        assert_eq!(
+            "60000/1001".parse::<Rate>().unwrap().for_file_name(),
+            "59.94"
+        );
+        assert_eq!("48".parse::<Rate>().unwrap().for_file_name(), "48");
+    }
+}

@@ -16,18 +16,25 @@ pub mod frames;
 pub mod models;
 mod vfi_element;
 
-fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    vfi_element::register(plugin)
+/// What GStreamer asks of a plugin, as its macro defines it.
+#[allow(missing_docs)]
+mod plugin {
+    fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+        crate::vfi_element::register(plugin)
+    }
+
+    gst::plugin_define!(
+        vfiinterp,
+        "Video frame interpolation in real time",
+        plugin_init,
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+        "MIT/X11",
+        env!("CARGO_PKG_NAME"),
+        "vfiinterp",
+        "Unknown package origin",
+        env!("BUILD_REL_DATE")
+    );
 }
 
-gst::plugin_define!(
-    vfiinterp,
-    env!("CARGO_PKG_DESCRIPTION"),
-    plugin_init,
-    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
-    "MIT/X11",
-    env!("CARGO_PKG_NAME"),
-    "vfiinterp",
-    "Unknown package origin",
-    env!("BUILD_REL_DATE")
-);
+/// Makes the plugin known inside this process, without a plugin file.
+pub use plugin::plugin_register_static;

@@ -1,4 +1,5 @@
 //! Networks through the public interface, with the runtime found as a user's build finds it.
+#![allow(clippy::expect_used, clippy::panic)] // that is how a test fails
 
 #[path = "common/fixtures.rs"]
 mod fixtures;
@@ -133,7 +134,7 @@ fn auto_takes_the_cpu_where_there_is_no_gpu_and_says_so() {
 
 #[test]
 fn a_named_provider_that_is_not_there_is_an_error() {
-    for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRT] {
+    for provider in [ExecutionProvider::Cuda, ExecutionProvider::TensorRt] {
         let wanted = LoadOptions {
             provider,
             device: -1,
@@ -322,6 +323,36 @@ fn a_network_the_runtime_refuses_is_an_error() {
 }
 
 #[test]
+fn a_run_that_fails_hints_at_the_alignment() {
+    // what it makes of one size cannot be added to the other
+    let mut network = load("unaligned.onnx", &fixtures::aligned_to_128());
+    let (_, [a, b]) = pair(&network, 64, 64);
+    let message = network
+        .estimate(&a, &b, 0.5)
+        .map(|_| ())
+        .expect_err("it must fail")
+        .to_string();
+    assert!(
+        message.contains("vfiinterp.align") && message.contains("64x64"),
+        "{message}"
+    );
+    let (pictures, prepared) = pair(&network, 128, 128);
+    let found = estimated(&mut network, &prepared, 0.5);
+    assert_eq!(found.data.len(), pictures[0].data.len());
+}
+
+#[test]
+fn a_network_of_one_size_has_smaller_pictures_padded() {
+    let mut network = load("fixed.onnx", &fixtures::mean_of_size(96, 80));
+    assert_eq!(network.info().fixed_size, Some((96, 80)));
+    let (pictures, prepared) = pair(&network, 90, 61);
+    assert_blend(&estimated(&mut network, &prepared, 0.5), &pictures, 0.5);
+    let refused = network.prepare(&picture(97, 80, 0), &mut Prepared::default());
+    let message = refused.expect_err("it is too wide").to_string();
+    assert!(message.contains("96x80 only"), "{message}");
+}
+
+#[test]
 fn pictures_must_belong_together() {
     let mut network = load("mean2.onnx", &fixtures::mean());
     let (_, [a, b]) = pair(&network, 16, 16);
@@ -344,7 +375,7 @@ fn pictures_must_belong_together() {
 
 #[test]
 fn a_running_estimate_is_cancelled() {
-    let mut network = load("slow.onnx", &fixtures::slow(3000));
+    let mut network = load("slow.onnx", &fixtures::slow(300));
     let (_, [a, b]) = pair(&network, 640, 384);
     let canceller = network.canceller();
     let started = Instant::now();

@@ -73,9 +73,11 @@ fn info(
     if !(1..=32768).contains(&width) || !(1..=32768).contains(&height) {
         return Err(FrameError::Size { width, height });
     }
+    // Small frames would get another default, and a plain resize become a conversion.
     VideoInfo::builder(format, width, height)
         .fps(like.fps())
         .colorimetry(colorimetry)
+        .chroma_site(like.chroma_site())
         .build()
         .map_err(|error| FrameError::Converter {
             from: name(like),
@@ -95,9 +97,16 @@ fn as_rgb(info: &VideoInfo) -> VideoColorimetry {
     )
 }
 
-/// Planar RGB that holds what `info` has: 8 bits, or 10 for deeper formats.
+fn is_deep(info: &VideoInfo) -> bool {
+    info.format_info().depth().iter().any(|&depth| depth > 8)
+}
+
+/// Planar RGB that holds what `info` has: 8 bits for RGB of 8 bits, 10 for all else.
+///
+/// The converter's matrices for 8 bits truncate: there and back loses two to five levels, all
+/// downwards, which would flicker against the originals. With 10 bits it calculates in 16.
 fn picture_format(info: &VideoInfo) -> VideoFormat {
-    if info.format_info().depth().iter().any(|&depth| depth > 8) {
+    if is_deep(info) || !info.format_info().is_rgb() {
         VideoFormat::Gbr10le
     } else {
         VideoFormat::Gbr
@@ -116,11 +125,14 @@ const RGB: [usize; 3] = [2, 0, 1];
 
 /// Makes a network's small pictures of frames.
 ///
-/// In two steps where that helps: the frame is scaled in its own format, which the converter does
-/// plane by plane, and only the small frame is turned to RGB.
+/// Formats of 8 bits take two steps: the frame is scaled in its own format and colorimetry, which
+/// the converter does plane by plane (by halving, where that is what is asked for), and only the
+/// small frame is turned to RGB. 1280x720 to 640x360 takes 1.2 ms so, and 2.3 in one step (NV12,
+/// one thread). For deeper formats the converter has no such path, and one step is
+/// faster.
 #[derive(Debug)]
 pub struct Shrinker {
-    source: VideoInfo,
+    source: FrameLayout,
     scale: Option<(VideoConverter, VideoInfo, gst::Buffer)>,
     convert: VideoConverter,
     target: VideoInfo,
@@ -140,7 +152,7 @@ impl Shrinker {
     ) -> Result<Self, FrameError> {
         let (width, height) = sides(width, height)?;
         let same = (info.width(), info.height()) == (width, height);
-        let scale = if same {
+        let scale = if same || is_deep(info) {
             None
         } else {
             let small = self::info(info, info.format(), width, height, &info.colorimetry())?;
@@ -151,7 +163,7 @@ impl Shrinker {
         let from = scale.as_ref().map_or(info, |(_, small, _)| small);
         Ok(Self {
             convert: converter(from, &target, method)?,
-            source: info.clone(),
+            source: FrameLayout::new(info)?,
             scale,
             buffer: buffer(&target)?,
             target,
@@ -167,7 +179,8 @@ impl Shrinker {
         frame: &VideoFrameRef<&gst::BufferRef>,
         into: &mut Picture,
     ) -> Result<(), FrameError> {
-        check(frame, &self.source)?;
+        // The converter checks nothing, neither format and size nor that the planes are there.
+        self.source.planes(frame)?;
         let target = buffer_mut(&mut self.buffer, &self.target)?;
         let mut picture = VideoFrameRef::from_buffer_ref_writable(target, &self.target)
             .map_err(|_| mapping(&self.target))?;
@@ -184,7 +197,7 @@ impl Shrinker {
         into.width = picture.width() as usize;
         into.height = picture.height() as usize;
         into.data.resize(3 * into.width * into.height, 0.0);
-        let planes = layout_of_picture(&picture);
+        let planes = memory(&picture);
         let area = into.width * into.height;
         for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
             let (data, stride) = planes(plane)?;
@@ -209,7 +222,7 @@ impl Shrinker {
 }
 
 /// Bytes and stride of a plane of a frame that this room has made itself.
-fn layout_of_picture<'a>(
+fn memory<'a>(
     frame: &'a VideoFrameRef<&mut gst::BufferRef>,
 ) -> impl Fn(usize) -> Result<(&'a [u8], usize), FrameError> {
     move |plane| {
@@ -230,7 +243,7 @@ pub struct Enlarger {
     source: VideoInfo,
     buffer: gst::Buffer,
     convert: VideoConverter,
-    target: VideoInfo,
+    target: FrameLayout,
 }
 
 impl Enlarger {
@@ -250,7 +263,7 @@ impl Enlarger {
             convert: converter(&source, info, method)?,
             buffer: buffer(&source)?,
             source,
-            target: info.clone(),
+            target: FrameLayout::new(info)?,
         })
     }
 
@@ -264,7 +277,7 @@ impl Enlarger {
         picture: &Picture,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), FrameError> {
-        check(out, &self.target)?;
+        self.target.planes(out)?;
         let (width, height) = (self.source.width() as usize, self.source.height() as usize);
         let samples = 3 * width * height;
         if (picture.width, picture.height, picture.data.len()) != (width, height, samples) {
@@ -287,7 +300,7 @@ impl Enlarger {
             for (line, levels) in lines.zip(part.chunks_exact(width)) {
                 if deep {
                     for (out, &level) in line.chunks_exact_mut(2).zip(levels) {
-                        let level = level.clamp(0.0, 1.0).mul_add(1023.0, 0.5) as u16;
+                        let level = (level.clamp(0.0, 1.0) * 1023.0 + 0.5) as u16;
                         out.copy_from_slice(&level.to_le_bytes());
                     }
                 } else {
@@ -325,12 +338,6 @@ fn buffer_mut<'a>(
         *buffer = self::buffer(info)?;
     }
     buffer.get_mut().ok_or_else(|| mapping(info))
-}
-
-/// The converter checks nothing: a frame of another format or size would be read as if it were.
-fn check(frame: &VideoFrameRef<&gst::BufferRef>, info: &VideoInfo) -> Result<(), FrameError> {
-    // Its planes also have to lie in their memory.
-    FrameLayout::new(info)?.planes(frame).map(|_| ())
 }
 
 /// Gives `out` the alpha of `a` and `b`, blended by `phase` (0 is `a`, 1 is `b`); formats without

@@ -18,3 +18,6 @@ pub use motion::Motion;
 pub use picture::Picture;
 pub use plane::{Plane, PlaneFormat, PlaneMut, Sample};
 pub use warp::{Sampling, reference, synthesise};
+
+#[cfg(test)]
+mod tests;

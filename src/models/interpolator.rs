@@ -239,7 +239,7 @@ impl Interpolator {
         }
         result.map_err(|error| ModelError::Run {
             model: self.label.clone(),
-            reason: error.to_string(),
+            reason: self.explain(&error, a),
         })?;
         match self.signature.outputs {
             Outputs::Motion { .. } => motion(&self.answer, a).map(Estimate::Motion),
@@ -250,6 +250,20 @@ impl Interpolator {
             model: self.label.clone(),
             reason,
         })
+    }
+
+    /// The runtime's reason, with the one that is likely behind it.
+    fn explain(&self, error: &ort::Error, of: &Prepared) -> String {
+        let mut reason = session::plain(&error.to_string());
+        if !self.signature.align_stated && self.signature.fixed.is_none() {
+            let (width, height) = of.padded();
+            let align = self.signature.align;
+            reason += &format!(
+                " (the pictures were padded to {width}x{height}, multiples of {align}; a network that needs other \
+                 multiples must say so in its metadata: vfiinterp.align)"
+            );
+        }
+        reason
     }
 
     fn run(&mut self, a: &Prepared, b: &Prepared, phase: f32) -> ort::Result<()> {
@@ -421,7 +435,7 @@ fn crop(
                     Range::Signed => (value + 1.0) / 2.0,
                 };
                 // what is no number becomes 0
-                *target = value.max(0.0).min(1.0);
+                *target = if value > 0.0 { value.min(1.0) } else { 0.0 };
             }
         }
     }

@@ -49,7 +49,7 @@ pub enum ExecutionProvider {
     Cuda,
     /// An NVIDIA GPU through TensorRT, and CUDA for what that cannot do.
     #[enum_value(name = "NVIDIA GPU through TensorRT", nick = "tensorrt")]
-    TensorRT,
+    TensorRt,
 }
 
 impl ExecutionProvider {
@@ -59,7 +59,7 @@ impl ExecutionProvider {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
-            Self::TensorRT => "tensorrt",
+            Self::TensorRt => "tensorrt",
         }
     }
 }

@@ -403,3 +403,6 @@ mod avx2 {
         (inside, _mm256_and_ps(weight, kept))
     }
 }
+
+#[cfg(test)]
+mod tests;

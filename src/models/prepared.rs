@@ -116,6 +116,7 @@ mod tests {
             outputs: Outputs::Picture("y".into()),
             range: Range::Unit,
             align,
+            align_stated: true,
             fixed: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph::{self, edit, proto::ModelProto};
 use super::runtime::Runtime;
@@ -124,7 +124,7 @@ fn gpu_providers(
         .with_device_id(device)
         .build()
         .error_on_failure();
-    if provider != ExecutionProvider::TensorRT {
+    if provider != ExecutionProvider::TensorRt {
         return Ok(vec![cuda]);
     }
     if !TensorRT::is_available().unwrap_or(false) {
@@ -138,7 +138,18 @@ fn gpu_providers(
     Ok(vec![tensorrt, cuda])
 }
 
-fn commit(
+/// The runtime's message without the places in its source it passed through.
+pub(super) fn plain(message: &str) -> String {
+    const MARK: &str = "[ONNXRuntimeError] : ";
+    let Some(start) = message.rfind(MARK) else {
+        return message.trim().into();
+    };
+    // what follows is a number, its name and the message
+    let rest = &message[start + MARK.len()..];
+    rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
+}
+
+pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
     bytes: &[u8],
@@ -153,10 +164,13 @@ fn commit(
     };
     // an error hands the builder back; only its message is wanted
     fn reason(error: ort::Error<SessionBuilder>) -> String {
-        error.to_string()
+        plain(&error.to_string())
     }
     let mut builder = SessionBuilder::new(&runtime.environment)
-        .map_err(|error| error.to_string())?
+        .map_err(|error| plain(&error.to_string()))?
+        // no provider but those registered here
+        .with_auto_device(AutoDevicePolicy::PreferCPU)
+        .map_err(reason)?
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(reason)?
         .with_intra_threads(threads)
@@ -168,7 +182,7 @@ fn commit(
         .with_memory_pattern(false)
         .map_err(reason)?;
     if own_operators {
-        let domain = ops::domain().map_err(|error| error.to_string())?;
+        let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;
         builder = builder.with_operators(domain).map_err(reason)?;
     }
     if !providers.is_empty() {
@@ -178,5 +192,18 @@ fn commit(
     }
     builder
         .commit_from_memory(bytes)
-        .map_err(|error| error.to_string())
+        .map_err(|error| plain(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn messages_are_freed_of_source_places() {
+        let message =
+            "/src/a.cc:20 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : No file x: y : z\n";
+        assert_eq!(plain(message), "No file x: y : z");
+        assert_eq!(plain(" Load model failed \n"), "Load model failed");
+    }
 }

@@ -1,8 +1,19 @@
 //! What a network's inputs and outputs mean, read from its graph and metadata.
 //!
-//! A network that gives motion says so in its metadata (`vfiinterp.output` = `motion`); one that
-//! gives a picture is known by its inputs, as networks met in the wild have no metadata. Metadata
-//! may still say what the inputs cannot: `vfiinterp.range`, `.align`, `.timestep`.
+//! A network that gives a picture is known by its inputs, as networks met in the wild have no
+//! metadata. One that gives motion says so in its metadata. The keys (ONNX `metadata_props`):
+//!
+//! | key | values | when it is missing |
+//! | --- | --- | --- |
+//! | `vfiinterp.output` | `motion`, `picture` | `picture` |
+//! | `vfiinterp.flow_unit` | `input_pixels`: pixels of the padded input | refused if motion |
+//! | `vfiinterp.range` | `0..1`, `-1..1`: of pictures, in and out | `0..1` |
+//! | `vfiinterp.align` | 1 to 1024: width and height are padded to multiples | 64 |
+//! | `vfiinterp.name`, `vfiinterp.family` | any text, for display | the file's name, nothing |
+//!
+//! Motion is two outputs: `flow` `[1, 4, h, w]` (x and y to the first picture, then to the second)
+//! and `mask` `[1, 1, h, w]` (the weight of the first picture, 0 to 1), on a grid that is a whole
+//! number of times coarser than the padded input, cells and pixels aligned by their edges.
 
 use super::graph::FLOAT;
 use super::graph::proto::{ModelProto, ValueInfoProto};
@@ -89,6 +100,8 @@ pub struct Signature {
     pub range: Range,
     /// What width and height must be multiples of.
     pub align: usize,
+    /// Whether the file says so itself; else it is a guess.
+    pub align_stated: bool,
     /// The only width and height it takes, where it takes one only.
     pub fixed: Option<(usize, usize)>,
 }
@@ -175,6 +188,7 @@ impl Signature {
                     ));
                 }
             },
+            align_stated: metadata("align").is_some(),
             align: match metadata("align") {
                 None => DEFAULT_ALIGN,
                 Some(text) => text
@@ -391,6 +405,7 @@ mod tests {
             },
             range: Range::Unit,
             align: 16,
+            align_stated: true,
             fixed: None,
         };
         assert_eq!(Signature::of(&model), Ok(expected));

@@ -193,12 +193,14 @@ impl Engine {
                     &motion,
                     stage.look.upscale_method.into(),
                     &mut stage.layout.planes_mut(&mut frame_out)?,
-                );
+                )?;
                 None
             }
             (Estimate::Motion(motion), Some(enlarger)) => {
                 let (a, b) = (&small_a.picture, &small_b.picture);
-                Some((enlarger, Cow::Owned(Picture::between(a, b, &motion))))
+                let sampling = stage.look.upscale_method.into();
+                let picture = Picture::between(a, b, &motion, sampling)?;
+                Some((enlarger, Cow::Owned(picture)))
             }
             (Estimate::Picture(picture), Some(enlarger)) => {
                 Some((enlarger, Cow::Borrowed(picture)))

@@ -70,12 +70,10 @@ impl Worker {
         gst::log!(CAT, imp = imp, "dealing with {event:?}");
         match event.view() {
             EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
-            EventView::Segment(segment) => {
-                if self.segment.as_ref() != Some(segment.segment()) {
-                    self.finish_stretch(imp)?;
-                    self.segment = Some(segment.segment().clone());
-                    imp.pacing().reset();
-                }
+            EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
+                self.finish_stretch(imp)?;
+                self.segment = Some(new.segment().clone());
+                imp.pacing().reset();
             }
             EventView::StreamStart(_) => self.finish_stretch(imp)?,
             EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,

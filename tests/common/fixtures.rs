@@ -21,9 +21,15 @@ pub(crate) fn blend_with_timestep(timestep: &[i64]) -> Vec<u8> {
 
 /// The mean of two pictures: midway is all it knows.
 pub(crate) fn mean() -> Vec<u8> {
+    mean_of_size(-1, -1)
+}
+
+/// The same for one size only.
+pub(crate) fn mean_of_size(width: i64, height: i64) -> Vec<u8> {
+    let dims: &[i64] = &[1, 3, height, width];
     let model = GraphBuilder::new("mean", 17)
-        .input("I0", PICTURE)
-        .input("I1", PICTURE)
+        .input("I0", dims)
+        .input("I1", dims)
         .constant("half", &[1], &[0.5])
         .node("Add", &["I0", "I1"], &["sum"])
         .node("Mul", &["sum", "half"], &["output"])
@@ -104,6 +110,24 @@ pub(crate) fn constant_motion(velocity: [f32; 2], stride: i64, align: usize) -> 
         .metadata("vfiinterp.align", &align.to_string())
         .metadata("vfiinterp.flow_unit", "input_pixels")
         .metadata("vfiinterp.timestep", "scalar");
+    encode(&model.finish())
+}
+
+/// Runs only at multiples of 128, as it shrinks pictures by that and enlarges them again. Its
+/// metadata does not say so.
+pub(crate) fn aligned_to_128() -> Vec<u8> {
+    let pool = vec![
+        ints("kernel_shape", &[128, 128]),
+        ints("strides", &[128, 128]),
+    ];
+    let model = GraphBuilder::new("aligned", 17)
+        .input("img0", PICTURE)
+        .input("img1", PICTURE)
+        .constant("scales", &[4], &[1.0, 1.0, 128.0, 128.0])
+        .node_with("AveragePool", &["img0"], &["small"], pool)
+        .node("Resize", &["small", "", "scales"], &["large"])
+        .node("Add", &["large", "img1"], &["output"])
+        .output("output", PICTURE);
     encode(&model.finish())
 }
 

@@ -413,3 +413,21 @@ proptest! {
         compare(&fast, &plain, "random");
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn fast_kernels_take_all_but_sixteen_bits() {
+    if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
+        return;
+    }
+    let field = Field::flat([0.0; 4], 1.0);
+    let motion = field.motion(1.0);
+    for kind in 0..FORMATS.len() {
+        for plane in frame(kind, 33, 17, 0, 3) {
+            let plane = plane.get();
+            let job = super::Job::new(&plane, &plane, &motion, Sampling::Bicubic, &plane);
+            let fast = super::avx2::Warp::new(job).is_some();
+            assert_eq!(fast, plane.format.sample != SIXTEEN, "{:?}", plane.format);
+        }
+    }
+}

@@ -49,7 +49,7 @@ fn names_read(node: &NodeProto, names: &mut Vec<String>) {
     }
 }
 
-/// Hands every `GridSample` that the operator of [`super::super::ops`] can do over to it, and
+/// Hands every `GridSample` that this project's own operator can do over to it, and
 /// returns how many there were.
 ///
 /// The element type of an intermediate value is not always written down, so a network that mixes

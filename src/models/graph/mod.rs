@@ -207,6 +207,26 @@ mod tests {
         assert!(decode(&encode(&model)).is_err_and(|reason| reason.contains("another file")));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn damaged_files_are_refused_or_read_but_never_panic(
+            damage in proptest::collection::vec((0_usize..4096, 0_u8..), 1..8),
+            length in 0_usize..4096,
+        ) {
+            let mut bytes = encode(&sample());
+            for (place, value) in damage {
+                let place = place % bytes.len();
+                bytes[place] = value;
+            }
+            bytes.truncate(length.max(1));
+            if let Ok(mut model) = decode(&bytes) {
+                let _ = crate::models::signature::Signature::of(&model);
+                edit::use_own_grid_sample(&mut model);
+                edit::prune(model.graph.get_or_insert_default());
+            }
+        }
+    }
+
     #[test]
     fn absurd_counts_are_refused_before_decoding() {
         let graph = [0x0a, 0x00].repeat(MAX_NODES + 1);

@@ -1,0 +1,196 @@
+//! What the tests share: a harness with a network of known answers, frames, and what came out.
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+use gst::prelude::*;
+
+use crate::fixtures;
+
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+pub(crate) fn init() {
+    static INIT: Once = Once::new();
+    INIT.call_once(|| {
+        gst::init().unwrap();
+        gstvfiinterp::plugin_register_static().unwrap();
+    });
+}
+
+/// A file that goes away with its value.
+pub(crate) struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub(crate) fn new(name: &str, bytes: &[u8]) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("vfiinterp-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+/// A network without motion whose mask is `1 - t`: every synthesised frame is the exact blend.
+pub(crate) fn blending_model() -> TemporaryFile {
+    TemporaryFile::new("still.onnx", &fixtures::constant_motion([0.0, 0.0], 2, 8))
+}
+
+/// The element with a network from a file.
+fn element_with(model: &TemporaryFile) -> gst::Element {
+    init();
+    gst::ElementFactory::make("vfiinterp")
+        .property("model", model.path())
+        .property_from_str("execution-provider", "cpu")
+        .build()
+        .unwrap()
+}
+
+/// The element with a blending network.
+pub(crate) fn element() -> (gst::Element, TemporaryFile) {
+    let model = blending_model();
+    (element_with(&model), model)
+}
+
+/// A harness round the element.
+pub(crate) struct Rig {
+    pub harness: gst_check::Harness,
+    pub element: gst::Element,
+    _model: TemporaryFile,
+}
+
+impl Rig {
+    /// A blending network, caps in, and what downstream accepts (`None`: anything).
+    pub(crate) fn new(input: &str, downstream: Option<&str>) -> Self {
+        let mut rig = Self::bare(downstream);
+        rig.harness.set_src_caps(caps(input));
+        rig
+    }
+
+    /// A blending network, without any caps yet.
+    pub(crate) fn bare(downstream: Option<&str>) -> Self {
+        Self::start(blending_model(), downstream)
+    }
+
+    /// Another network, without any caps yet.
+    pub(crate) fn with_model(model: TemporaryFile) -> Self {
+        Self::start(model, None)
+    }
+
+    fn start(model: TemporaryFile, downstream: Option<&str>) -> Self {
+        let element = element_with(&model);
+        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        if let Some(downstream) = downstream {
+            harness.set_sink_caps(downstream.parse().unwrap());
+        }
+        harness.play();
+        Self {
+            harness,
+            element,
+            _model: model,
+        }
+    }
+
+    /// Pushes frame `k` of a stream of `rate` frames a second.
+    pub(crate) fn push(&mut self, info: &gst_video::VideoInfo, k: u64) -> gst::Buffer {
+        let buffer = frame(info, k);
+        self.harness.push(buffer.copy()).unwrap();
+        buffer
+    }
+
+    /// Ends the stream and gives everything that came out.
+    pub(crate) fn finish(&mut self) -> Vec<gst::Buffer> {
+        assert!(self.harness.push_event(gst::event::Eos::new()));
+        self.buffers_until_eos()
+    }
+
+    /// Everything that comes out until the end of the stream.
+    pub(crate) fn buffers_until_eos(&mut self) -> Vec<gst::Buffer> {
+        std::iter::from_fn(|| self.harness.pull_until_eos().unwrap()).collect()
+    }
+
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        stat(&self.element, name)
+    }
+}
+
+pub(crate) fn stat(element: &gst::Element, name: &str) -> u64 {
+    element
+        .property::<gst::Structure>("stats")
+        .get::<u64>(name)
+        .unwrap()
+}
+
+/// Caps from format, size and rate, such as `NV12 64x48 30/1`.
+pub(crate) fn caps(text: &str) -> gst::Caps {
+    init();
+    let mut words = text.split(' ');
+    let (format, size, rate) = (
+        words.next().unwrap(),
+        words.next().unwrap(),
+        words.next().unwrap(),
+    );
+    let (width, height) = size.split_once('x').unwrap();
+    let (num, den) = rate.split_once('/').unwrap();
+    gst::Caps::builder("video/x-raw")
+        .field("format", format)
+        .field("width", width.parse::<i32>().unwrap())
+        .field("height", height.parse::<i32>().unwrap())
+        .field(
+            "framerate",
+            gst::Fraction::new(num.parse().unwrap(), den.parse().unwrap()),
+        )
+        .field("interlace-mode", "progressive")
+        .build()
+}
+
+pub(crate) fn info(text: &str) -> gst_video::VideoInfo {
+    gst_video::VideoInfo::from_caps(&caps(text)).unwrap()
+}
+
+/// Frame `k`: contents of its own, timestamp and duration from the rate (none where it varies).
+pub(crate) fn frame(info: &gst_video::VideoInfo, k: u64) -> gst::Buffer {
+    let bytes: Vec<u8> = (0..info.size() as u64)
+        .map(|i| (i.wrapping_mul(31).wrapping_add(k * 97) % 251) as u8)
+        .collect();
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    let fps = info.fps();
+    if fps.numer() > 0 {
+        let (num, den) = (fps.numer() as u64, fps.denom() as u64);
+        let time = |k: u64| gst::ClockTime::from_nseconds(SECOND * den * k / num);
+        let target = buffer.make_mut();
+        target.set_pts(time(k));
+        target.set_duration(time(k + 1) - time(k));
+    }
+    buffer
+}
+
+/// Frame with a timestamp of its own, in milliseconds.
+pub(crate) fn frame_at(info: &gst_video::VideoInfo, k: u64, ms: u64) -> gst::Buffer {
+    let mut buffer = frame(info, k);
+    buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(ms));
+    buffer
+}
+
+pub(crate) fn bytes(buffer: &gst::Buffer) -> Vec<u8> {
+    buffer.map_readable().unwrap().to_vec()
+}
+
+pub(crate) fn times(buffers: &[gst::Buffer]) -> Vec<u64> {
+    buffers
+        .iter()
+        .map(|b| b.pts().unwrap().nseconds())
+        .collect()
+}

@@ -1,0 +1,17 @@
+//! The element through its pads, as GStreamer uses it.
+//!
+//! Tests are driven by what comes out, never by time that passes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
+
+#[path = "../common/fixtures.rs"]
+mod fixtures;
+
+mod common;
+mod events;
+mod faults;
+mod formats;
+mod live;
+mod negotiation;
+mod pipeline;
+mod settings;
+mod timing;

@@ -1,0 +1,113 @@
+//! What the pads say they accept.
+
+use gst::prelude::*;
+
+use crate::common::*;
+
+fn accepts(pad: &str, text: &str) -> bool {
+    let (element, _model) = element();
+    let pad = element.static_pad(pad).unwrap();
+    pad.query_accept_caps(&text.parse().unwrap())
+}
+
+const BASE: &str = "video/x-raw,format=NV12,width=640,height=360,framerate=30/1";
+
+#[test]
+fn progressive_video_is_accepted() {
+    assert!(accepts(
+        "sink",
+        &format!("{BASE},interlace-mode=progressive")
+    ));
+    assert!(accepts("sink", BASE), "also where nothing is said of it");
+}
+
+#[test]
+fn interlaced_video_is_refused() {
+    for mode in ["interleaved", "mixed", "fields", "alternate"] {
+        assert!(
+            !accepts("sink", &format!("{BASE},interlace-mode={mode}")),
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn sizes_have_limits() {
+    for (size, fits) in [
+        ("width=16,height=16", true),
+        ("width=8192,height=8192", true),
+        ("width=15,height=16", false),
+        ("width=8193,height=16", false),
+    ] {
+        let text = format!("video/x-raw,format=NV12,{size},framerate=30/1");
+        assert_eq!(accepts("sink", &text), fits, "{size}");
+    }
+}
+
+#[test]
+fn other_formats_are_refused() {
+    assert!(!accepts("sink", &BASE.replace("NV12", "v210")));
+}
+
+#[test]
+fn size_and_format_pass_through_the_element_but_not_the_rate() {
+    let (element, _model) = element();
+    let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.set_sink_caps(caps("I420 320x240 60/1"));
+    let sink = element.static_pad("sink").unwrap();
+    let allowed = sink.query_caps(None);
+    let with_rate = |rate: &str| caps(&format!("I420 320x240 {rate}"));
+    assert!(allowed.can_intersect(&with_rate("24/1")));
+    assert!(allowed.can_intersect(&with_rate("0/1")));
+    assert!(!allowed.can_intersect(&caps("I420 320x242 24/1")));
+    assert!(!allowed.can_intersect(&caps("NV12 320x240 24/1")));
+    let first = allowed
+        .structure(0)
+        .unwrap()
+        .get::<gst::Fraction>("framerate");
+    assert_eq!(
+        first,
+        Ok(gst::Fraction::new(60, 1)),
+        "true frames come first"
+    );
+}
+
+#[test]
+fn a_filter_bounds_the_answer() {
+    let (element, _model) = element();
+    let filter = caps("RGB 64x64 25/1");
+    let answer = element.static_pad("src").unwrap().query_caps(Some(&filter));
+    assert!(answer.is_subset(&filter));
+    assert!(!answer.is_empty());
+}
+
+#[test]
+fn no_common_rate_is_an_error_that_names_both_sides() {
+    let (element, _model) = element();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.set_sink_caps(caps("GRAY8 16x16 60/1"));
+    harness.play();
+    // The harness checks no caps of its own source, so the size gets this far.
+    harness.set_src_caps(caps("GRAY8 32x32 30/1"));
+    let info = info("GRAY8 32x32 30/1");
+    let result = (0..10).find_map(|k| harness.push(frame(&info, k)).err());
+    assert_eq!(result, Some(gst::FlowError::NotNegotiated));
+}
+
+#[test]
+fn buffers_that_are_held_are_asked_for() {
+    let mut rig = Rig::new("GRAY8 16x16 30/1", None);
+    let caps = caps("GRAY8 16x16 30/1");
+    rig.harness
+        .add_propose_allocation_meta(<gst_video::VideoMeta as gst::MetaAPI>::meta_api(), None);
+    let sink = rig.element.static_pad("sink").unwrap();
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(sink.query(&mut query));
+    assert!(
+        query
+            .find_allocation_meta::<gst_video::VideoMeta>()
+            .is_some()
+    );
+}

@@ -1,0 +1,176 @@
+//! Whole pipelines: seeks, state changes, other elements on both sides.
+
+use gst::prelude::*;
+
+use crate::common::*;
+
+const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);
+
+/// A pipeline whose `vfiinterp` blends.
+fn pipeline(before: &str, after: &str) -> (gst::Pipeline, TemporaryFile) {
+    init();
+    let model = blending_model();
+    let text = format!(
+        "{before} ! vfiinterp name=vfi execution-provider=cpu model={} ! {after}",
+        model.path()
+    );
+    let pipeline = gst::parse::launch(&text).unwrap();
+    (pipeline.downcast().unwrap(), model)
+}
+
+#[track_caller]
+fn wait(pipeline: &gst::Pipeline, wanted: gst::MessageType) {
+    let bus = pipeline.bus().unwrap();
+    let message = bus
+        .timed_pop_filtered(TIMEOUT, &[wanted, gst::MessageType::Error])
+        .expect("the pipeline hangs");
+    if let gst::MessageView::Error(error) = message.view() {
+        panic!("{} ({:?})", error.error(), error.debug());
+    }
+}
+
+#[track_caller]
+fn play_to_the_end(pipeline: &gst::Pipeline) {
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait(pipeline, gst::MessageType::Eos);
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+const SOURCE: &str = "videotestsrc num-buffers=20 pattern=ball \
+     ! video/x-raw,format=I420,width=160,height=120,framerate=30/1";
+
+#[test]
+fn a_pipeline_plays_to_its_end() {
+    let (pipeline, _model) = pipeline(SOURCE, "fakesink sync=false");
+    play_to_the_end(&pipeline);
+    let element = pipeline.by_name("vfi").unwrap();
+    assert_eq!(stat(&element, "frames-in"), 20);
+    assert_eq!(stat(&element, "synthesised"), 19);
+}
+
+#[test]
+fn the_element_may_stand_beside_converters() {
+    let (pipeline, _model) = pipeline(
+        &format!("{SOURCE} ! videoconvertscale ! video/x-raw,format=NV12,width=90,height=70"),
+        "video/x-raw,framerate=75/1 ! videoconvertscale ! video/x-raw,format=RGB ! fakesink sync=false",
+    );
+    play_to_the_end(&pipeline);
+}
+
+#[test]
+fn playing_may_stop_at_any_time_a_hundred_times() {
+    let (pipeline, _model) = pipeline(
+        "videotestsrc ! video/x-raw,format=I420,width=32,height=32,framerate=30/1",
+        "fakesink sync=false",
+    );
+    for round in 0..100 {
+        pipeline.set_state(gst::State::Playing).unwrap();
+        if round % 2 == 0 {
+            wait(&pipeline, gst::MessageType::AsyncDone);
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        pipeline.bus().unwrap().set_flushing(true);
+        pipeline.bus().unwrap().set_flushing(false);
+    }
+}
+
+#[test]
+fn seeks_while_playing_land_where_they_should() {
+    use std::sync::{Arc, Mutex};
+
+    let (pipeline, _model) = pipeline(
+        "videotestsrc ! video/x-raw,format=I420,width=32,height=32,framerate=30/1",
+        "fakesink name=sink sync=false",
+    );
+    let after_flush = Arc::new(Mutex::new(None));
+    let seen = after_flush.clone();
+    let pad = pipeline
+        .by_name("sink")
+        .unwrap()
+        .static_pad("sink")
+        .unwrap();
+    pad.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH,
+        move |_, probe| {
+            match &probe.data {
+                Some(gst::PadProbeData::Event(_)) => *seen.lock().unwrap() = None,
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    seen.lock().unwrap().get_or_insert(buffer.pts().unwrap());
+                }
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        },
+    );
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait(&pipeline, gst::MessageType::AsyncDone);
+    for target in [5, 1, 30, 2, 100] {
+        let target = gst::ClockTime::from_seconds(target);
+        pipeline
+            .seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, target)
+            .unwrap();
+        wait(&pipeline, gst::MessageType::AsyncDone);
+        assert_eq!(*after_flush.lock().unwrap(), Some(target));
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn position_and_duration_come_from_upstream() {
+    let (pipeline, _model) = pipeline(SOURCE, "fakesink name=sink");
+    pipeline.set_state(gst::State::Paused).unwrap();
+    wait(&pipeline, gst::MessageType::AsyncDone);
+    let element = pipeline.by_name("vfi").unwrap();
+    let pad = element.static_pad("src").unwrap();
+    assert!(pad.query_position::<gst::ClockTime>().is_some());
+    let duration = pad.query_duration::<gst::ClockTime>();
+    let expected = pad.peer().unwrap().parent().is_some().then(|| {
+        let source = element.static_pad("sink").unwrap();
+        source.peer_query_duration::<gst::ClockTime>()
+    });
+    assert_eq!(Some(duration), expected);
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn everything_may_change_while_playing() {
+    let (pipeline, model) = pipeline(
+        "videotestsrc num-buffers=300 ! video/x-raw,format=I420,width=48,height=32,framerate=30/1",
+        "fakesink sync=false",
+    );
+    let element = pipeline.by_name("vfi").unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for round in 0..50u32 {
+        element.set_property("multiplier", 1 + round % 4);
+        element.set_property("downscale", f64::from(1 + round % 3));
+        element.set_property("max-gap", gst::ClockTime::from_mseconds(u64::from(round)));
+        element.set_property("latency", gst::ClockTime::from_mseconds(u64::from(round)));
+        element.set_property("qos", round % 2 == 0);
+        let method = ["bilinear", "bicubic", "lanczos"][round as usize % 3];
+        element.set_property_from_str("downscale-method", method);
+        element.set_property_from_str("upscale-method", method);
+        element.set_property_from_str("upscale", ["auto", "image"][round as usize % 2]);
+        element.set_property("model", ["vfi-lite", model.path()][round as usize % 2]);
+        let _stats = element.property::<gst::Structure>("stats");
+    }
+    wait(&pipeline, gst::MessageType::Eos);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(stat(&element, "frames-in"), 300);
+}
+
+#[test]
+fn a_decoder_that_keeps_its_frames_is_no_trouble() {
+    // A tee keeps a reference to every buffer, so that none may be written to.
+    init();
+    let model = blending_model();
+    let pipeline = gst::parse::launch(&format!(
+        "{SOURCE} ! tee name=t ! queue ! vfiinterp name=vfi execution-provider=cpu model={} \
+         ! fakesink sync=false t. ! queue ! fakesink sync=false",
+        model.path()
+    ))
+    .unwrap()
+    .downcast::<gst::Pipeline>()
+    .unwrap();
+    play_to_the_end(&pipeline);
+    assert_eq!(stat(&pipeline.by_name("vfi").unwrap(), "originals"), 20);
+}

@@ -15,12 +15,12 @@ trap 'rm -rf "$frames"' EXIT
 first=$((${3:-30} * 4))
 
 # Four for one, so frame N of the input is frame 4N of the output; identity ends the input behind
-# frame N + 1, and of what comes out only the end is kept.
+# frame N + 1 (a decoder with several threads may still hand on a few), and only the last are kept.
 # shellcheck disable=SC2086
 gst-launch-1.0 -q filesrc location="$1" ! decodebin ! videoconvert \
     ! identity eos-after=$((first / 4 + 3)) ! $VFI multiplier=4 qos=false \
     ! videoconvert ! videoscale ! video/x-raw,width=320,height=180,pixel-aspect-ratio=1/1 \
-    ! pngenc ! multifilesink location="$frames/%d.png" max-files=9
+    ! pngenc ! multifilesink location="$frames/%d.png" max-files=200
 output=$2
 
 set -- compositor name=all background=black

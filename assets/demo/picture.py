@@ -21,12 +21,12 @@ SIZE = "640x360"
 
 
 def interpolate(element, frames, target):
-    """The first `frames` frames at 60 per second, as bare I420."""
+    """The clip's first `frames` frames at 60 per second, as bare I420."""
     env = dict(os.environ)
     env.setdefault("GST_PLUGIN_PATH", str(ROOT / "target" / "release"))
     chain = (
-        f"filesrc location={HERE / 'demo_30.mp4'} ! decodebin ! videoconvert ! {element} "
-        f"! video/x-raw,framerate=60/1 ! identity eos-after={frames + 1} "
+        f"filesrc location={HERE / 'demo_30.mp4'} ! decodebin ! videoconvert "
+        f"! identity eos-after={frames + 1} ! {element} ! video/x-raw,framerate=60/1 "
         f"! videoconvert ! video/x-raw,format=I420 ! filesink location={target}"
     )
     subprocess.run(["gst-launch-1.0", "-q", *chain.split()], check=True, env=env)
@@ -55,7 +55,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as scratch:
         raw = pathlib.Path(scratch, "ours.i420")
-        interpolate(chosen.vfi, middle + 1, raw)
+        interpolate(chosen.vfi, chosen.at + 2, raw)
         one = f"trim=start_frame={chosen.at}:end_frame={chosen.at + 1},setpts=0"
         two = f"trim=start_frame={chosen.at + 1}:end_frame={chosen.at + 2},setpts=0"
         true = f"trim=start_frame={middle}:end_frame={middle + 1},setpts=0"

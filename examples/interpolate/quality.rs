@@ -123,7 +123,7 @@ impl State {
         }
         let phase = (pts - *before).nseconds() as f64 / (*after - *before).nseconds() as f64;
         let number = (since.nseconds() as f64 / frame).round() as u64;
-        let Some(truth) = self.truth.frame(number)? else {
+        let Some(truth) = self.truth.frame(number, info.fps())? else {
             return Ok(());
         };
         self.found.ours += truth.psnr(&Luma::read(&info, buffer)?)?;
@@ -204,8 +204,8 @@ impl Truth {
         Ok(truth)
     }
 
-    /// Frame `number`, which must not lie before the last one asked for; none after the end.
-    fn frame(&mut self, number: u64) -> Result<Option<Luma>> {
+    /// Frame `number` at `rate`, which must not lie before the last one asked for; none after the end.
+    fn frame(&mut self, number: u64, rate: gst::Fraction) -> Result<Option<Luma>> {
         while self.next <= number {
             let Some(sample) = self.sink.try_pull_sample(PATIENCE) else {
                 return if self.sink.is_eos() {
@@ -217,6 +217,11 @@ impl Truth {
             self.next += 1;
             if self.next > number {
                 let info = gst_video::VideoInfo::from_caps(sample.caps().context("no caps")?)?;
+                if info.fps() != rate {
+                    let [true_rate, rate] =
+                        [info.fps(), rate].map(|r| format!("{}/{}", r.numer(), r.denom()));
+                    bail!("its rate is {true_rate}, the output's {rate}");
+                }
                 return Luma::read(&info, sample.buffer().context("no buffer")?).map(Some);
             }
         }

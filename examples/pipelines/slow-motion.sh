@@ -12,10 +12,11 @@ set -eu
 factor=${3:-4}
 fps=${4:-30}
 
-# videorate's `rate` stretches the time; as the frames then come at FPS again, it adds and drops none.
+# videorate's `rate` stretches the time but not the end of the segment, which identity therefore takes
+# away; as the frames then come at FPS again, none is added or dropped.
 # shellcheck disable=SC2086
 exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! videoconvert \
     ! $VFI multiplier="$factor" qos=false \
-    ! videorate rate="$(awk "BEGIN { print 1 / $factor }")" ! "video/x-raw,framerate=$fps/1" \
+    ! identity single-segment=true ! videorate rate="$(awk "BEGIN { print 1 / $factor }")" ! "video/x-raw,framerate=$fps/1" \
     ! queue ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc pass=qual quantizer=20 speed-preset=faster ! h264parse ! mp4mux ! filesink location="$2"

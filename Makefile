@@ -71,8 +71,7 @@ build: setup ## Build the plugin
 .PHONY: demo
 demo: setup ## Interpolate a video: make demo [INPUT=file] [FPS=60] [OUTPUT=file]
 	$(CARGO) build --release --lib --example interpolate
-	target/release/examples/interpolate --fps $(FPS) \
-		$(if $(INPUT),"$(INPUT)",--truth assets/demo/truth_60.mp4 assets/demo/demo_30.mp4) \
+	target/release/examples/interpolate --fps $(FPS) $(if $(INPUT),"$(INPUT)") \
 		$(if $(OUTPUT),--output "$(OUTPUT)")
 
 .PHONY: test
@@ -82,7 +81,7 @@ test: setup ## Check formatting, lints and behaviour
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked; \
 	else \
-		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked --lib --tests; \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked --lib --tests --example interpolate; \
 	fi
 	$(CARGO) test --workspace --locked --doc
 

@@ -35,7 +35,11 @@ fn the_element_looks_as_it_did() {
     let changes_with_every_build = ["  Filename ", "  Version ", "  Source release date "];
     let dump: String = inspect(&plugin, &["vfiinterp"])
         .lines()
-        .filter(|line| !changes_with_every_build.iter().any(|part| line.starts_with(part)))
+        .filter(|line| {
+            !changes_with_every_build
+                .iter()
+                .any(|part| line.starts_with(part))
+        })
         .map(|line| format!("{}\n", line.trim_end()))
         .collect();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gst-inspect.txt");

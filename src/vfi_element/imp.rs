@@ -7,7 +7,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -22,40 +21,40 @@ use super::settings::Settings;
 use super::stats::Stats;
 use super::timeline::{Rate, Target};
 use super::worker::Worker;
-use crate::models::{Canceller, Interpolator};
+use crate::models::Canceller;
 
 /// The element's private side.
 pub struct VfiInterp {
-    sinkpad: gst::Pad,
-    srcpad: gst::Pad,
-    queue: Queue,
-    settings: Mutex<Settings>,
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
+    pub(super) queue: Queue,
+    pub(super) settings: Mutex<Settings>,
     /// Lies here while the task does not run an iteration.
-    worker: Mutex<Option<Box<Worker>>>,
-    stats: Mutex<Stats>,
-    pacing: Mutex<Pacing>,
-    rates: Mutex<Rates>,
+    pub(super) worker: Mutex<Option<Box<Worker>>>,
+    pub(super) stats: Mutex<Stats>,
+    pub(super) pacing: Mutex<Pacing>,
+    pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
-    canceller: Mutex<Option<Canceller>>,
+    pub(super) canceller: Mutex<Option<Canceller>>,
     /// A network loaded in the background, for the next pair.
-    loaded: Mutex<Option<Engine>>,
+    pub(super) loaded: Mutex<Option<Engine>>,
     /// Counts loads, so that only the latest takes effect.
-    loads: AtomicU64,
-    live: AtomicBool,
+    pub(super) loads: AtomicU64,
+    pub(super) live: AtomicBool,
 }
 
 /// What latency and QoS are reckoned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Rates {
+pub(super) struct Rates {
     /// Whether there is anything to make between originals.
-    interpolates: bool,
+    pub interpolates: bool,
     /// Time from one input frame to the next; 0 where that varies.
-    frame: gst::ClockTime,
+    pub frame: gst::ClockTime,
     /// Time from one output frame to the next; 0 where that varies.
-    slot: gst::ClockTime,
+    pub slot: gst::ClockTime,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whatever panicked while holding it left a whole value: all of them are replaced, not built up.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -125,16 +124,14 @@ impl ObjectImpl for VfiInterp {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let before = self.settings().clone();
+        let before = self.settings().latency;
         if !self.settings().set(pspec.name(), value) {
             gst::error!(CAT, imp = self, "{} can't be set", pspec.name());
             return;
         }
-        let settings = self.settings().clone();
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
-        if settings.model != before.model && self.obj().current_state() > gst::State::Ready {
-            self.load_in_background(settings);
-        } else if settings.latency != before.latency {
+        let latency = self.settings().latency;
+        if latency != before {
             self.latency_changed();
         }
     }
@@ -283,125 +280,6 @@ impl VfiInterp {
     }
 }
 
-/// Starting, stopping, loading.
-impl VfiInterp {
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = self.settings().clone();
-        let interpolator = Interpolator::load(&settings.load_options())
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
-        let engine = Engine::new(interpolator);
-        self.stats().reset();
-        self.pacing().reset();
-        self.adopt(&engine);
-        *lock(&self.worker) = Some(Box::new(Worker::new(settings, engine)));
-        Ok(())
-    }
-
-    fn stop(&self) {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.loaded) = None;
-        *lock(&self.worker) = None;
-        *lock(&self.canceller) = None;
-        *lock(&self.rates) = Rates::default();
-    }
-
-    /// Loads another network while the current one goes on; a failure is a warning, and the
-    /// stream goes on with what it has.
-    fn load_in_background(&self, settings: Settings) {
-        let load = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
-        let element = self.obj().downgrade();
-        let work = move || {
-            let loaded = Interpolator::load(&settings.load_options());
-            let Some(element) = element.upgrade() else {
-                return;
-            };
-            let imp = element.imp();
-            match loaded {
-                Ok(interpolator) => {
-                    let mut place = lock(&imp.loaded);
-                    if imp.loads.load(Ordering::Relaxed) == load {
-                        *place = Some(Engine::new(interpolator));
-                    }
-                }
-                Err(error) => gst::element_imp_warning!(
-                    imp,
-                    gst::ResourceError::OpenRead,
-                    ("The model stays as it is: {error}")
-                ),
-            }
-        };
-        let thread = thread::Builder::new().name("vfiinterp-load".into());
-        if let Err(error) = thread.spawn(work) {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Failed,
-                ("The model stays as it is: no thread to load it: {error}")
-            );
-        }
-    }
-
-    /// Gets the task out of whatever it waits for.
-    fn interrupt(&self) {
-        self.queue.close(gst::FlowError::Flushing);
-        if let Some(canceller) = &*lock(&self.canceller) {
-            canceller.cancel();
-        }
-    }
-
-    /// Lets the task work (again).
-    fn resume(&self) -> Result<(), glib::BoolError> {
-        if let Some(canceller) = &*lock(&self.canceller) {
-            canceller.rearm();
-        }
-        self.queue.open();
-        let element = self.obj().downgrade();
-        self.srcpad.start_task(move || {
-            if let Some(element) = element.upgrade() {
-                element.imp().iterate();
-            }
-        })
-    }
-
-    /// One turn of the task.
-    fn iterate(&self) {
-        let taken = lock(&self.worker).take();
-        let Some(mut worker) = taken else {
-            self.pause(gst::FlowError::Flushing);
-            return;
-        };
-        let result = self.queue.pop().and_then(|item| worker.handle(self, item));
-        *lock(&self.worker) = Some(worker);
-        match result {
-            Ok(()) => self.queue.done(),
-            Err(flow) => self.pause(flow),
-        }
-    }
-
-    fn pause(&self, flow: gst::FlowError) {
-        gst::debug!(CAT, imp = self, "pausing: {flow:?}");
-        // A flush or stop has closed the queue already, with a reason that must stay.
-        let eos_waits = self.queue.fail(flow);
-        let fatal = !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos);
-        if fatal && eos_waits {
-            // Upstream is through and won't ask again, so nobody else would report it.
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Failed,
-                ("Internal data stream error."),
-                ["streaming stopped, reason {flow}"]
-            );
-            let _wanted = self.srcpad.push_event(gst::event::Eos::new());
-        }
-        // Fails only where there is no task to pause.
-        let _paused = self.srcpad.pause_task();
-    }
-
-    fn latency_changed(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
-        self.post(message);
-    }
-}
-
 /// Pad functions.
 impl VfiInterp {
     fn src_activatemode(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
@@ -463,7 +341,16 @@ impl VfiInterp {
             // As in gstqueue.c: what ended or was unlinked may begin again.
             self.restart();
         }
-        self.queue.push_event(event).is_ok()
+        let ends = event.type_() == gst::EventType::Eos;
+        let result = self.queue.push_event(event);
+        if let Err(flow) = result
+            && ends
+            && flow != gst::FlowError::Eos
+            && !self.queue.has_told()
+        {
+            self.conclude(flow);
+        }
+        result.is_ok()
     }
 
     fn restart(&self) {

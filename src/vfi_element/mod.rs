@@ -1,13 +1,42 @@
-//! The GStreamer side.
+//! The GStreamer side: the element `vfiinterp`.
 //!
-//! SECTION:element-vfiinterp
+//! ```text
+//! upstream's thread                      the src pad's task
+//! imp: chain, serialized events  ─────►  queue ─► worker ─► engine (shrink, estimate, make)
+//! imp: flush, seek, queries                         │  ▲
+//! lifecycle: start, stop, load                      ▼  └── timeline, pacing: when and whether
+//!                                                 src pad
+//! ```
+//!
+//! [`imp`] and [`lifecycle`] are glue; [`timeline`], [`pacing`] and [`caps`] are pure; the
+//! [`worker`] owns all that only the task touches, so that nothing is locked while a frame is made
+//! or pushed.
+//!
+//! # Examples
+//!
+//! Play a file at 60 frames a second:
+//! ```text
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! vfiinterp \
+//!     ! video/x-raw,framerate=60/1 ! videoconvert ! autovideosink
+//! ```
+//!
+//! Four times as many frames from a camera, on a network that sees a quarter of each side:
+//! ```text
+//! gst-launch-1.0 v4l2src ! videoconvert ! vfiinterp multiplier=4 downscale=4 \
+//!     ! videoconvert ! autovideosink
+//! ```
+
+use std::sync::LazyLock;
 
 use glib::prelude::*;
+
+use crate::models::runtime::{self, LogLevel};
 
 mod allocation;
 mod caps;
 mod engine;
 mod imp;
+mod lifecycle;
 mod pacing;
 mod queue;
 mod settings;
@@ -16,11 +45,20 @@ mod timeline;
 mod worker;
 
 /// The element's log category.
-static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "vfiinterp",
         gst::DebugColorFlags::empty(),
         Some("Video frame interpolation"),
+    )
+});
+
+/// The log category of ONNX Runtime's own messages.
+static RUNTIME_CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "vfiinterp-onnxruntime",
+        gst::DebugColorFlags::empty(),
+        Some("Messages of ONNX Runtime"),
     )
 });
 
@@ -34,6 +72,11 @@ glib::wrapper! {
 /// # Errors
 /// If the name is taken.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    runtime::set_log_sink(|level, message| match level {
+        LogLevel::Error | LogLevel::Fatal => gst::error!(RUNTIME_CAT, "{message}"),
+        LogLevel::Warning => gst::warning!(RUNTIME_CAT, "{message}"),
+        _ => gst::debug!(RUNTIME_CAT, "{message}"),
+    });
     gst::Element::register(
         Some(plugin),
         "vfiinterp",

@@ -24,6 +24,8 @@ struct State {
     busy: bool,
     /// Upstream has put in its last.
     eos: bool,
+    /// Upstream has been told what the queue was closed with.
+    told: bool,
     flow: Result<(), gst::FlowError>,
 }
 
@@ -47,6 +49,7 @@ impl Queue {
                 buffers: 0,
                 busy: false,
                 eos: false,
+                told: false,
                 flow: Err(gst::FlowError::Flushing),
             }),
             changed: Condvar::new(),
@@ -59,6 +62,7 @@ impl Queue {
         state.clear();
         state.busy = false;
         state.eos = false;
+        state.told = false;
         state.flow = Ok(());
     }
 
@@ -86,6 +90,7 @@ impl Queue {
     /// What the queue was closed with.
     pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || s.buffers < Self::CAPACITY);
+        state.told = state.flow.is_err();
         state.flow?;
         state.items.push_back(Item::Buffer(buffer));
         state.buffers += 1;
@@ -138,6 +143,11 @@ impl Queue {
     pub(super) fn done(&self) {
         self.lock().busy = false;
         self.changed.notify_all();
+    }
+
+    /// Whether a frame was refused since the queue was closed, so that upstream knows why.
+    pub(super) fn has_told(&self) -> bool {
+        self.lock().told
     }
 
     /// What the queue was closed with, if it is closed.

@@ -357,6 +357,9 @@ impl Worker {
     fn take_changes(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         let settings = imp.settings().clone();
         let multiplied = settings.multiplier != self.settings.multiplier;
+        if settings.model != self.settings.model {
+            imp.load_in_background(settings.load_options());
+        }
         self.settings = settings;
         if let Some(timeline) = &mut self.timeline {
             timeline.set_max_gap(self.settings.max_gap.nseconds());

@@ -263,3 +263,21 @@ fn late_news_from_downstream_skips_only_synthesised_frames() {
     assert_eq!(skipped, 15, "the slots before 0.5 s + one frame");
     assert_eq!(rig.stat("synthesised") + skipped, 39);
 }
+
+#[test]
+fn an_error_after_upstreams_last_frame_is_reported() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    let bus = gst::Bus::new();
+    rig.element.set_bus(Some(&bus));
+    let pad = rig.element.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+        probe.flow_res = Err(gst::FlowError::Error);
+        gst::PadProbeReturn::Handled
+    });
+    rig.push(&info, 0);
+    rig.harness.push_event(gst::event::Eos::new());
+    let types = [gst::MessageType::Error];
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &types);
+    assert!(message.is_some(), "nobody would know");
+}

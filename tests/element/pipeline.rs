@@ -1,5 +1,7 @@
 //! Whole pipelines: seeks, state changes, other elements on both sides.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gst::prelude::*;
 
 use crate::common::*;
@@ -76,26 +78,26 @@ fn playing_may_stop_at_any_time_a_hundred_times() {
 
 #[test]
 fn seeks_while_playing_land_where_they_should() {
-    use std::sync::{Arc, Mutex};
-
     let (pipeline, _model) = pipeline(
         "videotestsrc ! video/x-raw,format=I420,width=32,height=32,framerate=30/1",
         "fakesink name=sink sync=false",
     );
-    let after_flush = Arc::new(Mutex::new(None));
-    let seen = after_flush.clone();
     let pad = pipeline
         .by_name("sink")
         .unwrap()
         .static_pad("sink")
         .unwrap();
+    let (first_after_flush, landed) = std::sync::mpsc::channel();
+    let flushed = AtomicBool::new(true);
     pad.add_probe(
         gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH,
         move |_, probe| {
             match &probe.data {
-                Some(gst::PadProbeData::Event(_)) => *seen.lock().unwrap() = None,
-                Some(gst::PadProbeData::Buffer(buffer)) => {
-                    seen.lock().unwrap().get_or_insert(buffer.pts().unwrap());
+                Some(gst::PadProbeData::Event(_)) => flushed.store(true, Ordering::SeqCst),
+                Some(gst::PadProbeData::Buffer(buffer))
+                    if flushed.swap(false, Ordering::SeqCst) =>
+                {
+                    first_after_flush.send(buffer.pts()).unwrap();
                 }
                 _ => {}
             }
@@ -104,13 +106,14 @@ fn seeks_while_playing_land_where_they_should() {
     );
     pipeline.set_state(gst::State::Playing).unwrap();
     wait(&pipeline, gst::MessageType::AsyncDone);
+    let next = || landed.recv_timeout(TIMEOUT.into()).unwrap();
+    assert_eq!(next(), Some(gst::ClockTime::ZERO));
     for target in [5, 1, 30, 2, 100] {
         let target = gst::ClockTime::from_seconds(target);
         pipeline
             .seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, target)
             .unwrap();
-        wait(&pipeline, gst::MessageType::AsyncDone);
-        assert_eq!(*after_flush.lock().unwrap(), Some(target));
+        assert_eq!(next(), Some(target));
     }
     pipeline.set_state(gst::State::Null).unwrap();
 }
@@ -173,4 +176,10 @@ fn a_decoder_that_keeps_its_frames_is_no_trouble() {
     .unwrap();
     play_to_the_end(&pipeline);
     assert_eq!(stat(&pipeline.by_name("vfi").unwrap(), "originals"), 20);
+}
+
+#[test]
+fn a_stream_that_downstream_ends_ends() {
+    let (pipeline, _model) = pipeline(SOURCE, "identity eos-after=5 ! fakesink sync=false");
+    play_to_the_end(&pipeline);
 }

@@ -103,6 +103,7 @@ fn a_model_that_cannot_be_loaded_while_playing_is_a_warning() {
     rig.element.set_bus(Some(&bus));
     rig.push(&info, 0);
     rig.element.set_property("model", "no-such-model");
+    rig.push(&info, 1);
     let warning = bus
         .timed_pop_filtered(
             gst::ClockTime::from_seconds(60),
@@ -113,8 +114,8 @@ fn a_model_that_cannot_be_loaded_while_playing_is_a_warning() {
         unreachable!()
     };
     assert!(warning.error().to_string().contains("no-such-model"));
-    rig.push(&info, 1);
-    assert_eq!(rig.finish().len(), 4, "the stream goes on");
+    rig.push(&info, 2);
+    assert_eq!(rig.finish().len(), 6, "the stream goes on");
 }
 
 #[test]

@@ -373,6 +373,9 @@ impl VfiInterp {
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
+        if query.type_() == gst::QueryType::Drain && self.queue.push_drain().is_err() {
+            return false;
+        }
         // What came before it must be known downstream first.
         if self.queue.wait_idle().is_err() {
             return false;

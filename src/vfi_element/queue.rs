@@ -14,6 +14,8 @@ pub(super) enum Item {
     Buffer(gst::Buffer),
     /// A serialized event.
     Event(gst::Event),
+    /// Upstream wants its memory back: nothing may be held.
+    Drain,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,18 @@ impl Queue {
         state.flow?;
         state.eos |= event.type_() == gst::EventType::Eos;
         state.items.push_back(Item::Event(event));
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Asks for a drain.
+    ///
+    /// # Errors
+    /// What the queue was closed with.
+    pub(super) fn push_drain(&self) -> Result<(), gst::FlowError> {
+        let mut state = self.lock();
+        state.flow?;
+        state.items.push_back(Item::Drain);
         self.changed.notify_all();
         Ok(())
     }

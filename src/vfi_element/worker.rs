@@ -61,6 +61,7 @@ impl Worker {
         match item {
             Item::Buffer(buffer) => self.buffer(imp, buffer),
             Item::Event(event) => self.event(imp, event),
+            Item::Drain => self.drain(imp),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Events keep their order, and whatever may happen in a stream may happen at any moment.
 
+use std::sync::Arc;
+
 use gst::prelude::*;
 
 use crate::common::*;
@@ -280,4 +282,29 @@ fn an_error_after_upstreams_last_frame_is_reported() {
     let types = [gst::MessageType::Error];
     let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &types);
     assert!(message.is_some(), "nobody would know");
+}
+
+/// Memory whose users can be counted.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[test]
+fn a_drain_lets_go_of_the_held_frame() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    let memory = Arc::new(vec![0u8; info.size()]);
+    let mut buffer = gst::Buffer::from_slice(Shared(memory.clone()));
+    buffer.make_mut().set_pts(gst::ClockTime::ZERO);
+    rig.harness.push(buffer).unwrap();
+    let pad = rig.element.static_pad("sink").unwrap();
+    pad.query(&mut gst::query::Drain::new());
+    let out = [(); 2].map(|()| rig.harness.pull().unwrap());
+    assert_eq!(times(&out), [0, SECOND / 60]);
+    drop(out);
+    assert_eq!(Arc::strong_count(&memory), 1, "somebody holds the frame");
 }

@@ -183,3 +183,28 @@ fn a_stream_that_downstream_ends_ends() {
     let (pipeline, _model) = pipeline(SOURCE, "identity eos-after=5 ! fakesink sync=false");
     play_to_the_end(&pipeline);
 }
+
+#[test]
+fn downstream_may_ask_for_another_rate_while_playing() {
+    let (pipeline, _model) = pipeline(
+        "videotestsrc ! video/x-raw,format=GRAY8,width=16,height=16,framerate=30/1",
+        "capsfilter name=rate caps=video/x-raw,framerate=60/1 ! fakesink sync=false",
+    );
+    let filter = pipeline.by_name("rate").unwrap();
+    let (sender, rates) = std::sync::mpsc::channel::<gst::Fraction>();
+    let pad = filter.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
+        if let Some(gst::EventView::Caps(caps)) = probe.event().map(|event| event.view()) {
+            let rate = caps.caps().structure(0).unwrap().get("framerate");
+            let _nobody_waits = sender.send(rate.unwrap());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let next = || rates.recv_timeout(TIMEOUT.into()).unwrap();
+    assert_eq!(next(), gst::Fraction::new(60, 1));
+    let faster = "video/x-raw,framerate=120/1".parse::<gst::Caps>().unwrap();
+    filter.set_property("caps", &faster);
+    assert_eq!(next(), gst::Fraction::new(120, 1));
+    pipeline.set_state(gst::State::Null).unwrap();
+}

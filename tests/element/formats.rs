@@ -42,6 +42,13 @@ fn originals_are_bit_exact_at_odd_sizes() {
     }
 }
 
+#[test]
+fn the_largest_frames_work() {
+    for size in ["8192x16", "16x8192", "8192x8192"] {
+        assert_originals_survive(&format!("GRAY8 {size} 30/1"));
+    }
+}
+
 /// Fills a frame with one value a plane, where that is a legal sample.
 fn flat(info: &gst_video::VideoInfo, k: u64, value: u8) -> gst::Buffer {
     let mut buffer = frame(info, k);

@@ -91,13 +91,11 @@ fn nothing_is_left_and_memory_is_flat() {
     }
     gst::init().unwrap();
     gstvfiinterp::plugin_register_static().unwrap();
-    let folder = std::env::temp_dir().join(format!("vfiinterp-leaks-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let model = folder.join("still.onnx");
-    std::fs::write(&model, fixtures::constant_motion([0.0, 0.0], 2, 8)).unwrap();
+    let still = fixtures::constant_motion([0.0, 0.0], 2, 8);
+    let model = fixtures::TemporaryFile::new("still.onnx", &still);
     let vfi = format!(
         "vfiinterp name=vfi execution-provider=cpu model={}",
-        model.display()
+        model.path()
     );
     let source = |frames: i32, format: &str| {
         format!(
@@ -169,6 +167,4 @@ fn nothing_is_left_and_memory_is_flat() {
         late < early + (4 << 20),
         "resident memory grew from {early} to {late} bytes"
     );
-
-    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -1,35 +1,16 @@
 //! Networks through the public interface, with the runtime found as a user's build finds it.
-#![allow(clippy::expect_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 #[path = "common/fixtures.rs"]
 mod fixtures;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fixtures::TemporaryFile;
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, Prepared,
 };
-
-/// A file that goes away with its value.
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn new(name: &str, bytes: &[u8]) -> Self {
-        let folder = std::env::temp_dir().join(format!("vfiinterp-models-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).expect("the folder takes files");
-        Self(path)
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {
@@ -41,8 +22,7 @@ fn options(model: &str) -> LoadOptions {
 
 fn load(name: &str, bytes: &[u8]) -> Interpolator {
     let file = TemporaryFile::new(name, bytes);
-    let path = file.0.to_string_lossy();
-    Interpolator::load(&options(&path)).unwrap_or_else(|error| panic!("{error}"))
+    Interpolator::load(&options(file.path())).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refusal(model: &str) -> ModelError {
@@ -270,7 +250,7 @@ fn what_is_no_interpolation_network_is_one_clear_error() {
     ];
     for (name, bytes, reason) in cases {
         let file = TemporaryFile::new(name, bytes);
-        let error = refusal(&file.0.to_string_lossy());
+        let error = refusal(file.path());
         assert!(matches!(error, ModelError::Unusable { .. }), "{error:?}");
         let message = error.to_string();
         assert!(
@@ -315,7 +295,7 @@ fn a_network_the_runtime_refuses_is_an_error() {
         .output("y", dims)
         .finish();
     let file = TemporaryFile::new("unknown.onnx", &gstvfiinterp::models::graph::encode(&model));
-    let message = refusal(&file.0.to_string_lossy()).to_string();
+    let message = refusal(file.path()).to_string();
     assert!(
         message.contains("unknown.onnx") && message.contains("Telepathy"),
         "{message}"

@@ -1,10 +1,38 @@
 //! Small networks with exact answers, built on the spot.
 #![allow(dead_code)] // no test program uses them all
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
 use gstvfiinterp::models::graph::encode;
 
 const PICTURE: &[i64] = &[1, 3, -1, -1];
+
+/// A file that goes away with its value.
+pub(crate) struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub(crate) fn new(name: &str, bytes: &[u8]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("vfiinterp-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
 
 /// Every phase's answer is `img0 * (1 - t) + img1 * t`; `timestep` is the shape of the moment.
 pub(crate) fn blend_with_timestep(timestep: &[i64]) -> Vec<u8> {

@@ -1,11 +1,11 @@
 //! What the tests share: a harness with a network of known answers, frames, and what came out.
 
-use std::path::PathBuf;
 use std::sync::Once;
 
 use gst::prelude::*;
 
 use crate::fixtures;
+pub(crate) use crate::fixtures::TemporaryFile;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -15,32 +15,6 @@ pub(crate) fn init() {
         gst::init().unwrap();
         gstvfiinterp::plugin_register_static().unwrap();
     });
-}
-
-/// A file that goes away with its value.
-pub(crate) struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    pub(crate) fn new(name: &str, bytes: &[u8]) -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vfiinterp-{}-{count}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(self.0.parent().unwrap());
-    }
 }
 
 /// A network without motion whose mask is `1 - t`: every synthesised frame is the exact blend.

@@ -40,29 +40,10 @@ fn a_new_downscale_loses_no_frame() {
     assert_eq!(rig.stat("synthesised"), 3);
 }
 
-#[test]
-fn both_ways_up_give_the_same_blend() {
-    for upscale in ["auto", "motion", "image"] {
-        let info = info(TEXT);
-        let mut rig = Rig::new(TEXT, None);
-        rig.element.set_property_from_str("upscale", upscale);
-        for (k, value) in [(0, 40u8), (1, 80)] {
-            let mut buffer = frame(&info, k);
-            buffer.make_mut().map_writable().unwrap().fill(value);
-            rig.harness.push(buffer).unwrap();
-        }
-        let out = rig.finish();
-        for value in bytes(&out[1]) {
-            assert!(value.abs_diff(60) <= 1, "{upscale}: {value}");
-        }
-    }
-}
-
-#[test]
-fn a_picture_model_blends_too() {
-    let model = TemporaryFile::new("blend.onnx", &crate::fixtures::blend_with_timestep(&[1]));
+/// Two flat frames give their blend.
+#[track_caller]
+fn assert_blends(mut rig: Rig) {
     let info = info(TEXT);
-    let mut rig = Rig::with_model(model);
     rig.harness.set_src_caps(caps(TEXT));
     for (k, value) in [(0, 40u8), (1, 80)] {
         let mut buffer = frame(&info, k);
@@ -73,6 +54,21 @@ fn a_picture_model_blends_too() {
     for value in bytes(&out[1]) {
         assert!(value.abs_diff(60) <= 1, "{value}");
     }
+}
+
+#[test]
+fn both_ways_up_give_the_same_blend() {
+    for upscale in ["auto", "motion", "image"] {
+        let rig = Rig::bare(None);
+        rig.element.set_property_from_str("upscale", upscale);
+        assert_blends(rig);
+    }
+}
+
+#[test]
+fn a_picture_model_blends_too() {
+    let model = crate::fixtures::blend_with_timestep(&[1]);
+    assert_blends(Rig::with_model(TemporaryFile::new("blend.onnx", &model)));
 }
 
 #[test]

@@ -52,7 +52,7 @@ packages:
 
 $(ORT_LIB): | packages
 	@mkdir -p target/wheels $(@D)
-	/usr/bin/python3 -m pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
+	python3 -m pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
 		--abi cp311 --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_27_$(MACHINE) \
 		--dest target/wheels onnxruntime==$(ORT_VERSION)
 	echo "$(ORT_SHA256_$(MACHINE))  target/wheels/$(ORT_WHEEL)" | sha256sum --check --quiet

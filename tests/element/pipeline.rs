@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
+use gst_base::prelude::*;
 
 use crate::common::*;
 
@@ -48,6 +49,27 @@ fn a_pipeline_plays_to_its_end() {
     let element = pipeline.by_name("vfi").unwrap();
     assert_eq!(stat(&element, "frames-in"), 20);
     assert_eq!(stat(&element, "synthesised"), 19);
+}
+
+#[test]
+fn what_describes_the_picture_stays_as_it_was() {
+    let described = "pixel-aspect-ratio=4/3,colorimetry=bt2020-10,chroma-site=topleft";
+    let (pipeline, _model) = pipeline(
+        &format!(
+            "videotestsrc num-buffers=3 ! video/x-raw,format=P010_10LE,width=64,height=48,framerate=30/1,{described}"
+        ),
+        "fakesink name=sink sync=false",
+    );
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait(&pipeline, gst::MessageType::Eos);
+    let sink = pipeline.by_name("sink").unwrap();
+    let sink = sink.downcast::<gst_base::BaseSink>().unwrap();
+    let sample = sink.last_sample().expect("something was shown");
+    pipeline.set_state(gst::State::Null).unwrap();
+    let expected = format!("video/x-raw,framerate=60/1,{described}");
+    let expected = expected.parse::<gst::Caps>().unwrap();
+    let caps = sample.caps_owned().unwrap();
+    assert!(caps.is_subset(&expected), "{caps}");
 }
 
 #[test]

@@ -10,8 +10,9 @@ from model import resize, warp_pair
 
 COARSER_WEIGHT = 0.15
 """Weight of each coarser block's picture loss, beside 1 for the finest's."""
-FLOW_WEIGHT = 0.015
-"""Weight of one pixel, at network size, of error in a known flow."""
+FLOW_WEIGHT_FIRST, FLOW_WEIGHT_LAST = 0.15, 0.01
+"""Weight of one pixel, at network size, of error in a known flow: at the start, when it is what teaches the network to
+see motion at all, and at the end, when the frames themselves say more."""
 
 
 def blend(pair: Tensor, flow: Tensor, mask: Tensor, stride: int) -> Tensor:
@@ -37,8 +38,9 @@ def picture_loss(error: Tensor, levels: int = 3) -> Tensor:
     return loss
 
 
-def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int) -> tuple[Tensor, Tensor]:
-    """The loss of all blocks' (flow in pixels at network size, mask), and the finest picture's mean square error.
+def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int, progress: float) -> tuple[Tensor, Tensor]:
+    """The loss of all blocks' (flow in pixels at network size, mask) at a share `progress` (0..1) of the training, and
+    the finest picture's mean square error.
 
     The finest motion is judged as it is used, by warping pictures `shrink` times larger than the network saw."""
     pair = torch.cat([batch.img0, batch.img1], dim=1)
@@ -50,8 +52,9 @@ def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int
         small_error = blend(small, flow, mask, small.shape[-1] // flow.shape[-1]) - small_wanted
         loss = loss + COARSER_WEIGHT * charbonnier(small_error)
     if batch.known:
+        flow_weight = FLOW_WEIGHT_LAST + (FLOW_WEIGHT_FIRST - FLOW_WEIGHT_LAST) * max(0.0, 1 - progress) ** 4
         for flow, _ in estimates:
             truth = resize(batch.flow / shrink, flow.shape[-1] / batch.flow.shape[-1])
             off = (flow[-batch.known :] - truth).abs().clamp(max=32)
-            loss = loss + FLOW_WEIGHT * off.mean() * batch.known / flow.shape[0]
+            loss = loss + flow_weight * off.mean() * batch.known / flow.shape[0]
     return loss, error.detach().square().mean()

@@ -71,6 +71,10 @@ class Block(nn.Module):
         self.prior = nn.Conv2d(1 if first else 6, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
         self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
+        for conv in (self.stem, self.down, self.prior):
+            nn.init.kaiming_normal_(conv.weight, a=0.1)
+        with torch.no_grad():
+            self.stem.weight.mul_(4)  # pictures vary by about a quarter; what follows wants to see about one
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 

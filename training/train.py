@@ -85,7 +85,7 @@ class Training:
         with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
             estimates = self.network.estimates(*seen, batch.moment)
         estimates = [(flow.float(), mask.float()) for flow, mask in estimates]
-        loss, square = total_loss(estimates, batch, shrink)
+        loss, square = total_loss(estimates, batch, shrink, progress)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

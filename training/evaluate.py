@@ -78,7 +78,8 @@ class Interpolator:
         padded = small_height + -small_height % self.align, small_width + -small_width % self.align
         x = (torch.arange(width) * 2 + 1) / width
         y = (torch.arange(height) * 2 + 1) / height
-        cells = torch.stack(torch.broadcast_tensors((x * (small_width / padded[1]))[None], (y * (small_height / padded[0]))[:, None]), -1)
+        seen_x, seen_y = x * (small_width / padded[1]), y * (small_height / padded[0])
+        cells = torch.stack(torch.broadcast_tensors(seen_x[None], seen_y[:, None]), -1)
         fine = F.grid_sample(torch.cat([flow, mask], 1), cells[None] - 1, padding_mode="border", align_corners=False)
         unit = torch.tensor([2 / small_width, 2 / small_height]).view(1, 2, 1, 1)
         offset = (fine[:, :4].reshape(2, 2, height, width) * unit).permute(0, 2, 3, 1)
@@ -105,7 +106,7 @@ def evaluate(interpolator: Interpolator, clip: Clip) -> tuple[int, NDArray]:
         mean = (first.astype(np.float32) + second) / 2
         made = interpolator.frame(clip, middle - 1, middle + 1, 0.5)
         figures.append([psnr(made, wanted), psnr(mean, wanted), psnr(first, wanted)])
-    return len(figures), np.mean(figures, axis=0)
+    return len(figures), np.mean(figures or [[math.nan] * 3], axis=0)
 
 
 def main() -> None:
@@ -124,7 +125,7 @@ def main() -> None:
         count, figure = evaluate(interpolator, Clip.read(path, arguments.long_side, arguments.frames))
         figures.append(figure)
         print(f"{path.stem:28} {count:6d} " + " ".join(f"{value:8.2f}" for value in figure), flush=True)
-    print(f"{'mean':28} {'':6} " + " ".join(f"{value:8.2f}" for value in np.mean(figures, axis=0)))
+    print(f"{'mean':28} {'':6} " + " ".join(f"{value:8.2f}" for value in np.nanmean(figures, axis=0)))
 
 
 if __name__ == "__main__":

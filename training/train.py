@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from data import Batch, Samples
+from data import Samples
 from export import training_commit
 from losses import total_loss
 from model import VfiLite, resize
@@ -27,12 +28,14 @@ LAST_RATE = 2e-6
 WARM_UP_STEPS = 300
 AVERAGE_DECAY = 0.999
 SAVE_EVERY = 200
-REAL, DRAWN = 3, 2
-"""Samples in a batch: of clips, and drawn with known motion."""
+PARTS = 2
+"""Parts of a step's batch, computed side by side: on a CPU far cheaper than sharing out each operation."""
+REAL, DRAWN = 2, 1
+"""Samples in a part: of clips, and drawn with known motion."""
+VIEWS = ((2, 256), (2, 256), (1, 144))
+"""What a part may be: (how much smaller the network sees the pictures, size of the pictures)."""
 HALF_PRECISION_UNTIL = 0.8
 """Share of the time in which convolutions may run in bfloat16."""
-VIEWS = ((2, 256), (2, 256), (1, 144))
-"""What a batch may be: (how much smaller the network sees the pictures, size of the pictures)."""
 
 
 def rate(step: int, progress: float) -> float:
@@ -76,31 +79,30 @@ class Training:
         torch.save(state, partial)
         os.replace(partial, self.file)
 
-    def learn(self, batch: Batch, shrink: int, progress: float, bfloat16: bool = False) -> tuple[float, float]:
-        """One step; the loss and the mean square error of the frames made."""
-        batch = batch.to(self.device)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.step, progress)
+    def gradients(self, samples: Samples, part: int, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
+        """What part number `part` of the run says: gradients, then its loss and the mean square error of its frames."""
+        shrink, size = random.Random(part).choice(VIEWS)
+        batch = samples.batch(part, REAL, DRAWN, size).to(self.device)
         seen = (resize(batch.img0, 1 / shrink), resize(batch.img1, 1 / shrink))
         with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
             estimates = self.network.estimates(*seen, batch.moment)
         estimates = [(flow.float(), mask.float()) for flow, mask in estimates]
         loss, square = total_loss(estimates, batch, shrink, progress)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        gradients = torch.autograd.grad(loss, list(self.network.parameters()))
+        return list(gradients), torch.stack([loss.detach(), square])
+
+    def learn(self, parts: list[list[Tensor]], progress: float) -> None:
+        """One step along the mean of the parts' gradients."""
+        for parameter, *gradients in zip(self.network.parameters(), *parts):
+            parameter.grad = torch.stack(gradients).mean(0)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.step, progress)
         self.optimiser.step()
         self.step += 1
         decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
-        return loss.item(), square.item()
-
-
-def draw_batch(samples: Samples, step: int) -> tuple[Batch, int]:
-    """The batch of a step and how much smaller the network sees it."""
-    shrink, size = random.Random(step).choice(VIEWS)
-    return samples.batch(step, REAL, DRAWN, size), shrink
 
 
 def keep_memory() -> None:
@@ -114,22 +116,24 @@ def keep_memory() -> None:
 
 def train(cache: Path, folder: Path, minutes: float, device: str = "cpu", bfloat16: bool = False) -> Training:
     """Trains until `minutes` have been spent, those before an interruption counted in."""
+    torch.set_num_threads(1)
     training, samples = Training(folder, device), Samples(cache)
-    loss_sum = square_sum = 0.0
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(draw_batch, samples, training.step)
+    seen = torch.zeros(2)
+    with ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         while training.seconds < minutes * 60:
             began = time.monotonic()
-            batch, shrink = coming.result()
-            coming = reader.submit(draw_batch, samples, training.step + 1)
-            loss, square = training.learn(batch, shrink, training.seconds / (minutes * 60), bfloat16)
-            loss_sum, square_sum = loss_sum + loss, square_sum + square
+            progress = training.seconds / (minutes * 60)
+            numbers = range(training.step * PARTS, (training.step + 1) * PARTS)
+            parts = list(pool.map(lambda part: training.gradients(samples, part, progress, bfloat16), numbers))
+            training.learn([gradients for gradients, _ in parts], progress)
+            seen += sum(figures.cpu() for _, figures in parts) / PARTS
             training.seconds += time.monotonic() - began
             if training.step % SAVE_EVERY == 0:
                 training.save()
-                mean_loss, psnr = loss_sum / SAVE_EVERY, -10 * math.log10(square_sum / SAVE_EVERY)
-                print(f"step {training.step} minute {training.seconds / 60:.1f} loss {mean_loss:.5f} {psnr:.2f} dB", flush=True)
-                loss_sum = square_sum = 0.0
+                loss, square = (seen / SAVE_EVERY).tolist()
+                minute, psnr = training.seconds / 60, -10 * math.log10(square)
+                print(f"step {training.step} minute {minute:.1f} loss {loss:.5f} {psnr:.2f} dB", flush=True)
+                seen.zero_()
     training.save()
     return training
 
@@ -139,12 +143,10 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--minutes", type=float, default=50)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")
     arguments = parser.parse_args()
     keep_memory()
-    torch.set_num_threads(arguments.threads)
     training = train(arguments.cache, arguments.run, arguments.minutes, arguments.device, arguments.bfloat16)
     print(f"{training.step} steps in {training.seconds / 60:.1f} minutes")
 

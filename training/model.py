@@ -1,0 +1,140 @@
+"""The network `vfi-lite`: coarse-to-fine motion between two pictures.
+
+Notation used in every shape below: B batch, H x W the network's input size in pixels (multiples of `ALIGN`).
+A *flow* holds four channels, (x, y) from the wanted moment to picture 0, then (x, y) to picture 1, in input pixels:
+what is at `p` in the wanted frame is found at `p + flow` in the picture. Grids are area-aligned: the centre of cell i of
+a grid s times coarser than the input lies at input position (i + 0.5) * s - 0.5.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ALIGN = 16
+"""H and W must be multiples of this: the coarsest block works on a grid of 1/16."""
+
+OUTPUT_STRIDE = 2
+"""Input pixels per cell of the flow and mask that the network returns."""
+
+
+def resize(x: Tensor, factor: float) -> Tensor:
+    """Enlarges or (with factor < 1, by whole-number area means) shrinks [B,C,h,w]; values stay as they are."""
+    if factor < 1:
+        return F.avg_pool2d(x, round(1 / factor))
+    if factor == 1:
+        return x
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def _centres(x: Tensor, axis: int) -> Tensor:
+    """Positions of the pixel centres along `axis` of x in grid_sample's units, -1..1 from edge to edge: [size]."""
+    size = x.shape[axis]
+    return (torch.arange(size, device=x.device) * 2 + 1).to(x.dtype) / size - 1
+
+
+def warp_pair(pair: Tensor, flow: Tensor, stride: int) -> Tensor:
+    """Samples both pictures of `pair` [B,6,h,w] bilinearly (edges repeat) where `flow` [B,4,h/stride,w/stride], in
+    pixels of `pair`, points to. Returns [B,6,h,w]."""
+    batch, _, height, width = pair.shape
+    pictures = pair.reshape(-1, 3, height, width)
+    offset = flow.reshape(-1, 2, flow.shape[2], flow.shape[3])
+    offset = torch.cat([offset[:, :1] * (2 / width), offset[:, 1:] * (2 / height)], dim=1)
+    offset = resize(offset, stride).permute(0, 2, 3, 1)
+    x, y = _centres(pair, 3), _centres(pair, 2)
+    base = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1)
+    sampled = F.grid_sample(pictures, offset + base, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.reshape(-1, 6, height, width)
+
+
+class Residual(nn.Module):
+    """x + activation(convolution(x)), [B,channels,h,w] to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.leaky_relu(self.conv(x), 0.1)
+
+
+class Block(nn.Module):
+    """Improves the motion, looking at it from a grid `stride` times coarser than the input."""
+
+    def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.first = first
+        self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
+        self.prior = nn.Conv2d(1 if first else 6, channels, 3, padding=1)
+        self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
+        self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
+        for conv in (self.stem, self.down, self.prior):
+            nn.init.kaiming_normal_(conv.weight, a=0.1)
+        with torch.no_grad():
+            self.stem.weight.mul_(4)  # pictures vary by about a quarter; what follows wants to see about one
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, pair: Tensor, motion: Tensor | None, timestep: Tensor) -> Tensor:
+        """pair [B,6,4h,4w]: both pictures, shrunk to four times this block's grid. motion [B,5,h,w]: what the coarser
+        block found, None for the first: velocity to picture 0 and 1 in input pixels per frame interval, mask logit.
+        timestep [B,1,1,1]. Returns the improved motion on a grid twice as fine, [B,5,2h,2w]."""
+        if motion is None:
+            prior = torch.zeros_like(pair[:, :1, ::4, ::4]) + timestep
+        else:
+            velocity, logit = motion[:, :4], motion[:, 4:]
+            flow = velocity * flow_per_velocity(timestep)
+            pair = warp_pair(pair, flow * (4 / self.stride), 4)
+            plane = torch.zeros_like(logit) + timestep
+            prior = torch.cat([velocity * (1 / self.stride), logit, plane], dim=1)
+        x = F.leaky_relu(self.stem(pair), 0.1)
+        x = F.leaky_relu(self.down(x) + self.prior(prior), 0.1)
+        change = F.pixel_shuffle(self.head(self.body(x)), 2)
+        unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
+        change = change * unit.view(1, 5, 1, 1)
+        return change if motion is None else resize(motion, 2) + change
+
+
+def flow_per_velocity(timestep: Tensor) -> Tensor:
+    """What a velocity is multiplied by to become a flow: the share of the interval to picture 0, then to picture 1.
+    timestep [B,1,1,1]; returns [B,4,1,1]."""
+    rest = 1 - timestep
+    return torch.cat([timestep, timestep, rest, rest], dim=1)
+
+
+class VfiLite(nn.Module):
+    """Flow and mask for any moment between two pictures.
+
+    Each block predicts velocities, which are nearly the same for every moment of an interval, and a logit on top of the
+    share each picture has by nearness alone; so a moment close to a picture needs nothing learned to look like it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            [
+                Block(16, 32, 96, 4, first=True),
+                Block(8, 32, 64, 4, first=False),
+                Block(4, 32, 48, 4, first=False),
+            ]
+        )
+
+    def estimates(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels
+        and mask [B,1,H/s,W/s] in 0..1, the weight of picture 0; coarse to fine, s = 8, 4, 2."""
+        pair = torch.cat([img0, img1], dim=1) - 0.5
+        nearness = torch.log((1 - timestep) / timestep)
+        motion = None
+        found = []
+        for block in self.blocks:
+            motion = block(resize(pair, 4 / block.stride), motion, timestep)
+            flow = motion[:, :4] * flow_per_velocity(timestep)
+            found.append((flow, torch.sigmoid(motion[:, 4:] + nearness)))
+        return found
+
+    def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """The exported signature: timestep [1]; the finest flow [B,4,H/2,W/2] and mask [B,1,H/2,W/2]."""
+        return self.estimates(img0, img1, timestep.view(1, 1, 1, 1))[-1]

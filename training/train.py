@@ -1,0 +1,155 @@
+"""Trains `vfi-lite` on a cache that data.py made: `python train.py CACHE RUN --minutes 50`.
+
+RUN/checkpoint.pt is replaced every few hundred steps; started again with the same arguments, training goes on from there.
+The learning rate follows the time spent, so that a run ends annealed however fast the machine was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import math
+import os
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data import Samples
+from export import training_commit
+from losses import total_loss
+from model import VfiLite, resize
+
+PEAK_RATE = 8e-4
+LAST_RATE = 2e-6
+WARM_UP_STEPS = 300
+AVERAGE_DECAY = 0.999
+SAVE_EVERY = 200
+PARTS = 2
+"""Parts of a step's batch, computed side by side: on a CPU far cheaper than sharing out each operation."""
+REAL, DRAWN = 2, 1
+"""Samples in a part: of clips, and drawn with known motion."""
+VIEWS = ((2, 256), (2, 256), (1, 144))
+"""What a part may be: (how much smaller the network sees the pictures, size of the pictures)."""
+HALF_PRECISION_UNTIL = 0.8
+"""Share of the time in which convolutions may run in bfloat16."""
+
+
+def rate(step: int, progress: float) -> float:
+    """The learning rate after `step` steps, at a share `progress` (0..1) of the time given."""
+    cosine = LAST_RATE + (PEAK_RATE - LAST_RATE) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+    return cosine * min(1.0, (step + 1) / WARM_UP_STEPS)
+
+
+class Training:
+    """Network, averaged weights and optimiser, and how far they are."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self.device = device
+        self.file = folder / "checkpoint.pt"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        self.network = VfiLite().to(device)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.step = 0
+        self.seconds = 0.0
+        self.commit = training_commit()
+        if self.file.exists():
+            state = torch.load(self.file, map_location=device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.average = state["average"]
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Replaces the checkpoint; whoever reads it meanwhile sees the old or the new one, whole."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+            "step": self.step,
+            "seconds": self.seconds,
+            "commit": self.commit,
+        }
+        partial = self.file.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.file)
+
+    def gradients(self, samples: Samples, part: int, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
+        """What part number `part` of the run says: gradients, then its loss and the mean square error of its frames."""
+        shrink, size = random.Random(part).choice(VIEWS)
+        batch = samples.batch(part, REAL, DRAWN, size).to(self.device)
+        seen = (resize(batch.img0, 1 / shrink), resize(batch.img1, 1 / shrink))
+        with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
+            estimates = self.network.estimates(*seen, batch.moment)
+        estimates = [(flow.float(), mask.float()) for flow, mask in estimates]
+        loss, square = total_loss(estimates, batch, shrink, progress)
+        gradients = torch.autograd.grad(loss, list(self.network.parameters()))
+        return list(gradients), torch.stack([loss.detach(), square])
+
+    def learn(self, parts: list[list[Tensor]], progress: float) -> None:
+        """One step along the mean of the parts' gradients."""
+        for parameter, *gradients in zip(self.network.parameters(), *parts):
+            parameter.grad = torch.stack(gradients).mean(0)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.step, progress)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+
+
+def keep_memory() -> None:
+    """Makes glibc keep what is freed: batches allocate the same large blocks over and over, and getting them from the
+    system each time costs a quarter of the time on a CPU."""
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8
+    libc = ctypes.CDLL(None)
+    for option, value in ((trim_threshold, 2**31 - 1), (top_pad, 2**26), (mmap_max, 0), (arena_max, 1)):
+        libc.mallopt(option, value)
+
+
+def train(cache: Path, folder: Path, minutes: float, device: str = "cpu", bfloat16: bool = False) -> Training:
+    """Trains until `minutes` have been spent, those before an interruption counted in."""
+    torch.set_num_threads(1)
+    training, samples = Training(folder, device), Samples(cache)
+    seen = torch.zeros(2)
+    with ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        while training.seconds < minutes * 60:
+            began = time.monotonic()
+            progress = training.seconds / (minutes * 60)
+            numbers = range(training.step * PARTS, (training.step + 1) * PARTS)
+            parts = list(pool.map(lambda part: training.gradients(samples, part, progress, bfloat16), numbers))
+            training.learn([gradients for gradients, _ in parts], progress)
+            seen += sum(figures.cpu() for _, figures in parts) / PARTS
+            training.seconds += time.monotonic() - began
+            if training.step % SAVE_EVERY == 0:
+                training.save()
+                loss, square = (seen / SAVE_EVERY).tolist()
+                minute, psnr = training.seconds / 60, -10 * math.log10(square)
+                print(f"step {training.step} minute {minute:.1f} loss {loss:.5f} {psnr:.2f} dB", flush=True)
+                seen.zero_()
+    training.save()
+    return training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")
+    arguments = parser.parse_args()
+    keep_memory()
+    training = train(arguments.cache, arguments.run, arguments.minutes, arguments.device, arguments.bfloat16)
+    print(f"{training.step} steps in {training.seconds / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()

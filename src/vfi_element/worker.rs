@@ -98,8 +98,9 @@ impl Worker {
     fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         let stop = self.segment_stop();
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            let slots = timeline.drain(stop);
-            self.repeat(imp, &held, slots)?;
+            for slot in timeline.drain(stop) {
+                Self::repeat(imp, &held, &slot)?;
+            }
         }
         Ok(())
     }
@@ -110,18 +111,12 @@ impl Worker {
         segment.stop().map(gst::ClockTime::nseconds)
     }
 
-    fn repeat(
-        &mut self,
-        imp: &VfiInterp,
-        held: &Frame,
-        slots: Slots,
-    ) -> Result<(), gst::FlowError> {
-        for slot in slots {
-            let mut buffer = again(&held.buffer)?;
-            stamp(buffer.make_mut(), &slot);
-            imp.push(buffer)?;
-            imp.stats().repeated += 1;
-        }
+    /// Sends the held frame once more.
+    fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
+        let mut buffer = again(&held.buffer)?;
+        stamp(buffer.make_mut(), slot);
+        imp.push(buffer)?;
+        imp.stats().repeated += 1;
         Ok(())
     }
 
@@ -265,12 +260,7 @@ impl Worker {
                     imp.push(buffer)?;
                     imp.stats().synthesised += 1;
                 }
-                Content::Repeat | Content::Original => {
-                    let mut buffer = again(&held.buffer)?;
-                    stamp(buffer.make_mut(), &slot);
-                    imp.push(buffer)?;
-                    imp.stats().repeated += 1;
-                }
+                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
             }
         }
         Ok(())

@@ -166,6 +166,10 @@ impl Worker {
         if self.stream.as_ref().is_none_or(|s| s.output != output) {
             gst::info!(CAT, imp = imp, "{input} becomes {output}");
             if !pad.push_event(gst::event::Caps::new(&output)) {
+                if pad.check_reconfigure() {
+                    // Downstream has changed its mind between the query and the event.
+                    return self.negotiate(imp, input, info);
+                }
                 return Err(self.refused(imp));
             }
         }

@@ -225,8 +225,9 @@ fn downstream_may_ask_for_another_rate_while_playing() {
     pipeline.set_state(gst::State::Playing).unwrap();
     let next = || rates.recv_timeout(TIMEOUT.into()).unwrap();
     assert_eq!(next(), gst::Fraction::new(60, 1));
+    // The change may come while the first caps are still on their way.
     let faster = "video/x-raw,framerate=120/1".parse::<gst::Caps>().unwrap();
     filter.set_property("caps", &faster);
-    assert_eq!(next(), gst::Fraction::new(120, 1));
+    while next() != gst::Fraction::new(120, 1) {}
     pipeline.set_state(gst::State::Null).unwrap();
 }

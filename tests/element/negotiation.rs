@@ -98,13 +98,27 @@ fn no_common_rate_is_an_error_that_names_both_sides() {
 
 #[test]
 fn buffers_that_are_held_are_asked_for() {
-    let mut rig = Rig::new("GRAY8 16x16 30/1", None);
-    let caps = caps("GRAY8 16x16 30/1");
-    rig.harness
-        .add_propose_allocation_meta(<gst_video::VideoMeta as gst::MetaAPI>::meta_api(), None);
-    let sink = rig.element.static_pad("sink").unwrap();
-    let mut query = gst::query::Allocation::new(Some(&caps), true);
-    assert!(sink.query(&mut query));
+    let text = "GRAY8 16x16 30/1";
+    let rig = Rig::new(text, None);
+    let source = rig.element.static_pad("src").unwrap();
+    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
+        let Some(gst::QueryViewMut::Allocation(query)) =
+            probe.query_mut().map(|query| query.view_mut())
+        else {
+            return gst::PadProbeReturn::Ok;
+        };
+        query.add_allocation_pool(None::<&gst::BufferPool>, 256, 1, 6);
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        gst::PadProbeReturn::Handled
+    });
+    let mut query = gst::query::Allocation::new(Some(&caps(text)), true);
+    assert!(rig.element.static_pad("sink").unwrap().query(&mut query));
+    let held = 4; // the pair, and two in the queue
+    let pools: Vec<_> = query
+        .allocation_pools()
+        .map(|(_, _, min, max)| (min, max))
+        .collect();
+    assert_eq!(pools, [(1 + held, 6 + held)]);
     assert!(
         query
             .find_allocation_meta::<gst_video::VideoMeta>()

@@ -36,6 +36,8 @@ pub struct VfiInterp {
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     pub(super) canceller: Mutex<Option<Canceller>>,
+    /// Where synthesised frames come from; waiting there ends with a flush, too.
+    pub(super) pool: Mutex<Option<gst::BufferPool>>,
     /// A network loaded in the background, for the next pair.
     pub(super) loaded: Mutex<Option<Engine>>,
     /// Counts loads, so that only the latest takes effect.
@@ -111,6 +113,7 @@ impl ObjectSubclass for VfiInterp {
             pacing: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
+            pool: Mutex::default(),
             loaded: Mutex::default(),
             loads: AtomicU64::new(0),
             live: AtomicBool::new(false),
@@ -242,6 +245,13 @@ impl VfiInterp {
         self.push(buffer)?;
         self.stats().originals += 1;
         Ok(())
+    }
+
+    /// Synthesised frames come from here now. If a flush is under way, it has missed this pool.
+    pub(super) fn set_pool(&self, pool: gst::BufferPool) {
+        let mut place = lock(&self.pool);
+        pool.set_flushing(self.queue.flow().is_err());
+        *place = Some(pool);
     }
 
     /// New rates: the latency may be another.

@@ -30,6 +30,7 @@ impl VfiInterp {
         *lock(&self.loaded) = None;
         *lock(&self.worker) = None;
         *lock(&self.canceller) = None;
+        *lock(&self.pool) = None;
         *lock(&self.rates) = Rates::default();
     }
 
@@ -74,12 +75,18 @@ impl VfiInterp {
         if let Some(canceller) = &*lock(&self.canceller) {
             canceller.cancel();
         }
+        if let Some(pool) = &*lock(&self.pool) {
+            pool.set_flushing(true);
+        }
     }
 
     /// Lets the task work (again).
     pub(super) fn resume(&self) -> Result<(), glib::BoolError> {
         if let Some(canceller) = &*lock(&self.canceller) {
             canceller.rearm();
+        }
+        if let Some(pool) = &*lock(&self.pool) {
+            pool.set_flushing(false);
         }
         self.queue.open();
         let element = self.obj().downgrade();

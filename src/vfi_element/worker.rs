@@ -181,6 +181,7 @@ impl Worker {
             );
             gst::FlowError::Error
         })?;
+        imp.set_pool(pool.clone());
         match &mut self.timeline {
             Some(timeline) => timeline.retarget(target),
             None => {

@@ -308,3 +308,28 @@ fn a_drain_lets_go_of_the_held_frame() {
     drop(out);
     assert_eq!(Arc::strong_count(&memory), 1, "somebody holds the frame");
 }
+
+#[test]
+fn a_flush_does_not_wait_for_memory() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    // Downstream lends two buffers and gives none back: it pulls nothing.
+    let pool = gst_video::VideoBufferPool::new();
+    let source = rig.element.static_pad("src").unwrap();
+    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
+        let Some(gst::QueryViewMut::Allocation(query)) =
+            probe.query_mut().map(|query| query.view_mut())
+        else {
+            return gst::PadProbeReturn::Ok;
+        };
+        query.add_allocation_pool(Some(&pool), 256, 0, 2);
+        gst::PadProbeReturn::Handled
+    });
+    // The third frame that is made waits for memory; these fill the queue behind it.
+    for k in 0..6 {
+        rig.push(&info, k);
+    }
+    assert!(rig.harness.push_event(gst::event::FlushStart::new()));
+    assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
+    assert_eq!(rig.stat("synthesised"), 2);
+}

@@ -5,8 +5,10 @@
 //! `num/den` lies at `base + n * den / num` seconds, rounded down once when it is written as
 //! nanoseconds (videorate's rule).
 //!
-//! An input frame has an integer position `k` in units of one input frame where the rate is
-//! declared, and of one nanosecond where it is variable. Both cases are then the same arithmetic.
+//! An input frame has an integer position, in ticks of which a nanosecond holds a whole number, and
+//! so does a frame of the declared rate. Where a rate is declared and the frames keep to it, each
+//! takes its exact place on that rate's grid, whatever its timestamp was rounded to; else its
+//! timestamp is its place. Both cases are then the same arithmetic.
 
 use std::ops::Range;
 
@@ -28,12 +30,6 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// One tick a nanosecond: the "rate" of positions in a stream of variable rate.
-    const NANOSECOND: Rate = Rate {
-        num: SECOND,
-        den: 1,
-    };
-
     /// The fraction in caps; `None` for 0/1 (variable) and for what is no rate at all.
     pub(super) fn from_caps(num: i32, den: i32) -> Option<Self> {
         match (u64::try_from(num), u64::try_from(den)) {
@@ -92,8 +88,6 @@ pub(super) enum Refusal {
     NoTimestamp,
     /// Its timestamp is not later than the frame's before it.
     NotLater,
-    /// More frames come than the declared rate allows.
-    TooFast,
 }
 
 /// What follows from the arrival of a frame.
@@ -110,8 +104,8 @@ pub(super) struct Step {
 pub(super) struct Slots {
     grid: Grid,
     run: Range<u64>,
-    /// Input positions of the two frames; `None` repeats the first.
-    pair: Option<(u64, u64)>,
+    /// Positions of the two frames; `None` repeats the first.
+    pair: Option<(u128, u128)>,
 }
 
 impl Iterator for Slots {
@@ -127,12 +121,12 @@ impl Iterator for Slots {
     }
 }
 
-/// Where output slots and input positions lie against each other: slot `n` at `n * slot_ticks()`,
-/// position `k` at `k * input_ticks()`, in ticks of `1 / (input.num * output.num)` seconds after
-/// `base`.
+/// Where output slots and input positions lie against each other. With `s` ticks in a nanosecond,
+/// slot `n` lies at `n * slot()` and position `p` at `p * input()`, in units of
+/// `1 / (output.num * s)` nanoseconds after `base`.
 #[derive(Clone, Copy, Debug)]
 struct Grid {
-    input: Rate,
+    ticks_in_ns: u64,
     output: Rate,
     origin: Origin,
 }
@@ -147,44 +141,39 @@ struct Origin {
 }
 
 impl Grid {
-    fn slot_ticks(&self) -> u128 {
-        u128::from(self.output.den) * u128::from(self.input.num)
+    fn slot_units(&self) -> u128 {
+        u128::from(self.output.den) * u128::from(SECOND) * u128::from(self.ticks_in_ns)
     }
 
-    fn input_ticks(&self) -> u128 {
-        u128::from(self.input.den) * u128::from(self.output.num)
+    fn units(&self, position: u128) -> u128 {
+        position * u128::from(self.output.num)
     }
 
-    /// The first slot at or after input position `k`.
-    fn first_slot_from(&self, k: u64) -> u64 {
-        let n = (u128::from(k) * self.input_ticks()).div_ceil(self.slot_ticks());
+    /// The first slot at or after a position.
+    fn first_slot_from(&self, position: u128) -> u64 {
+        let n = self.units(position).div_ceil(self.slot_units());
         u64::try_from(n).unwrap_or(u64::MAX)
     }
 
     /// The first slot at or after a time.
     fn first_slot_at(&self, time: u64) -> u64 {
-        let nanoseconds = Grid {
-            input: Rate::NANOSECOND,
-            ..*self
-        };
-        nanoseconds.first_slot_from(time.saturating_sub(self.origin.base))
+        let since = time.saturating_sub(self.origin.base);
+        self.first_slot_from(u128::from(since) * u128::from(self.ticks_in_ns))
     }
 
-    /// The slot that input position `k` falls on, if it does, give or take `tolerance` ticks.
-    fn slot_of(&self, k: u64, tolerance: u128) -> Option<u64> {
-        let position = u128::from(k) * self.input_ticks();
-        let slot = self.slot_ticks();
+    /// The slot that a position falls on, if it does, give or take `tolerance` units.
+    fn slot_of(&self, position: u128, tolerance: u128) -> Option<u64> {
+        let (position, slot) = (self.units(position), self.slot_units());
         let n = (position + slot / 2) / slot;
         (position.abs_diff(n * slot) <= tolerance)
             .then(|| u64::try_from(n).ok())
             .flatten()
     }
 
-    /// Where slot `n` lies between input positions `a` and `b`.
-    fn phase(&self, n: u64, a: u64, b: u64) -> f64 {
-        let after =
-            (u128::from(n) * self.slot_ticks()).saturating_sub(u128::from(a) * self.input_ticks());
-        after as f64 / (u128::from(b - a) * self.input_ticks()) as f64
+    /// Where slot `n` lies between positions `a` and `b`.
+    fn phase(&self, n: u64, a: u128, b: u128) -> f64 {
+        let after = (u128::from(n) * self.slot_units()).saturating_sub(self.units(a));
+        after as f64 / self.units(b - a) as f64
     }
 
     fn time(&self, n: u64) -> u64 {
@@ -206,12 +195,12 @@ impl Grid {
 /// The newest input frame.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
-    /// Its position on the grid.
-    k: u64,
+    /// Its position.
+    at: u128,
     /// Its own timestamp.
     pts: u64,
-    /// How many positions it lasts; 0 if that is not known.
-    lasts: u64,
+    /// How many ticks it lasts; 0 if that is not known.
+    lasts: u128,
     /// Whether it is there to interpolate from (after a drain it is not).
     held: bool,
 }
@@ -225,6 +214,8 @@ pub(super) struct Timeline {
     origin: Origin,
     /// The first slot that has not left yet.
     next: u64,
+    /// The frames keep to the declared rate, so far.
+    steady: bool,
     /// Once a frame has been drained, nothing off its grid may go before this time.
     floor: u64,
     newest: Option<Newest>,
@@ -240,6 +231,7 @@ impl Timeline {
             max_gap,
             origin: Origin::default(),
             next: 0,
+            steady: true,
             floor: 0,
             newest: None,
         }
@@ -261,12 +253,13 @@ impl Timeline {
         if target == self.target {
             return;
         }
-        let before = self.positions();
-        let last_slot = self.grid(1).time(self.next.saturating_sub(1));
-        self.target = target;
         let Some(newest) = self.newest else {
+            self.target = target;
             return;
         };
+        let last_slot = self.grid(1).time(self.next.saturating_sub(1));
+        let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
+        self.target = target;
         if !newest.held {
             let left = last_slot.max(newest.pts).saturating_add(1);
             self.floor = self.floor.max(left);
@@ -274,15 +267,10 @@ impl Timeline {
             return;
         }
         // A frame that snapped to a slot a little later than itself has been shown there.
-        let own = self.origin.base.saturating_add(before.time(newest.k));
-        self.origin = Origin {
-            base: own.max(last_slot),
-            offset: 0,
-        };
-        self.next = 1;
+        self.begin_at(own.max(last_slot));
         self.newest = Some(Newest {
-            k: 0,
-            lasts: self.lasting(Some(before.time(newest.lasts)), 0),
+            at: 0,
+            lasts: self.lasting(Some(lasts), 0),
             ..newest
         });
     }
@@ -307,33 +295,34 @@ impl Timeline {
         let pts = match (pts, a.lasts) {
             (Some(pts), _) => pts,
             (None, 0) => return Err(Refusal::NoTimestamp),
-            (None, lasts) => a.pts.saturating_add(self.positions().time(lasts)),
+            (None, lasts) => a.pts.saturating_add(self.nanoseconds(lasts)),
         };
-        if pts <= a.pts || (pts < self.floor && !self.counts_frames()) {
+        if pts <= a.pts || (pts < self.floor && self.frame().is_none()) {
             return Err(Refusal::NotLater);
         }
-        let k = self.position(pts, a.k)?;
+        let at = self.position(pts, a.at)?;
+        let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
-        if far && k - a.k > a.lasts {
+        if far && length > a.lasts {
             let tail = self.drain(Some(pts));
             return Ok(self.start(pts, duration, Some(tail)));
         }
 
-        let grid = self.grid(k - a.k);
-        let own = grid.slot_of(k, self.tolerance(&grid));
+        let grid = self.grid(length);
+        let own = grid.slot_of(at, self.tolerance(&grid));
         let own = own.filter(|n| *n >= self.next);
-        let end = own.unwrap_or_else(|| grid.first_slot_from(k));
+        let end = own.unwrap_or_else(|| grid.first_slot_from(at));
         let before = Slots {
             grid,
             run: if a.held { self.next..end } else { 0..0 },
-            pair: (!far).then_some((a.k, k)),
+            pair: (!far).then_some((a.at, at)),
         };
         let original = own.map(|n| self.own_slot(&grid, n, duration));
         self.next = self.next.max(end) + u64::from(own.is_some());
         self.newest = Some(Newest {
-            k,
+            at,
             pts,
-            lasts: self.lasting(duration, k - a.k),
+            lasts: self.lasting(duration, length),
             held: true,
         });
         self.rebase_multiple(&grid);
@@ -348,11 +337,11 @@ impl Timeline {
             newest.held = false;
             *newest
         });
-        let (k, lasts) = lasting.map_or((0, 0), |newest| (newest.k, newest.lasts));
+        let (at, lasts) = lasting.map_or((0, 0), |newest| (newest.at, newest.lasts));
         let grid = self.grid(lasts);
         let mut run = 0..0;
         if lasts > 0 {
-            let end = grid.first_slot_from(k.saturating_add(lasts));
+            let end = grid.first_slot_from(at.saturating_add(lasts));
             let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
             run = self.next..end.min(stop);
         }
@@ -370,18 +359,15 @@ impl Timeline {
     /// The first frame, or the first after a gap: it is slot 0 of a new grid, at its own time;
     /// nothing can be made before it.
     fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
-        self.origin = Origin {
-            base: pts,
-            offset: 0,
-        };
-        self.next = 1;
+        self.steady = true;
+        self.begin_at(pts);
         self.newest = Some(Newest {
-            k: 0,
+            at: 0,
             pts,
             lasts: self.lasting(duration, 0),
             held: true,
         });
-        let grid = self.grid(duration.unwrap_or(0));
+        let grid = self.grid(u128::from(duration.unwrap_or(0)));
         Step {
             before: tail.unwrap_or(Slots {
                 grid,
@@ -395,75 +381,101 @@ impl Timeline {
         }
     }
 
-    /// What one input position is: a frame where the rate is declared, else a nanosecond.
-    fn positions(&self) -> Rate {
-        match (self.target, self.input) {
-            (Target::Fixed(_), Some(rate)) => rate,
-            _ => Rate::NANOSECOND,
+    /// A new grid, whose first slot has left.
+    fn begin_at(&mut self, base: u64) {
+        self.origin = Origin { base, offset: 0 };
+        self.next = 1;
+    }
+
+    /// The declared rate, where the output has a fixed one too.
+    fn declared(&self) -> Option<Rate> {
+        match self.target {
+            Target::Fixed(_) => self.input,
+            Target::Multiple(_) => None,
         }
     }
 
-    /// Whether positions count frames of a declared rate.
-    fn counts_frames(&self) -> bool {
-        self.positions() != Rate::NANOSECOND
+    /// Positions are counted in ticks so small that a frame of the declared rate is a whole number
+    /// of them.
+    fn ticks_in_ns(&self) -> u64 {
+        self.declared().map_or(1, |rate| rate.num)
     }
 
-    /// The grid for a pair that is `length` positions apart.
-    fn grid(&self, length: u64) -> Grid {
+    /// Ticks from one frame of the declared rate to the next.
+    fn frame(&self) -> Option<u128> {
+        let rate = self.declared()?;
+        Some(u128::from(rate.den) * u128::from(SECOND))
+    }
+
+    fn nanoseconds(&self, ticks: u128) -> u64 {
+        u64::try_from(ticks / u128::from(self.ticks_in_ns())).unwrap_or(u64::MAX)
+    }
+
+    fn time(&self, position: u128) -> u64 {
+        self.origin.base.saturating_add(self.nanoseconds(position))
+    }
+
+    /// The grid for a pair that is `length` ticks apart.
+    fn grid(&self, length: u128) -> Grid {
         let output = match self.target {
             Target::Fixed(rate) => rate,
             Target::Multiple(m) => Rate {
                 num: u64::from(m) * SECOND,
-                den: length.max(1),
+                den: self.nanoseconds(length).max(1),
             },
         };
         Grid {
-            input: self.positions(),
+            ticks_in_ns: self.ticks_in_ns(),
             output,
             origin: self.origin,
         }
     }
 
-    /// A variable-rate frame near a slot is taken to lie on it; see [`SNAP`].
+    /// A frame near a slot is taken to lie on it where frames have no exact place; see [`SNAP`].
     fn tolerance(&self, grid: &Grid) -> u128 {
-        if self.counts_frames() {
+        if self.frame().is_some() && self.steady {
             0
         } else {
-            grid.slot_ticks() / SNAP
+            grid.slot_units() / SNAP
         }
     }
 
-    /// Where a frame with this timestamp lies. At a declared rate a timestamp may be off by almost
-    /// a frame (containers round, sources jitter) before it is taken for another position.
-    fn position(&self, pts: u64, previous: u64) -> Result<u64, Refusal> {
+    /// Where a frame with this timestamp lies, after the frame at `previous`.
+    ///
+    /// At a declared rate it is the next place on that rate's grid if the timestamp is less than
+    /// half a frame off it (containers round, sources jitter), or a later place that it is nearly
+    /// at (frames are missing). A frame that is at neither shows that the rate is no more than an
+    /// average: from then on, timestamps count.
+    fn position(&mut self, pts: u64, previous: u128) -> Result<u128, Refusal> {
         let since = u128::from(pts.saturating_sub(self.origin.base));
-        if !self.counts_frames() {
-            let k = u64::try_from(since).ok().filter(|k| *k > previous);
-            return k.ok_or(Refusal::NotLater);
+        let real = since * u128::from(self.ticks_in_ns());
+        if let Some(frame) = self.frame()
+            && self.steady
+        {
+            let expected = previous.saturating_add(frame);
+            if real.abs_diff(expected) < frame / 2 {
+                return Ok(expected);
+            }
+            let nearest = (real + frame / 2) / frame * frame;
+            if nearest > expected && real.abs_diff(nearest) < frame / 4 {
+                return Ok(nearest);
+            }
+            self.steady = false;
+            // The frame before may have been placed a little late.
+            return Ok(real.max(previous + 1));
         }
-        let rate = self.positions();
-        let ticks = since * u128::from(rate.num);
-        let frame = u128::from(rate.den) * u128::from(SECOND);
-        let expected = previous.saturating_add(1);
-        if ticks.abs_diff(u128::from(expected) * frame) < frame / 10 * 9 {
-            return Ok(expected);
-        }
-        let nearest = u64::try_from((ticks + frame / 2) / frame).unwrap_or(u64::MAX);
-        if nearest > previous {
-            Ok(nearest)
+        if real > previous || self.frame().is_some() {
+            Ok(real.max(previous + 1))
         } else {
-            Err(Refusal::TooFast)
+            Err(Refusal::NotLater)
         }
     }
 
-    /// How many positions a frame lasts: one at a declared rate, else its duration, or as long as
+    /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
     /// the one before.
-    fn lasting(&self, duration: Option<u64>, previous: u64) -> u64 {
-        if self.counts_frames() {
-            1
-        } else {
-            duration.filter(|d| *d > 0).unwrap_or(previous)
-        }
+    fn lasting(&self, duration: Option<u64>, previous: u128) -> u128 {
+        let own = duration.filter(|d| *d > 0).map(u128::from);
+        self.frame().unwrap_or_else(|| own.unwrap_or(previous))
     }
 
     /// The slot of an input frame. In a stream of variable rate its duration is its share of the
@@ -487,7 +499,7 @@ impl Timeline {
                 offset: grid.origin.offset.saturating_add(u64::from(m)),
             };
             self.next = 1;
-            newest.k = 0;
+            newest.at = 0;
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use gst_video::VideoCapsBuilder;
 
-use super::timeline::{Rate, Target};
+use super::grid::Rate;
+use super::timeline::Target;
 use crate::frames;
 
 /// Sizes a frame may have, in pixels a side.

@@ -15,11 +15,12 @@ use super::CAT;
 use super::allocation;
 use super::caps;
 use super::engine::Engine;
+use super::grid::Rate;
 use super::pacing::Pacing;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
-use super::timeline::{Rate, Target};
+use super::timeline::Target;
 use super::worker::Worker;
 use crate::models::Canceller;
 

@@ -35,6 +35,7 @@ use crate::models::runtime::{self, LogLevel};
 mod allocation;
 mod caps;
 mod engine;
+mod grid;
 mod imp;
 mod lifecycle;
 mod pacing;

@@ -10,10 +10,11 @@ use super::CAT;
 use super::allocation;
 use super::caps;
 use super::engine::{Engine, Failure, Frame};
+use super::grid::{Content, Slot, Slots};
 use super::imp::VfiInterp;
 use super::queue::Item;
 use super::settings::Settings;
-use super::timeline::{Content, Slot, Slots, Timeline};
+use super::timeline::Timeline;
 
 /// What the caps fix.
 struct Stream {

@@ -1,0 +1,151 @@
+//! Exact places in time: rates, and where output slots and input positions lie against each other.
+
+use std::ops::Range;
+
+/// Nanoseconds in a second.
+pub(super) const SECOND: u64 = 1_000_000_000;
+
+/// Frames a second as an exact fraction; both parts are positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// Numerator.
+    pub num: u64,
+    /// Denominator.
+    pub den: u64,
+}
+
+impl Rate {
+    /// The fraction in caps; `None` for 0/1 (variable) and for what is no rate at all.
+    pub(super) fn from_caps(num: i32, den: i32) -> Option<Self> {
+        match (u64::try_from(num), u64::try_from(den)) {
+            (Ok(num @ 1..), Ok(den @ 1..)) => Some(Self { num, den }),
+            _ => None,
+        }
+    }
+
+    /// Time of tick `n`, rounded down; saturates.
+    pub(super) fn time(self, n: u64) -> u64 {
+        let t = u128::from(n) * u128::from(self.den) * u128::from(SECOND) / u128::from(self.num);
+        u64::try_from(t).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a slot shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Content {
+    /// The frame that has just arrived, untouched.
+    Original,
+    /// The frame before it once more.
+    Repeat,
+    /// A frame between the two, at this phase in (0, 1).
+    Between(f64),
+}
+
+/// One output frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Slot {
+    /// Presentation time.
+    pub pts: u64,
+    /// Time to the next slot; unknown for an original in a stream of variable rate whose buffers
+    /// have no duration.
+    pub duration: Option<u64>,
+    /// Running count since the last reset, gap or change of rate.
+    pub offset: u64,
+    /// First output after a reset or a gap.
+    pub discont: bool,
+    /// What it shows.
+    pub content: Content,
+}
+
+/// A run of slots, computed as it is walked: a run may be long, its memory is not.
+#[derive(Clone, Debug)]
+pub(super) struct Slots {
+    pub grid: Grid,
+    pub run: Range<u64>,
+    /// Positions of the two frames; `None` repeats the first.
+    pub pair: Option<(u128, u128)>,
+}
+
+impl Iterator for Slots {
+    type Item = Slot;
+
+    fn next(&mut self) -> Option<Slot> {
+        let n = self.run.next()?;
+        let content = match self.pair {
+            Some((a, b)) => Content::Between(self.grid.phase(n, a, b)),
+            None => Content::Repeat,
+        };
+        Some(self.grid.slot(n, content))
+    }
+}
+
+/// Where output slots and input positions lie against each other. With `s` ticks in a nanosecond,
+/// slot `n` lies at `n * slot()` and position `p` at `p * input()`, in units of
+/// `1 / (output.num * s)` nanoseconds after `base`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    pub ticks_in_ns: u64,
+    pub output: Rate,
+    pub origin: Origin,
+}
+
+/// Slot 0 of a grid.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Origin {
+    /// Its time.
+    pub base: u64,
+    /// Its count.
+    pub offset: u64,
+}
+
+impl Grid {
+    pub(super) fn slot_units(&self) -> u128 {
+        u128::from(self.output.den) * u128::from(SECOND) * u128::from(self.ticks_in_ns)
+    }
+
+    fn units(&self, position: u128) -> u128 {
+        position * u128::from(self.output.num)
+    }
+
+    /// The first slot at or after a position.
+    pub(super) fn first_slot_from(&self, position: u128) -> u64 {
+        let n = self.units(position).div_ceil(self.slot_units());
+        u64::try_from(n).unwrap_or(u64::MAX)
+    }
+
+    /// The first slot at or after a time.
+    pub(super) fn first_slot_at(&self, time: u64) -> u64 {
+        let since = time.saturating_sub(self.origin.base);
+        self.first_slot_from(u128::from(since) * u128::from(self.ticks_in_ns))
+    }
+
+    /// The slot that a position falls on, if it does, give or take `tolerance` units.
+    pub(super) fn slot_of(&self, position: u128, tolerance: u128) -> Option<u64> {
+        let (position, slot) = (self.units(position), self.slot_units());
+        let n = (position + slot / 2) / slot;
+        (position.abs_diff(n * slot) <= tolerance)
+            .then(|| u64::try_from(n).ok())
+            .flatten()
+    }
+
+    /// Where slot `n` lies between positions `a` and `b`.
+    fn phase(&self, n: u64, a: u128, b: u128) -> f64 {
+        let after = (u128::from(n) * self.slot_units()).saturating_sub(self.units(a));
+        after as f64 / self.units(b - a) as f64
+    }
+
+    pub(super) fn time(&self, n: u64) -> u64 {
+        self.origin.base.saturating_add(self.output.time(n))
+    }
+
+    pub(super) fn slot(&self, n: u64, content: Content) -> Slot {
+        let pts = self.time(n);
+        Slot {
+            pts,
+            duration: Some(self.time(n.saturating_add(1)) - pts),
+            offset: self.origin.offset.saturating_add(n),
+            discont: false,
+            content,
+        }
+    }
+}

@@ -346,10 +346,11 @@ fn notes(args: &Args, versions: &[String]) -> String {
     let mut text = format!(
         "Made with `{}`: every {kept} frame was kept and the others rebuilt between them.\n\
         Figures are means over a clip's rebuilt frames, then over clips. Frames between two equal ones need no\n\
-        interpolation: they are counted apart (\"12 + 3\": three) and enter only into the last line, equal frames with\n\
-        {MOST_DB} dB. SSIM is of a Gaussian window of {WINDOW}x{WINDOW}, inside the frame. Edges are the mean squared gradient \
-        (Sobel):\n\
-        less than 1 is blur, more is noise or broken edges. Frames at cuts are not left out. GStreamer {}",
+        interpolation: they are counted apart (\"12 + 3\": three) and enter only into the last line on PSNR. A frame\n\
+        rebuilt exactly has {MOST_DB} dB. SSIM is of a Gaussian window of {WINDOW}x{WINDOW}, inside the frame. Edges are \
+        the\n\
+        mean squared gradient (Sobel): less than 1 is blur, more is noise or broken edges. Frames at cuts are not\n\
+        left out. GStreamer {}",
         args.command(),
         gst::version_string().trim_start_matches("GStreamer "),
     );

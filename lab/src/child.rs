@@ -1,0 +1,101 @@
+//! Frames rebuilt by another program: 8-bit luma goes in and comes out through pipes.
+
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::clip::Clip;
+use crate::luma::Luma;
+
+/// A program at work on a clip's kept frames; gives all frames, the kept ones among them.
+#[derive(Debug)]
+pub(crate) struct Piped {
+    name: &'static str,
+    child: Child,
+    output: ChildStdout,
+    size: (usize, usize),
+    left: usize,
+}
+
+impl Piped {
+    /// Starts a program. After the kept frames it is sent the last one `again` so many times.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        clip: &Clip,
+        again: usize,
+    ) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let piped = Self {
+            name,
+            child,
+            output: output.context("no pipe")?,
+            size: (clip.width, clip.height),
+            left: clip.frames,
+        };
+        let (input, kept) = (input.context("no pipe")?, clip.kept()?);
+        // Should it fail, the program ends early, and that is told.
+        thread::spawn(move || feed(input, kept.map(|picture| picture?.luma()), again));
+        Ok(piped)
+    }
+
+    fn read(&mut self) -> Result<Luma> {
+        let (width, height) = self.size;
+        let mut data = vec![0; width * height];
+        match self.output.read_exact(&mut data) {
+            Ok(()) => Luma::new(width, height, data),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                let mut words = String::new();
+                if let Some(errors) = &mut self.child.stderr {
+                    let _ = errors.read_to_string(&mut words);
+                }
+                bail!("{} ended too early: {}", self.name, words.trim())
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read from {}", self.name)),
+        }
+    }
+}
+
+impl Iterator for Piped {
+    type Item = Result<Luma>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let next = self.read();
+        if next.is_err() {
+            self.left = 0;
+        }
+        Some(next)
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        // It may still be at work on frames nobody wants.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn feed(input: ChildStdin, kept: impl Iterator<Item = Result<Luma>>, again: usize) -> Result<()> {
+    let mut input = BufWriter::new(input);
+    let mut last = None;
+    for luma in kept {
+        let luma = luma?;
+        input.write_all(&luma.data)?;
+        last = Some(luma);
+    }
+    for luma in last.iter().cycle().take(again) {
+        input.write_all(&luma.data)?;
+    }
+    input.flush()?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! The project's laboratory: measures what the element does, through the element.
+//!
+//! ```text
+//! cargo run --release -p vfi-lab -- quality holiday.mp4 match.mkv --table quality.md
+//! ```
+
+mod child;
+mod clip;
+mod element;
+mod luma;
+mod methods;
+mod metrics;
+mod quality;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures what vfiinterp's synthesised frames are worth.
+#[derive(Debug, Parser)]
+#[command(name = "vfi-lab", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drops frames of clips, rebuilds them, and compares them with the true ones
+    Quality(quality::Args),
+}
+
+/// Makes GStreamer ready, with this very tree's element in it.
+fn init() -> Result<()> {
+    gst::init()?;
+    gstvfiinterp::plugin_register_static()?;
+    Ok(())
+}
+
+fn run(args: &Args) -> Result<()> {
+    init()?;
+    match &args.command {
+        Command::Quality(args) => quality::run(args),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vfi-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -21,6 +21,8 @@ pub(super) enum Item {
 #[derive(Debug)]
 struct State {
     items: VecDeque<Item>,
+    /// The lasting event the task is at work on.
+    unfinished: Option<gst::Event>,
     buffers: usize,
     /// The task is at work on an item it has taken.
     busy: bool,
@@ -48,6 +50,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
+                unfinished: None,
                 buffers: 0,
                 busy: false,
                 eos: false,
@@ -58,22 +61,33 @@ impl Queue {
         }
     }
 
-    /// Lets items in; what was left from before is gone.
+    /// Lets items in; of what was left from before, lasting events come first.
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.clear();
+        if let Some(event) = state.unfinished.take() {
+            state.items.push_front(Item::Event(event));
+        }
         state.busy = false;
         state.eos = false;
         state.told = false;
         state.flow = Ok(());
     }
 
-    /// Drops all items and lets nothing in until it is opened again: whoever waits gets `flow`.
+    /// Drops frames and passing events, and lets nothing in until it is opened again: whoever waits
+    /// gets `flow`.
     pub(super) fn close(&self, flow: gst::FlowError) {
         let mut state = self.lock();
         state.clear();
         state.flow = Err(flow);
         self.changed.notify_all();
+    }
+
+    /// Drops lasting events, too: the stream is over.
+    pub(super) fn forget(&self) {
+        let mut state = self.lock();
+        state.items.clear();
+        state.unfinished = None;
     }
 
     /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
@@ -148,6 +162,10 @@ impl Queue {
         if matches!(item, Item::Buffer(_)) {
             state.buffers -= 1;
         }
+        state.unfinished = match &item {
+            Item::Event(event) if lasts(event) => Some(event.clone()),
+            _ => None,
+        };
         state.busy = true;
         self.changed.notify_all();
         Ok(item)
@@ -155,7 +173,9 @@ impl Queue {
 
     /// The item taken last has been dealt with.
     pub(super) fn done(&self) {
-        self.lock().busy = false;
+        let mut state = self.lock();
+        state.busy = false;
+        state.unfinished = None;
         self.changed.notify_all();
     }
 
@@ -183,9 +203,15 @@ impl Queue {
 
 impl State {
     fn clear(&mut self) {
-        self.items.clear();
+        self.items
+            .retain(|item| matches!(item, Item::Event(event) if lasts(event)));
         self.buffers = 0;
     }
+}
+
+/// Whether an event outlives a flush: upstream sends caps or tags only once (as in gstqueue.c).
+fn lasts(event: &gst::Event) -> bool {
+    event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
 }
 
 #[cfg(test)]
@@ -230,6 +256,36 @@ mod tests {
         let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new()));
         queue.close(gst::FlowError::Eos);
         assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
+    }
+
+    #[test]
+    fn lasting_events_outlive_a_flush() {
+        let queue = open();
+        let event = || gst::event::Tag::new(gst::TagList::new());
+        for _ in 0..2 {
+            queue.push_event(event()).unwrap();
+        }
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        let segment = gst::event::Segment::new(&segment);
+        queue.push_event(segment).unwrap();
+        queue.push_buffer(gst::Buffer::new()).unwrap();
+        // The first is being dealt with when the flush comes.
+        queue.pop().unwrap();
+        queue.close(gst::FlowError::Flushing);
+        queue.open();
+        queue.push_event(gst::event::Eos::new()).unwrap();
+        let types = [(); 3].map(|()| match queue.pop() {
+            Ok(Item::Event(event)) => event.type_(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            types,
+            [
+                gst::EventType::Tag,
+                gst::EventType::Tag,
+                gst::EventType::Eos
+            ]
+        );
     }
 
     #[test]

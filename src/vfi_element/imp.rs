@@ -393,7 +393,7 @@ impl VfiInterp {
         }
         let answered = self.srcpad.peer_query(query);
         if let QueryViewMut::Allocation(q) = query.view_mut() {
-            allocation::reserve(q, Queue::CAPACITY as u32 + 2);
+            allocation::restate(q, Queue::CAPACITY as u32 + 2);
         }
         answered
     }

@@ -24,6 +24,8 @@ struct State {
     /// The lasting event the task is at work on.
     unfinished: Option<gst::Event>,
     buffers: usize,
+    /// Frames that may wait.
+    capacity: usize,
     /// The task is at work on an item it has taken.
     busy: bool,
     /// Upstream has put in its last.
@@ -33,7 +35,7 @@ struct State {
     flow: Result<(), gst::FlowError>,
 }
 
-/// A queue of at most [`Queue::CAPACITY`] frames.
+/// A queue of a few frames.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -42,8 +44,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Frames that may wait, beside the pair the task holds.
-    pub(super) const CAPACITY: usize = 2;
+    /// Frames that may always wait, beside the pair the task holds.
+    const LEAST: usize = 2;
+    /// Frames that may wait at most.
+    const MOST: usize = 16;
 
     /// A closed queue.
     pub(super) fn new() -> Self {
@@ -52,6 +56,7 @@ impl Queue {
                 items: VecDeque::new(),
                 unfinished: None,
                 buffers: 0,
+                capacity: Self::LEAST,
                 busy: false,
                 eos: false,
                 told: false,
@@ -59,6 +64,23 @@ impl Queue {
             }),
             changed: Condvar::new(),
         }
+    }
+
+    /// Makes room for the frames that come at this distance within `delay`, so that a frame that
+    /// waits for its time does not hold up a live source; without a distance for the least.
+    pub(super) fn fit(&self, delay: gst::ClockTime, frame: gst::ClockTime) {
+        let frames = delay.nseconds().checked_div(frame.nseconds()).unwrap_or(0);
+        // One for the part of a frame, and one for what downstream adds.
+        let frames = usize::try_from(frames)
+            .unwrap_or(Self::MOST)
+            .saturating_add(2);
+        self.lock().capacity = frames.clamp(Self::LEAST, Self::MOST);
+        self.changed.notify_all();
+    }
+
+    /// Frames that may wait.
+    pub(super) fn capacity(&self) -> usize {
+        self.lock().capacity
     }
 
     /// Lets items in; of what was left from before, lasting events come first.
@@ -83,11 +105,12 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Drops lasting events, too: the stream is over.
+    /// Back to how it was at first: the stream is over, and lasting events with it.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
         state.items.clear();
         state.unfinished = None;
+        state.capacity = Self::LEAST;
     }
 
     /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
@@ -105,7 +128,7 @@ impl Queue {
     /// # Errors
     /// What the queue was closed with.
     pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
-        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < Self::CAPACITY);
+        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
         state.told = state.flow.is_err();
         state.flow?;
         state.items.push_back(Item::Buffer(buffer));
@@ -249,7 +272,7 @@ mod tests {
     #[test]
     fn a_full_queue_holds_the_pusher_until_it_is_closed() {
         let queue = open();
-        for _ in 0..Queue::CAPACITY {
+        for _ in 0..Queue::LEAST {
             queue.push_buffer(gst::Buffer::new()).unwrap();
         }
         let other = queue.clone();

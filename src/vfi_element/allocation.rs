@@ -44,8 +44,12 @@ pub(super) fn pool(
     start(gst_video::VideoBufferPool::new().upcast(), size, 0, 0)
 }
 
-/// Raises what downstream asks of upstream's pools by the frames this element holds.
-pub(super) fn reserve(query: &mut gst::query::Allocation, held: u32) {
+/// Turns downstream's wishes into this element's own: upstream's pools hold the frames kept here as
+/// well, and pictures come cropped, because a synthesised frame has no more than its caps say.
+pub(super) fn restate(query: &mut gst::query::Allocation, held: u32) {
+    if let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+        query.remove_nth_allocation_meta(index);
+    }
     let pools: Vec<_> = query.allocation_pools().collect();
     for (index, (pool, size, min, max)) in (0..).zip(pools) {
         let max = if max == 0 {

@@ -393,7 +393,7 @@ impl VfiInterp {
         }
         let answered = self.srcpad.peer_query(query);
         if let QueryViewMut::Allocation(q) = query.view_mut() {
-            allocation::reserve(q, Queue::CAPACITY as u32 + 2);
+            allocation::restate(q, self.queue.capacity() as u32 + 2);
         }
         answered
     }
@@ -450,8 +450,10 @@ impl VfiInterp {
         self.live.store(live, Ordering::Relaxed);
         let rates = *lock(&self.rates);
         if live && rates.interpolates {
-            let queued = rates.frame * (Queue::CAPACITY as u64 + 1);
-            let wait = rates.frame.saturating_add(self.settings().latency);
+            let budget = self.settings().latency;
+            self.queue.fit(budget, rates.frame);
+            let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
+            let wait = rates.frame.saturating_add(budget);
             min = min.saturating_add(wait);
             max = max.map(|max| max.saturating_add(queued));
         }

@@ -27,6 +27,7 @@ impl VfiInterp {
 
     pub(super) fn stop(&self) {
         self.loads.fetch_add(1, Ordering::Relaxed);
+        self.queue.forget();
         *lock(&self.loaded) = None;
         *lock(&self.worker) = None;
         *lock(&self.canceller) = None;

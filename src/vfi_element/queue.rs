@@ -21,7 +21,11 @@ pub(super) enum Item {
 #[derive(Debug)]
 struct State {
     items: VecDeque<Item>,
+    /// The lasting event the task is at work on.
+    unfinished: Option<gst::Event>,
     buffers: usize,
+    /// Frames that may wait.
+    capacity: usize,
     /// The task is at work on an item it has taken.
     busy: bool,
     /// Upstream has put in its last.
@@ -31,7 +35,7 @@ struct State {
     flow: Result<(), gst::FlowError>,
 }
 
-/// A queue of at most [`Queue::CAPACITY`] frames.
+/// A queue of a few frames.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -40,15 +44,19 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Frames that may wait, beside the pair the task holds.
-    pub(super) const CAPACITY: usize = 2;
+    /// Frames that may always wait, beside the pair the task holds.
+    const LEAST: usize = 2;
+    /// Frames that may wait at most.
+    const MOST: usize = 16;
 
     /// A closed queue.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
+                unfinished: None,
                 buffers: 0,
+                capacity: Self::LEAST,
                 busy: false,
                 eos: false,
                 told: false,
@@ -58,22 +66,51 @@ impl Queue {
         }
     }
 
-    /// Lets items in; what was left from before is gone.
+    /// Makes room for the frames that come at this distance within `delay`, so that a frame that
+    /// waits for its time does not hold up a live source; without a distance for the least.
+    pub(super) fn fit(&self, delay: gst::ClockTime, frame: gst::ClockTime) {
+        let frames = delay.nseconds().checked_div(frame.nseconds()).unwrap_or(0);
+        // One for the part of a frame, and one for what downstream adds.
+        let frames = usize::try_from(frames)
+            .unwrap_or(Self::MOST)
+            .saturating_add(2);
+        self.lock().capacity = frames.clamp(Self::LEAST, Self::MOST);
+        self.changed.notify_all();
+    }
+
+    /// Frames that may wait.
+    pub(super) fn capacity(&self) -> usize {
+        self.lock().capacity
+    }
+
+    /// Lets items in; of what was left from before, lasting events come first.
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.clear();
+        if let Some(event) = state.unfinished.take() {
+            state.items.push_front(Item::Event(event));
+        }
         state.busy = false;
         state.eos = false;
         state.told = false;
         state.flow = Ok(());
     }
 
-    /// Drops all items and lets nothing in until it is opened again: whoever waits gets `flow`.
+    /// Drops frames and passing events, and lets nothing in until it is opened again: whoever waits
+    /// gets `flow`.
     pub(super) fn close(&self, flow: gst::FlowError) {
         let mut state = self.lock();
         state.clear();
         state.flow = Err(flow);
         self.changed.notify_all();
+    }
+
+    /// Back to how it was at first: the stream is over, and lasting events with it.
+    pub(super) fn forget(&self) {
+        let mut state = self.lock();
+        state.items.clear();
+        state.unfinished = None;
+        state.capacity = Self::LEAST;
     }
 
     /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
@@ -91,7 +128,7 @@ impl Queue {
     /// # Errors
     /// What the queue was closed with.
     pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
-        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < Self::CAPACITY);
+        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
         state.told = state.flow.is_err();
         state.flow?;
         state.items.push_back(Item::Buffer(buffer));
@@ -148,6 +185,10 @@ impl Queue {
         if matches!(item, Item::Buffer(_)) {
             state.buffers -= 1;
         }
+        state.unfinished = match &item {
+            Item::Event(event) if lasts(event) => Some(event.clone()),
+            _ => None,
+        };
         state.busy = true;
         self.changed.notify_all();
         Ok(item)
@@ -155,7 +196,9 @@ impl Queue {
 
     /// The item taken last has been dealt with.
     pub(super) fn done(&self) {
-        self.lock().busy = false;
+        let mut state = self.lock();
+        state.busy = false;
+        state.unfinished = None;
         self.changed.notify_all();
     }
 
@@ -183,9 +226,15 @@ impl Queue {
 
 impl State {
     fn clear(&mut self) {
-        self.items.clear();
+        self.items
+            .retain(|item| matches!(item, Item::Event(event) if lasts(event)));
         self.buffers = 0;
     }
+}
+
+/// Whether an event outlives a flush: upstream sends caps or tags only once (as in gstqueue.c).
+fn lasts(event: &gst::Event) -> bool {
+    event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
 }
 
 #[cfg(test)]
@@ -223,13 +272,43 @@ mod tests {
     #[test]
     fn a_full_queue_holds_the_pusher_until_it_is_closed() {
         let queue = open();
-        for _ in 0..Queue::CAPACITY {
+        for _ in 0..Queue::LEAST {
             queue.push_buffer(gst::Buffer::new()).unwrap();
         }
         let other = queue.clone();
         let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new()));
         queue.close(gst::FlowError::Eos);
         assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
+    }
+
+    #[test]
+    fn lasting_events_outlive_a_flush() {
+        let queue = open();
+        let event = || gst::event::Tag::new(gst::TagList::new());
+        for _ in 0..2 {
+            queue.push_event(event()).unwrap();
+        }
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        let segment = gst::event::Segment::new(&segment);
+        queue.push_event(segment).unwrap();
+        queue.push_buffer(gst::Buffer::new()).unwrap();
+        // The first is being dealt with when the flush comes.
+        queue.pop().unwrap();
+        queue.close(gst::FlowError::Flushing);
+        queue.open();
+        queue.push_event(gst::event::Eos::new()).unwrap();
+        let types = [(); 3].map(|()| match queue.pop() {
+            Ok(Item::Event(event)) => event.type_(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            types,
+            [
+                gst::EventType::Tag,
+                gst::EventType::Tag,
+                gst::EventType::Eos
+            ]
+        );
     }
 
     #[test]

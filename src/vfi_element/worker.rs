@@ -174,6 +174,8 @@ impl Worker {
                 return Err(self.refused(imp));
             }
         }
+        // The pool in use is given back first: downstream may offer the very same again.
+        self.stream = None;
         let pool = allocation::pool(pad, &output, &out_info).map_err(|error| {
             gst::element_imp_error!(
                 imp,
@@ -372,7 +374,10 @@ impl Worker {
             let info = gst_video::VideoInfo::from_caps(&input)
                 .map_err(|_| gst::FlowError::NotNegotiated)?;
             self.stream = Some(stream);
-            self.negotiate(imp, input, &info)?;
+            self.negotiate(imp, input, &info).inspect_err(|_| {
+                // A flush got in between: what downstream wants is still to be found out.
+                imp.srcpad().mark_reconfigure();
+            })?;
         }
         let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
             return Ok(());

@@ -180,6 +180,35 @@ fn a_flush_forgets_the_held_frame() {
 }
 
 #[test]
+fn a_flush_does_not_take_caps_with_it() {
+    let (small, large) = ("GRAY8 16x16 30/1", "GRAY8 32x24 25/1");
+    let mut rig = Rig::new(small, None);
+    rig.push(&info(small), 0);
+    rig.harness.pull().unwrap();
+    let source = rig.element.static_pad("src").unwrap();
+    let block = source
+        .add_probe(
+            gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER,
+            |_, _| gst::PadProbeReturn::Ok,
+        )
+        .unwrap();
+    // The task can't get this frame out, and doesn't come to the caps behind it.
+    rig.push(&info(small), 1);
+    rig.harness.set_src_caps(caps(large));
+    assert!(rig.harness.push_event(gst::event::FlushStart::new()));
+    source.remove_probe(block);
+    assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    assert!(rig.harness.push_event(gst::event::Segment::new(&segment)));
+    for k in 0..2 {
+        rig.push(&info(large), k);
+    }
+    let out = rig.finish();
+    let sizes: Vec<_> = out.iter().map(|b| b.size()).collect();
+    assert_eq!(sizes, [info(large).size(); 4]);
+}
+
+#[test]
 fn a_flush_does_not_wait_for_the_network() {
     // A network that would run for many seconds.
     let model = TemporaryFile::new("slow.onnx", &crate::fixtures::slow(1000));

@@ -34,6 +34,26 @@ fn one_frame_and_the_budget_are_reported() {
 }
 
 #[test]
+fn a_source_need_not_wait_while_a_frame_waits_for_its_time() {
+    for rate in ["30/1", "60/1", "120/1", "240/1"] {
+        let mut rig = live(&format!("GRAY8 16x16 {rate}"), None);
+        let pad = rig.harness.srcpad().unwrap();
+        let least = gst::ClockTime::from_mseconds(5);
+        pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM, move |_, probe| {
+            let Some(gst::QueryViewMut::Latency(query)) =
+                probe.query_mut().map(|query| query.view_mut())
+            else {
+                return gst::PadProbeReturn::Ok;
+            };
+            query.set(true, least, least);
+            gst::PadProbeReturn::Handled
+        });
+        let (_, min, max) = latency(&mut rig);
+        assert!(max.unwrap() >= min, "{rate}: {max:?} is less than {min}");
+    }
+}
+
+#[test]
 fn nothing_is_added_where_nothing_is_made() {
     let mut rig = live("GRAY8 16x16 25/1", Some("video/x-raw,framerate=25/1"));
     let (_, min, _) = latency(&mut rig);

@@ -109,6 +109,7 @@ fn buffers_that_are_held_are_asked_for() {
         };
         query.add_allocation_pool(None::<&gst::BufferPool>, 256, 1, 6);
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
         gst::PadProbeReturn::Handled
     });
     let mut query = gst::query::Allocation::new(Some(&caps(text)), true);
@@ -124,4 +125,66 @@ fn buffers_that_are_held_are_asked_for() {
             .find_allocation_meta::<gst_video::VideoMeta>()
             .is_some()
     );
+    assert!(
+        query
+            .find_allocation_meta::<gst_video::VideoCropMeta>()
+            .is_none(),
+        "frames are to come as large as their caps say"
+    );
+}
+
+#[test]
+fn downstream_may_offer_one_pool_again_and_again() {
+    let text = "GRAY8 16x16 30/1";
+    let info = info(text);
+    let mut rig = Rig::bare(None);
+    let source = rig.element.static_pad("src").unwrap();
+    let pool = gst_video::VideoBufferPool::new();
+    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
+        let Some(gst::QueryViewMut::Allocation(query)) =
+            probe.query_mut().map(|query| query.view_mut())
+        else {
+            return gst::PadProbeReturn::Ok;
+        };
+        query.add_allocation_pool(Some(&pool), 256, 0, 0);
+        gst::PadProbeReturn::Handled
+    });
+    rig.harness.set_src_caps(caps(text));
+    for k in 0..6 {
+        rig.harness
+            .push_upstream_event(gst::event::Reconfigure::new());
+        rig.push(&info, k);
+    }
+    assert_eq!(rig.finish().len(), 12);
+}
+
+#[test]
+fn a_flush_does_not_take_a_new_rate_with_it() {
+    let text = "GRAY8 16x16 30/1";
+    let info = info(text);
+    let mut rig = Rig::new(text, None);
+    rig.push(&info, 0);
+    rig.harness.pull().unwrap();
+    let source = rig.element.static_pad("src").unwrap();
+    let (sender, asked) = std::sync::mpsc::channel();
+    let probe = source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |pad, _| {
+        let _nobody_waits = sender.send(());
+        while !pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+            std::thread::yield_now();
+        }
+        gst::PadProbeReturn::Ok
+    });
+    rig.element.set_property("multiplier", 4u32);
+    rig.push(&info, 1);
+    // The flush comes while downstream is asked what it takes.
+    asked.recv().unwrap();
+    assert!(rig.harness.push_event(gst::event::FlushStart::new()));
+    source.remove_probe(probe.unwrap());
+    assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    assert!(rig.harness.push_event(gst::event::Segment::new(&segment)));
+    for k in 0..2 {
+        rig.push(&info, k);
+    }
+    assert_eq!(rig.finish().len(), 8);
 }

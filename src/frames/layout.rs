@@ -189,12 +189,18 @@ impl FrameLayout {
         }
         // SAFETY: the pointer is to the frame's own, mapped structure.
         let raw = unsafe { &*frame.as_ptr() };
+        // With a video meta each plane is mapped by itself, without one all are in the first map, and
+        // the others are not even initialised.
+        let maps = if raw.meta.is_null() {
+            1
+        } else {
+            self.planes.len()
+        };
         let part = |(plane, layout): (usize, &PlaneLayout)| {
             let stride = usize::try_from(raw.info.stride[plane]).unwrap_or(0);
             let data = raw.data[plane].cast::<u8>();
             let start = data as usize;
-            // With a video meta each plane is mapped by itself, without one all are in the first.
-            let left = raw.map.iter().filter_map(|map| {
+            let left = raw.map.iter().take(maps).filter_map(|map| {
                 let from = map.data as usize;
                 let end = from.checked_add(map.size)?;
                 (from != 0 && (from..end).contains(&start)).then(|| end - start)

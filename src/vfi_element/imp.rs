@@ -250,9 +250,8 @@ impl VfiInterp {
 
     /// Synthesised frames come from here now. If a flush is under way, it has missed this pool.
     pub(super) fn set_pool(&self, pool: gst::BufferPool) {
-        let mut place = lock(&self.pool);
+        *lock(&self.pool) = Some(pool.clone());
         pool.set_flushing(self.queue.flow().is_err());
-        *place = Some(pool);
     }
 
     /// New rates: the latency may be another.

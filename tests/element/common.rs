@@ -95,6 +95,22 @@ impl Rig {
         std::iter::from_fn(|| self.harness.pull_until_eos().unwrap()).collect()
     }
 
+    /// Downstream answers allocation queries so.
+    pub(crate) fn answer_allocation(
+        &self,
+        answer: impl Fn(&mut gst::query::Allocation) + Send + Sync + 'static,
+    ) {
+        let source = self.element.static_pad("src").unwrap();
+        source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
+            let query = probe.query_mut().map(|query| query.view_mut());
+            let Some(gst::QueryViewMut::Allocation(query)) = query else {
+                return gst::PadProbeReturn::Ok;
+            };
+            answer(query);
+            gst::PadProbeReturn::Handled
+        });
+    }
+
     pub(crate) fn stat(&self, name: &str) -> u64 {
         stat(&self.element, name)
     }

@@ -344,15 +344,8 @@ fn a_flush_does_not_wait_for_memory() {
     let mut rig = Rig::new(TEXT, None);
     // Downstream lends two buffers and gives none back: it pulls nothing.
     let pool = gst_video::VideoBufferPool::new();
-    let source = rig.element.static_pad("src").unwrap();
-    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
-        let Some(gst::QueryViewMut::Allocation(query)) =
-            probe.query_mut().map(|query| query.view_mut())
-        else {
-            return gst::PadProbeReturn::Ok;
-        };
+    rig.answer_allocation(move |query| {
         query.add_allocation_pool(Some(&pool), 256, 0, 2);
-        gst::PadProbeReturn::Handled
     });
     // The third frame that is made waits for memory; these fill the queue behind it.
     for k in 0..6 {

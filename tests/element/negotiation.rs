@@ -100,17 +100,10 @@ fn no_common_rate_is_an_error_that_names_both_sides() {
 fn buffers_that_are_held_are_asked_for() {
     let text = "GRAY8 16x16 30/1";
     let rig = Rig::new(text, None);
-    let source = rig.element.static_pad("src").unwrap();
-    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
-        let Some(gst::QueryViewMut::Allocation(query)) =
-            probe.query_mut().map(|query| query.view_mut())
-        else {
-            return gst::PadProbeReturn::Ok;
-        };
+    rig.answer_allocation(|query| {
         query.add_allocation_pool(None::<&gst::BufferPool>, 256, 1, 6);
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
-        gst::PadProbeReturn::Handled
     });
     let mut query = gst::query::Allocation::new(Some(&caps(text)), true);
     assert!(rig.element.static_pad("sink").unwrap().query(&mut query));

@@ -131,16 +131,9 @@ fn downstream_may_offer_one_pool_again_and_again() {
     let text = "GRAY8 16x16 30/1";
     let info = info(text);
     let mut rig = Rig::bare(None);
-    let source = rig.element.static_pad("src").unwrap();
     let pool = gst_video::VideoBufferPool::new();
-    source.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
-        let Some(gst::QueryViewMut::Allocation(query)) =
-            probe.query_mut().map(|query| query.view_mut())
-        else {
-            return gst::PadProbeReturn::Ok;
-        };
+    rig.answer_allocation(move |query| {
         query.add_allocation_pool(Some(&pool), 256, 0, 0);
-        gst::PadProbeReturn::Handled
     });
     rig.harness.set_src_caps(caps(text));
     for k in 0..6 {

@@ -251,7 +251,9 @@ impl VfiInterp {
     /// Synthesised frames come from here now. If a flush is under way, it has missed this pool.
     pub(super) fn set_pool(&self, pool: gst::BufferPool) {
         *lock(&self.pool) = Some(pool.clone());
-        pool.set_flushing(self.queue.flow().is_err());
+        if self.queue.flow().is_err() {
+            pool.set_flushing(true);
+        }
     }
 
     /// New rates: the latency may be another.

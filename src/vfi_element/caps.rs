@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use glib::prelude::*;
 use gst_video::VideoCapsBuilder;
 
 use super::grid::Rate;
@@ -27,7 +28,7 @@ pub(super) fn with_any_rate(caps: &gst::CapsRef) -> gst::Caps {
     let mut result = caps.to_owned();
     for (structure, features) in caps.iter_with_features() {
         let mut structure = structure.to_owned();
-        structure.set("framerate", any_rate());
+        set_rate(&mut structure, &any_rate());
         result.merge_structure_full(structure, Some(features.to_owned()));
     }
     result
@@ -35,9 +36,21 @@ pub(super) fn with_any_rate(caps: &gst::CapsRef) -> gst::Caps {
 
 /// The same caps with any frame rate, and no other.
 pub(super) fn open_rate(caps: &gst::Caps) -> gst::Caps {
-    let mut open = caps.clone();
-    open.make_mut().set("framerate", any_rate());
-    open
+    at_rate(caps, &any_rate())
+}
+
+fn at_rate(caps: &gst::Caps, rate: &(impl ToSendValue + Sync)) -> gst::Caps {
+    let mut caps = caps.clone();
+    for structure in caps.make_mut().iter_mut() {
+        set_rate(structure, rate);
+    }
+    caps
+}
+
+/// Another rate makes the input's highest one meaningless, too.
+fn set_rate(structure: &mut gst::StructureRef, rate: &(impl ToSendValue + Sync)) {
+    structure.set_value("framerate", rate.to_send_value());
+    structure.remove_field("max-framerate");
 }
 
 fn any_rate() -> gst::FractionRange {
@@ -59,8 +72,7 @@ pub(super) fn choose_output(
         .and_then(|m| rate.numer().checked_mul(m))
         .map_or(rate, |num| gst::Fraction::new(num, rate.denom()));
 
-    let mut preferred = input.clone();
-    preferred.make_mut().set("framerate", wanted);
+    let preferred = at_rate(input, &wanted);
     if downstream.can_intersect(&preferred) {
         return Some(preferred);
     }
@@ -162,6 +174,15 @@ mod tests {
             output("framerate=30/1", "framerate=[1/1,50/1]", 2),
             Some(gst::Fraction::new(50, 1))
         );
+    }
+
+    #[test]
+    fn the_highest_rate_of_the_input_does_not_bind_the_output() {
+        let input = caps("framerate=30/1,max-framerate=30/1");
+        let output = choose_output(&input, &caps(ANY), 2).unwrap();
+        let structure = output.structure(0).unwrap();
+        assert_eq!(structure.get("framerate"), Ok(gst::Fraction::new(60, 1)));
+        assert!(!structure.has_field("max-framerate"));
     }
 
     #[test]

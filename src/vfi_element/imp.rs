@@ -288,7 +288,12 @@ impl VfiInterp {
         stats.model = info.name.clone();
         stats.provider = info.provider.nick().into();
         drop(stats);
-        *lock(&self.canceller) = Some(engine.canceller());
+        let canceller = engine.canceller();
+        *lock(&self.canceller) = Some(canceller.clone());
+        if self.queue.flow().is_err() {
+            // A flush or stop is under way and has cancelled the one before.
+            canceller.cancel();
+        }
     }
 }
 

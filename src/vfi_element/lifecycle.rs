@@ -26,6 +26,9 @@ impl VfiInterp {
     }
 
     pub(super) fn stop(&self) {
+        // The end of a flush may have started the task again between the pads' deactivations.
+        self.interrupt();
+        let _stopped = self.srcpad.stop_task();
         self.loads.fetch_add(1, Ordering::Relaxed);
         self.queue.forget();
         *lock(&self.loaded) = None;

@@ -99,10 +99,7 @@ impl Queue {
     /// Drops frames and passing events, and lets nothing in until it is opened again: whoever waits
     /// gets `flow`.
     pub(super) fn close(&self, flow: gst::FlowError) {
-        let mut state = self.lock();
-        state.clear();
-        state.flow = Err(flow);
-        self.changed.notify_all();
+        self.shut(&mut self.lock(), flow);
     }
 
     /// Back to how it was at first: the stream is over, and lasting events with it.
@@ -116,11 +113,11 @@ impl Queue {
     /// Closes the queue from the task's side; if it is closed already, the reason stays. Tells
     /// whether upstream has put in its last, so that it won't come back to learn the reason.
     pub(super) fn fail(&self, flow: gst::FlowError) -> bool {
-        let eos = self.lock().eos;
-        if self.flow().is_ok() {
-            self.close(flow);
+        let mut state = self.lock();
+        if state.flow.is_ok() {
+            self.shut(&mut state, flow);
         }
-        eos
+        state.eos
     }
 
     /// Adds a frame, once there is room.
@@ -130,10 +127,8 @@ impl Queue {
     pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
         state.told = state.flow.is_err();
-        state.flow?;
-        state.items.push_back(Item::Buffer(buffer));
+        self.put(&mut state, Item::Buffer(buffer))?;
         state.buffers += 1;
-        self.changed.notify_all();
         Ok(())
     }
 
@@ -143,10 +138,9 @@ impl Queue {
     /// What the queue was closed with.
     pub(super) fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.lock();
-        state.flow?;
-        state.eos |= event.type_() == gst::EventType::Eos;
-        state.items.push_back(Item::Event(event));
-        self.changed.notify_all();
+        let ends = event.type_() == gst::EventType::Eos;
+        self.put(&mut state, Item::Event(event))?;
+        state.eos |= ends;
         Ok(())
     }
 
@@ -155,11 +149,7 @@ impl Queue {
     /// # Errors
     /// What the queue was closed with.
     pub(super) fn push_drain(&self) -> Result<(), gst::FlowError> {
-        let mut state = self.lock();
-        state.flow?;
-        state.items.push_back(Item::Drain);
-        self.changed.notify_all();
-        Ok(())
+        self.put(&mut self.lock(), Item::Drain)
     }
 
     /// Waits until everything that was put in has been dealt with.
@@ -210,6 +200,19 @@ impl Queue {
     /// What the queue was closed with, if it is closed.
     pub(super) fn flow(&self) -> Result<(), gst::FlowError> {
         self.lock().flow
+    }
+
+    fn put(&self, state: &mut State, item: Item) -> Result<(), gst::FlowError> {
+        state.flow?;
+        state.items.push_back(item);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn shut(&self, state: &mut State, flow: gst::FlowError) {
+        state.clear();
+        state.flow = Err(flow);
+        self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -313,10 +313,9 @@ impl Timeline {
                 return Ok(nearest);
             }
             self.steady = false;
-            // The frame before may have been placed a little late.
-            return Ok(real.max(previous + 1));
         }
         if real > previous || self.frame().is_some() {
+            // The frame before may have been placed a little late on the grid.
             Ok(real.max(previous + 1))
         } else {
             Err(Refusal::NotLater)

@@ -126,6 +126,13 @@ impl Worker {
             return Ok(());
         }
         self.drain(imp)?;
+        self.stream = None;
+        self.timeline = None;
+        self.negotiate(imp, input)
+    }
+
+    /// Agrees on output caps and memory with downstream.
+    fn negotiate(&mut self, imp: &VfiInterp, input: gst::Caps) -> Result<(), gst::FlowError> {
         let info = gst_video::VideoInfo::from_caps(&input).map_err(|error| {
             gst::element_imp_error!(
                 imp,
@@ -134,18 +141,6 @@ impl Worker {
             );
             gst::FlowError::NotNegotiated
         })?;
-        self.stream = None;
-        self.timeline = None;
-        self.negotiate(imp, input, &info)
-    }
-
-    /// Agrees on output caps and memory with downstream.
-    fn negotiate(
-        &mut self,
-        imp: &VfiInterp,
-        input: gst::Caps,
-        info: &gst_video::VideoInfo,
-    ) -> Result<(), gst::FlowError> {
         let pad = imp.srcpad();
         pad.check_reconfigure();
         let downstream = pad.peer_query_caps(Some(&caps::open_rate(&input)));
@@ -163,13 +158,13 @@ impl Worker {
             );
             return Err(gst::FlowError::NotNegotiated);
         };
-        let (rate, target) = caps::rates(info, &out_info, multiplier);
+        let (rate, target) = caps::rates(&info, &out_info, multiplier);
         if self.stream.as_ref().is_none_or(|s| s.output != output) {
             gst::info!(CAT, imp = imp, "{input} becomes {output}");
             if !pad.push_event(gst::event::Caps::new(&output)) {
                 if pad.check_reconfigure() {
                     // Downstream has changed its mind between the query and the event.
-                    return self.negotiate(imp, input, info);
+                    return self.negotiate(imp, input);
                 }
                 return Err(self.refused(imp));
             }
@@ -368,13 +363,10 @@ impl Worker {
             self.engine = Some(engine);
         }
         if (multiplied || imp.srcpad().check_reconfigure())
-            && let Some(stream) = self.stream.take()
+            && let Some(stream) = &self.stream
         {
             let input = stream.input.clone();
-            let info = gst_video::VideoInfo::from_caps(&input)
-                .map_err(|_| gst::FlowError::NotNegotiated)?;
-            self.stream = Some(stream);
-            self.negotiate(imp, input, &info).inspect_err(|_| {
+            self.negotiate(imp, input).inspect_err(|_| {
                 // A flush got in between: what downstream wants is still to be found out.
                 imp.srcpad().mark_reconfigure();
             })?;

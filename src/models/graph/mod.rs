@@ -1,5 +1,6 @@
 //! ONNX files as data: reading, checking, editing, writing and building them.
 
+pub mod border;
 pub mod build;
 pub mod edit;
 pub mod proto;
@@ -16,6 +17,8 @@ pub const MAX_NODES: usize = 100_000;
 pub const FLOAT: i32 = 1;
 /// ONNX's number for 64-bit integers.
 pub const INT64: i32 = 7;
+/// ONNX's number for 16-bit floats.
+pub const FLOAT16: i32 = 10;
 
 /// Reads a model and checks that it holds everything itself and stays within bounds.
 ///
@@ -144,6 +147,8 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
 mod tests {
     use super::build::GraphBuilder;
     use super::*;
+    use crate::models::signature::Signature;
+    use crate::models::statement::Stated;
 
     fn sample() -> ModelProto {
         GraphBuilder::new("sample", 17)
@@ -220,7 +225,7 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = crate::models::signature::Signature::of(&model);
+                let _ = Signature::of(&model, &Stated::default());
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

@@ -73,7 +73,7 @@ impl Network {
         }
         result.map_err(|error| ModelError::Run {
             model: self.label.clone(),
-            reason: self.explain(&error, size),
+            reason: session::plain(&error.to_string()),
         })
     }
 
@@ -140,19 +140,6 @@ impl Network {
         Ok(Answer(
             values.filter_map(|name| outputs.remove(name)).collect(),
         ))
-    }
-
-    /// The runtime's reason, with the one that is likely behind it.
-    fn explain(&self, error: &ort::Error, (width, height): (usize, usize)) -> String {
-        let mut reason = session::plain(&error.to_string());
-        if self.signature.fixed.is_none() {
-            let align = self.signature.align;
-            reason += &format!(
-                " (the pictures were padded to {width}x{height}, multiples of {align}; for a network that needs \
-                 other multiples, model-info=\"align=…\" says so)"
-            );
-        }
-        reason
     }
 }
 

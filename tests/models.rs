@@ -295,7 +295,10 @@ fn what_is_stated_wrongly_is_one_clear_error() {
         ("output=motion", ["no output `flow`", "`output` float32"]),
         (
             "layout=nhwc",
-            ["Nhwc is stated by model-info", "`I0` float32 [1,3,?,?]"],
+            [
+                "layout NHWC is stated by model-info",
+                "`I0` float32 [1,3,?,?]",
+            ],
         ),
     ] {
         let stated = LoadOptions {

@@ -95,6 +95,15 @@ pub enum Layout {
     Nhwc,
 }
 
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nchw => "NCHW",
+            Self::Nhwc => "NHWC",
+        })
+    }
+}
+
 /// The order of a picture's channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelOrder {
@@ -179,7 +188,7 @@ impl Signature {
         let mut notes = Vec::new();
         let family = stated.get(|s| s.family.as_ref());
         let family = family.map(|(family, origin)| {
-            notes.push(format!("family {family:?}: from {origin}"));
+            notes.push(format!("family {}: from {origin}", family.nick()));
             *family
         });
 
@@ -195,15 +204,15 @@ impl Signature {
                     .is_some_and(|e| !channels.contains(&e.channels)) =>
             {
                 return Err(format!(
-                    "the layout {layout:?} is stated by {origin}, and its input {slot} is {other:?}"
+                    "the layout {layout} is stated by {origin}, and its input {slot} is {other}"
                 ));
             }
             (Some((layout, origin)), _) => {
-                notes.push(format!("layout {layout:?}: from {origin}"));
+                notes.push(format!("layout {layout}: from {origin}"));
                 *layout
             }
             (None, Some((slot, layout))) => {
-                notes.push(format!("layout {layout:?}: from its input {slot}"));
+                notes.push(format!("layout {layout}: from its input {slot}"));
                 layout
             }
             (None, None) => Layout::default(),

@@ -13,6 +13,8 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use super::ModelFamily;
 use super::graph::proto::{ModelProto, ValueInfoProto};
 use super::statement::{self, Moment, Origin, Stated, Statement};
@@ -61,6 +63,37 @@ pub enum Inputs {
     },
 }
 
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pictures([a, b]) => write!(f, "two pictures, `{a}` and `{b}`"),
+            Self::PicturesAndTimestep {
+                pictures: [a, b],
+                timestep,
+                form,
+            } => {
+                let form = match form {
+                    Timestep::Scalar(_) => "one value",
+                    Timestep::Plane => "a plane",
+                };
+                write!(f, "two pictures, `{a}` and `{b}`, and {form}, `{timestep}`")
+            }
+            Self::Stacked { name, channels } => {
+                let rest = match channels {
+                    6 => "",
+                    7 => " and the timestep",
+                    8 => ", the timestep and the scale",
+                    _ => ", the timestep and the coordinates",
+                };
+                write!(
+                    f,
+                    "one of {channels} channels, `{name}`: two pictures{rest}"
+                )
+            }
+        }
+    }
+}
+
 /// The outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outputs {
@@ -95,8 +128,8 @@ pub enum Layout {
     Nhwc,
 }
 
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nchw => "NCHW",
             Self::Nhwc => "NHWC",
@@ -220,6 +253,7 @@ impl Signature {
 
         let moment = stated.get(|s| s.timestep.as_ref());
         let found_inputs = inputs::read(inputs, layout, moment.map(|(moment, _)| *moment))?;
+        notes.push(format!("inputs: {found_inputs}"));
         let output = stated.get(|s| s.output.as_ref());
         let (found_outputs, output_layout) =
             outputs::read(outputs, layout, output.map(|(name, _)| name.as_str()))?;
@@ -257,7 +291,7 @@ impl Signature {
             (_, Some(ModelFamily::Midpoint)) => (false, true),
             (Some(_), _) | (_, Some(ModelFamily::Rife)) => (true, true),
             (None, _) if is_film_saved_model(&found_inputs, layout, outputs) => {
-                notes.push("midpoint only: FILM's SavedModel does not use its `time`".into());
+                notes.push("midpoint only: FILM's SavedModel does not use its time".into());
                 (false, true)
             }
             (None, _) => (true, false),

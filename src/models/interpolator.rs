@@ -86,8 +86,8 @@ impl Interpolator {
         let mut signature = Signature::of(&model, &stated).map_err(unusable)?;
         border::normalise(&mut model, &mut signature);
         let runtime = runtime()?;
-        // a built-in network states everything itself
-        let measured = file.is_some();
+        // a built-in network states everything itself, and rightly
+        let measured = file.is_some() || !stated.is_empty();
         if measured && options.provider == ExecutionProvider::TensorRt {
             signature = measured_on_cpu(runtime, options, &label, &model, signature)?;
         }

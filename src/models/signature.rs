@@ -25,10 +25,10 @@ use slot::Slot;
 pub(super) const DEFAULT_ALIGN: usize = 64;
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "accepted are networks with inputs of float32 or float16 (converted by themselves): two \
-    pictures [1,3,H,W] or [1,H,W,3] with or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of \
-    6, 7, 8 or 11 channels (two pictures, then timestep and the like); and as output one picture, or `flow` \
-    [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; model-info overrules what is detected";
+const ACCEPTED: &str = "accepted are networks of float32 or float16 that take two pictures [1,3,H,W] or [1,H,W,3], with \
+    or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of 6, 7, 8 or 11 channels (two pictures, \
+    timestep and more), and give one picture, or `flow` [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; \
+    model-info overrules what is detected";
 
 /// How a network takes the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -287,6 +287,12 @@ impl Stated {
         self
     }
 
+    /// Whether anything is stated at all.
+    pub fn is_empty(&self) -> bool {
+        let mut sources = self.0.iter();
+        sources.all(|(_, statement)| *statement == Statement::default())
+    }
+
     /// The strongest statement of one kind, and who makes it.
     pub fn get<T>(&self, kind: impl Fn(&Statement) -> Option<&T>) -> Option<(&T, &Origin)> {
         let mut sources = self.0.iter();
@@ -396,6 +402,9 @@ mod tests {
             Some((&Layout::Nchw, &Origin::Metadata))
         );
         assert_eq!(stated.get(|s| s.output.as_ref()), None);
+        assert!(!stated.is_empty());
+        let nothing = Stated::default().and(Origin::User, said(""));
+        assert!(nothing.is_empty());
     }
 
     #[test]

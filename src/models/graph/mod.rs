@@ -1,7 +1,11 @@
 //! ONNX files as data: reading, checking, editing, writing and building them.
 
+mod algebra;
+mod append;
+pub mod blend;
 pub mod build;
 pub mod edit;
+mod numbers;
 pub mod proto;
 
 use prost::Message;
@@ -14,6 +18,10 @@ pub const MAX_NODES: usize = 100_000;
 
 /// ONNX's number for 32-bit floats.
 pub const FLOAT: i32 = 1;
+/// ONNX's number for 16-bit floats.
+pub const FLOAT16: i32 = 10;
+/// ONNX's number for 64-bit floats.
+pub const DOUBLE: i32 = 11;
 /// ONNX's number for 64-bit integers.
 pub const INT64: i32 = 7;
 

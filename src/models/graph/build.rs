@@ -55,8 +55,13 @@ impl GraphBuilder {
     }
 
     /// A float output; a negative dimension is unknown.
-    pub fn output(mut self, name: &str, dims: &[i64]) -> Self {
-        self.graph.output.push(value(name, FLOAT, dims));
+    pub fn output(self, name: &str, dims: &[i64]) -> Self {
+        self.typed_output(name, FLOAT, dims)
+    }
+
+    /// An output of any element type.
+    pub fn typed_output(mut self, name: &str, element: i32, dims: &[i64]) -> Self {
+        self.graph.output.push(value(name, element, dims));
         self
     }
 

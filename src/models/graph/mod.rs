@@ -3,6 +3,7 @@
 mod algebra;
 mod append;
 pub mod blend;
+pub mod border;
 pub mod build;
 pub mod edit;
 mod numbers;
@@ -152,6 +153,8 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
 mod tests {
     use super::build::GraphBuilder;
     use super::*;
+    use crate::models::signature::Signature;
+    use crate::models::statement::Stated;
 
     fn sample() -> ModelProto {
         GraphBuilder::new("sample", 17)
@@ -228,7 +231,7 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = crate::models::signature::Signature::of(&model);
+                let _ = Signature::of(&model, &Stated::default());
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use super::bisect::{self, Bisection, Place, Step};
+use super::graph::proto::ModelProto;
 use super::graph::{self, border};
 use super::library::{self, Source};
 use super::network::{Answer, Network};
-use super::runtime::{Runtime, runtime};
+use super::runtime::runtime;
 use super::signature::{Outputs, Signature};
 use super::statement::Stated;
 use super::{
     Canceller, ExecutionProvider, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, measure,
-    session,
+    session, unblend,
 };
 use crate::frames::{Motion, Picture};
 
@@ -86,16 +87,36 @@ impl Interpolator {
         let mut signature = Signature::of(&model, &stated).map_err(unusable)?;
         border::normalise(&mut model, &mut signature);
         let runtime = runtime()?;
-        // a built-in network states everything itself
-        let measured = file.is_some();
-        if measured && options.provider == ExecutionProvider::TensorRt {
-            signature = measured_on_cpu(runtime, options, &label, &model, signature)?;
-        }
-        let started = session::start(runtime, options, &label, model, &signature)?;
-        let mut network = Network::new(label, signature, started.session)?;
-        if measured && options.provider != ExecutionProvider::TensorRt {
-            measure::measure(&mut network)?;
-        }
+        let begin = |options: &LoadOptions, model: ModelProto, signature: Signature| {
+            let started = session::start(runtime, options, &label, model, &signature)?;
+            let network = Network::new(label.clone(), signature, started.session)?;
+            Ok::<_, ModelError>(Running {
+                network,
+                provider: started.provider,
+                note: started.note,
+                own_nodes: started.own_nodes,
+            })
+        };
+        let running = match file {
+            // a built-in network states everything itself
+            None => begin(options, model, signature)?,
+            Some(_) if options.provider == ExecutionProvider::TensorRt => {
+                // it would build an engine for each size that is tried
+                let trial = LoadOptions {
+                    provider: ExecutionProvider::Cpu,
+                    ..options.clone()
+                };
+                let (known, model) = examined(model, signature, |m, s| begin(&trial, m, s))?;
+                begin(options, model, known.network.signature().clone())?
+            }
+            Some(_) => examined(model, signature, |m, s| begin(options, m, s))?.0,
+        };
+        let Running {
+            network,
+            provider,
+            note,
+            own_nodes,
+        } = running;
 
         let signature = network.signature();
         let stem = file.as_deref().and_then(Path::file_stem);
@@ -109,8 +130,8 @@ impl Interpolator {
                 .unwrap_or_default(),
             family: signature.family.clone(),
             file,
-            provider: started.provider,
-            fallback: started.note,
+            provider,
+            fallback: note,
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
                 Outputs::Picture(_) => ModelKind::Picture,
@@ -119,7 +140,7 @@ impl Interpolator {
             align: signature.align,
             fixed_size: signature.fixed,
             notes: signature.notes.clone(),
-            own_nodes: started.own_nodes,
+            own_nodes,
             runtime_version: runtime.version.clone(),
             runtime_library: runtime.library.clone(),
         };
@@ -280,22 +301,30 @@ impl Interpolator {
     }
 }
 
-/// Measures a network on the CPU: TensorRT would build an engine for each size that is tried.
-fn measured_on_cpu(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    label: &str,
-    model: &graph::proto::ModelProto,
+/// A network that runs, and how that came about.
+pub(super) struct Running {
+    pub(super) network: Network,
+    /// CPU, CUDA or TensorRT.
+    provider: ExecutionProvider,
+    /// Why it is not the faster one, where `Auto` had to fall back.
+    note: Option<String>,
+    /// How many nodes this project's own operator does.
+    own_nodes: usize,
+}
+
+/// Starts a network from a file and finds out what its graph does not say; gives it with the model
+/// that it now is.
+fn examined(
+    mut model: ModelProto,
     signature: Signature,
-) -> Result<Signature, ModelError> {
-    let options = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..options.clone()
-    };
-    let started = session::start(runtime, &options, label, model.clone(), &signature)?;
-    let mut network = Network::new(label.into(), signature, started.session)?;
-    measure::measure(&mut network)?;
-    Ok(network.signature().clone())
+    begin: impl Fn(ModelProto, Signature) -> Result<Running, ModelError>,
+) -> Result<(Running, ModelProto), ModelError> {
+    let mut running = begin(model.clone(), signature)?;
+    measure::measure(&mut running.network)?;
+    if let Some(motion) = unblend::unblend(&mut running.network, &mut model, &begin) {
+        running = motion;
+    }
+    Ok((running, model))
 }
 
 /// Reads a whole file that is not too large to be a network.

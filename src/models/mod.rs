@@ -31,6 +31,7 @@ pub mod runtime;
 mod session;
 pub mod signature;
 pub mod statement;
+mod unblend;
 
 use std::path::PathBuf;
 

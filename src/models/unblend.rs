@@ -170,3 +170,96 @@ fn texture(x: i64, y: i64, seed: u32) -> f32 {
     let lower = mix(corner(i, j + 1), corner(i + 1, j + 1), along(x));
     mix(upper, lower, along(y))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::build::{self, GraphBuilder, int};
+    use super::super::graph::encode;
+    use super::super::{Interpolator, LoadOptions, ModelKind};
+
+    /// 11 channels, whose grid is moved by a part of a picture's width; `blurred`: the pictures
+    /// that are read are others than those that come in.
+    fn loaded(name: &str, first: f32, second: f32, share: f32, blurred: bool) -> Interpolator {
+        let modes = vec![
+            build::text("mode", "bilinear"),
+            build::text("padding_mode", "border"),
+            int("align_corners", 1),
+        ];
+        let shuffle = |order: &[i64]| vec![build::ints("perm", order)];
+        let pool = vec![
+            build::ints("kernel_shape", &[5, 5]),
+            build::ints("pads", &[2, 2, 2, 2]),
+        ];
+        let blur = if blurred { "AveragePool" } else { "Identity" };
+        let pool = if blurred { pool } else { vec![] };
+        let model = GraphBuilder::new("moved", 17)
+            .input("input", &[1, 11, -1, -1])
+            .integers("sizes", &[3, 3, 1, 2, 2])
+            .constant("first", &[], &[first])
+            .constant("second", &[], &[second])
+            .constant("share", &[], &[share])
+            .constant("zero", &[], &[0.0])
+            .constant("one", &[], &[1.0])
+            .node_with(
+                "Split",
+                &["input", "sizes"],
+                &["img0", "img1", "t", "grid", "unit"],
+                vec![int("axis", 1)],
+            )
+            .node("Add", &["grid", "first"], &["moved0"])
+            .node("Add", &["grid", "second"], &["moved1"])
+            .node_with("Transpose", &["moved0"], &["grid0"], shuffle(&[0, 2, 3, 1]))
+            .node_with("Transpose", &["moved1"], &["grid1"], shuffle(&[0, 2, 3, 1]))
+            .node_with(blur, &["img0"], &["source0"], pool.clone())
+            .node_with(blur, &["img1"], &["source1"], pool)
+            .node_with("GridSample", &["source0", "grid0"], &["a"], modes.clone())
+            .node_with("GridSample", &["source1", "grid1"], &["b"], modes)
+            // depends on the moment, or it would be a midpoint-only network
+            .node("Mul", &["t", "zero"], &["nothing"])
+            .node("Relu", &["nothing"], &["plane"])
+            .node("Add", &["plane", "share"], &["s"])
+            .node("Clip", &["s", "zero", "one"], &["mask"])
+            .node("Sub", &["a", "b"], &["difference"])
+            .node("Mul", &["difference", "mask"], &["part"])
+            .node("Add", &["b", "part"], &["output"])
+            .output("output", &[1, 3, -1, -1])
+            .metadata("vfiinterp.timestep", "plane");
+        let folder = std::env::temp_dir().join(format!("vfiinterp-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
+        let path = folder.join(name);
+        std::fs::write(&path, encode(&model.finish())).expect("the folder takes files");
+        let options = LoadOptions {
+            model: path.to_string_lossy().into_owned(),
+            provider: super::super::ExecutionProvider::Cpu,
+            ..LoadOptions::default()
+        };
+        let network = Interpolator::load(&options);
+        std::fs::remove_file(&path).expect("the file is ours");
+        network.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[track_caller]
+    fn assert_found(network: &Interpolator, kind: ModelKind, note: &str) {
+        let notes = network.info().notes.join("; ");
+        assert_eq!(network.info().kind, kind, "{notes}");
+        assert!(notes.contains(note), "{notes}");
+    }
+
+    #[test]
+    fn a_blend_of_the_pictures_is_taken() {
+        let network = loaded("blend.onnx", 0.05, -0.02, 0.7, false);
+        assert_found(&network, ModelKind::Motion, "taken from its picture");
+    }
+
+    #[test]
+    fn a_blend_of_something_else_is_not() {
+        let network = loaded("blurred.onnx", 0.05, -0.02, 0.7, true);
+        assert_found(&network, ModelKind::Picture, "of 255 from the blend");
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_not() {
+        let network = loaded("mean.onnx", 0.0, 0.0, 0.5, false);
+        assert_found(&network, ModelKind::Picture, "cannot be told");
+    }
+}

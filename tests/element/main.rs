@@ -13,5 +13,6 @@ mod formats;
 mod live;
 mod negotiation;
 mod pipeline;
+mod rife;
 mod settings;
 mod timing;

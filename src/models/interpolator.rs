@@ -11,8 +11,8 @@ use super::runtime::runtime;
 use super::signature::{Outputs, Signature};
 use super::statement::Stated;
 use super::{
-    Canceller, ExecutionProvider, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, measure,
-    session, unblend,
+    Canceller, ExecutionProvider, LoadOptions, ModelError, ModelInfo, ModelKind, Precision,
+    Prepared, measure, session, unblend,
 };
 use crate::frames::{Motion, Picture};
 
@@ -89,10 +89,13 @@ impl Interpolator {
         let runtime = runtime()?;
         let begin = |options: &LoadOptions, model: ModelProto, signature: Signature| {
             let started = session::start(runtime, options, &label, model, &signature)?;
-            let network = Network::new(label.clone(), signature, started.session)?;
+            let mut network = Network::new(label.clone(), signature, started.session)?;
+            let notes = &mut network.signature_mut().notes;
+            notes.extend(started.precision_note);
             Ok::<_, ModelError>(Running {
                 network,
                 provider: started.provider,
+                precision: started.precision,
                 note: started.note,
                 own_nodes: started.own_nodes,
             })
@@ -114,6 +117,7 @@ impl Interpolator {
         let Running {
             network,
             provider,
+            precision,
             note,
             own_nodes,
         } = running;
@@ -131,6 +135,7 @@ impl Interpolator {
             family: signature.family.clone(),
             file,
             provider,
+            precision,
             fallback: note,
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
@@ -306,6 +311,8 @@ pub(super) struct Running {
     pub(super) network: Network,
     /// CPU, CUDA or TensorRT.
     provider: ExecutionProvider,
+    /// 32 or 16 bits.
+    precision: Precision,
     /// Why it is not the faster one, where `Auto` had to fall back.
     note: Option<String>,
     /// How many nodes this project's own operator does.

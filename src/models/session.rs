@@ -4,10 +4,10 @@ use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT}
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
-use super::graph::{self, edit, proto::ModelProto};
+use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, ops};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision, ops};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -17,8 +17,12 @@ pub(super) struct Started {
     pub(super) session: Session,
     /// CPU, CUDA or TensorRT.
     pub(super) provider: ExecutionProvider,
+    /// 32 or 16 bits.
+    pub(super) precision: Precision,
     /// Why it is not the faster one, where `Auto` had to fall back.
     pub(super) note: Option<String>,
+    /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
+    pub(super) precision_note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
 }
@@ -33,46 +37,113 @@ pub(super) fn start(
 ) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
     let failed = |provider, reason| ModelError::Provider { provider, reason };
-    let on_gpu = |provider| {
-        let providers = gpu_providers(runtime, provider, options.device)?;
-        commit(runtime, options, &graph::encode(&model), &providers, false)
-    };
     let mut note = None;
     match options.provider {
         ExecutionProvider::Cpu => {}
         ExecutionProvider::Auto if !CUDA::is_available().unwrap_or(false) => {
             note = Some("this ONNX Runtime has no CUDA".into());
         }
-        ExecutionProvider::Auto => match on_gpu(ExecutionProvider::Cuda) {
-            Ok(session) => return Ok(Started::on(session, ExecutionProvider::Cuda)),
-            Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
-        },
+        ExecutionProvider::Auto => {
+            match on_gpu(runtime, options, &model, ExecutionProvider::Cuda) {
+                Ok(started) => return Ok(started),
+                Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
+            }
+        }
         provider => {
-            let session = on_gpu(provider).map_err(|reason| failed(provider, reason))?;
-            return Ok(Started::on(session, provider));
+            return on_gpu(runtime, options, &model, provider)
+                .map_err(|reason| failed(provider, reason));
         }
     }
-
-    let original = graph::encode(&model);
-    let own_nodes = edit::use_own_grid_sample(&mut model);
-    if own_nodes > 0
-        && let Ok(session) = commit(runtime, options, &graph::encode(&model), &[], true)
-    {
-        return Ok(Started {
-            own_nodes,
-            note,
-            ..Started::on(session, ExecutionProvider::Cpu)
-        });
-    }
-    let session =
-        commit(runtime, options, &original, &[], false).map_err(|reason| ModelError::Unusable {
+    on_cpu(runtime, options, model)
+        .map(|started| Started { note, ..started })
+        .map_err(|reason| ModelError::Unusable {
             model: label.into(),
             reason,
-        })?;
+        })
+}
+
+/// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are asked
+/// for; TensorRT chooses by itself where it may.
+fn on_gpu(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    model: &ModelProto,
+    provider: ExecutionProvider,
+) -> Result<Started, String> {
+    let providers = gpu_providers(runtime, provider, options)?;
+    let start =
+        |model: &ModelProto| commit(runtime, options, &graph::encode(model), &providers, false);
+    let (precision, precision_note) = match (provider, options.precision) {
+        (_, Precision::Fp32) => (Precision::Fp32, None),
+        (ExecutionProvider::TensorRt, precision) => (tensorrt_precision(precision), None),
+        (_, wanted) => {
+            let halved = in_16_bits(model).and_then(|model| start(&model));
+            match halved {
+                Ok(session) => {
+                    let started = Started::on(session, provider);
+                    return Ok(Started {
+                        precision: Precision::Fp16,
+                        ..started
+                    });
+                }
+                Err(reason) if wanted == Precision::Fp16 => return Err(not_16_bits(&reason)),
+                Err(reason) => (Precision::Fp32, Some(not_16_bits(&reason))),
+            }
+        }
+    };
     Ok(Started {
-        note,
+        precision,
+        precision_note,
+        ..Started::on(start(model)?, provider)
+    })
+}
+
+/// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the CPU
+/// converts each value to 32 and back.
+fn on_cpu(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    mut model: ModelProto,
+) -> Result<Started, String> {
+    let precision = match options.precision {
+        Precision::Fp16 => {
+            model = in_16_bits(&model).map_err(|reason| not_16_bits(&reason))?;
+            Precision::Fp16
+        }
+        Precision::Auto | Precision::Fp32 => Precision::Fp32,
+    };
+    let original = graph::encode(&model);
+    let own_nodes = edit::use_own_grid_sample(&mut model);
+    let with_own = (own_nodes > 0)
+        .then(|| commit(runtime, options, &graph::encode(&model), &[], true).ok())
+        .flatten();
+    let (session, own_nodes) = match with_own {
+        Some(session) => (session, own_nodes),
+        None => (commit(runtime, options, &original, &[], false)?, 0),
+    };
+    Ok(Started {
+        precision,
+        own_nodes,
         ..Started::on(session, ExecutionProvider::Cpu)
     })
+}
+
+fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
+    let mut model = model.clone();
+    half::halve(&mut model).map(|_| model)
+}
+
+fn not_16_bits(reason: &str) -> String {
+    format!("it cannot be run in 16 bits: {reason}")
+}
+
+/// What TensorRT is told: 16 bits are an option of its own.
+fn tensorrt_precision(wanted: Precision) -> Precision {
+    match wanted {
+        Precision::Fp16 => Precision::Fp16,
+        // flow and positions would be among what it computes in 16 bits
+        Precision::Auto | Precision::Fp32 => Precision::Fp32,
+    }
 }
 
 impl Started {
@@ -80,7 +151,9 @@ impl Started {
         Self {
             session,
             provider,
+            precision: Precision::Fp32,
             note: None,
+            precision_note: None,
             own_nodes: 0,
         }
     }
@@ -105,7 +178,7 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
 fn gpu_providers(
     runtime: &Runtime,
     provider: ExecutionProvider,
-    device: i32,
+    options: &LoadOptions,
 ) -> Result<Vec<ExecutionProviderDispatch>, String> {
     let missing = |name| {
         format!(
@@ -114,6 +187,7 @@ fn gpu_providers(
             runtime.library.display()
         )
     };
+    let device = options.device;
     if device < 0 {
         return Err(format!("{device} is no device: the first one is 0"));
     }
@@ -132,6 +206,7 @@ fn gpu_providers(
     }
     let tensorrt = TensorRT::default()
         .with_device_id(device)
+        .with_fp16(tensorrt_precision(options.precision) == Precision::Fp16)
         .build()
         .error_on_failure();
     // what TensorRT cannot do, CUDA does

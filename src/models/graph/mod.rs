@@ -6,6 +6,7 @@ pub mod blend;
 pub mod border;
 pub mod build;
 pub mod edit;
+pub mod half;
 mod numbers;
 pub mod proto;
 

@@ -1,14 +1,14 @@
 //! A loaded network and its use.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
-use super::graph;
-use super::library::{self, Source};
+use super::library;
 use super::runtime::runtime;
+use super::shared::{self, Network, Shared};
 use super::signature::{Inputs, Outputs, Range, Signature, Timestep};
 use super::{LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, session};
 use crate::frames::{Motion, Picture};
@@ -19,7 +19,7 @@ pub struct Interpolator {
     /// How messages call the model.
     label: String,
     signature: Signature,
-    session: Session,
+    network: Shared<Network>,
     canceller: Canceller,
     /// The input of everything as channels, or the plane of the moment.
     stacked: Vec<f32>,
@@ -46,7 +46,9 @@ pub struct Canceller(Arc<Cancel>);
 
 struct Cancel {
     cancelled: Mutex<bool>,
+    /// Of this network's own runs: those of others on the same session are not its business.
     options: RunOptions,
+    network: Weak<Network>,
 }
 
 impl Canceller {
@@ -74,6 +76,10 @@ impl Canceller {
         } else {
             self.0.options.unterminate()
         };
+        drop(state);
+        if let Some(network) = self.0.network.upgrade() {
+            network.session.look_again();
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -104,48 +110,32 @@ impl std::fmt::Debug for Interpolator {
 impl Interpolator {
     /// Loads a network. Takes a fraction of a second for the built-in one on the CPU.
     pub fn load(options: &LoadOptions) -> Result<Self, ModelError> {
-        let source = library::resolve(&options.model).ok_or_else(|| ModelError::Unknown {
-            name: options.model.clone(),
-            built_in: library::names().collect::<Vec<_>>().join(", "),
-        })?;
-        let (label, file) = match &source {
-            Source::BuiltIn { name, .. } => (format!("`{name}`"), None),
-            Source::File(path) => (format!("`{}`", path.display()), Some(path.clone())),
-        };
-        let unusable = |reason| ModelError::Unusable {
-            model: label.clone(),
-            reason,
-        };
-        let read;
-        let bytes = match &source {
-            Source::BuiltIn { bytes, .. } => *bytes,
-            Source::File(path) => {
-                read = read_file(path).map_err(|reason| ModelError::Unreadable {
-                    model: label.clone(),
-                    reason,
-                })?;
-                read.as_slice()
-            }
-        };
-        let model = graph::decode(bytes).map_err(unusable)?;
-        let signature = Signature::of(&model).map_err(unusable)?;
+        let source = library::find(&options.model)?;
+        let label = source.label();
+        let contents = source.read()?;
         let runtime = runtime()?;
-        let started = session::start(runtime, options, &label, model, &signature)?;
-        let run_options = RunOptions::new().map_err(|error| unusable(error.to_string()))?;
+        let network = shared::network(contents.digest, options, || {
+            session::start(runtime, options, &label, contents.bytes)
+        })?;
+        let run_options = RunOptions::new().map_err(|error| ModelError::Unusable {
+            model: label.clone(),
+            reason: error.to_string(),
+        })?;
 
+        let signature = network.signature.clone();
+        let file = source.file();
         let stem = file.as_deref().and_then(Path::file_stem);
-        let name = match &source {
-            Source::BuiltIn { name, .. } => Some((*name).to_owned()),
-            Source::File(_) => signature.name.clone(),
-        };
+        let name = source.name().map(str::to_owned);
         let info = ModelInfo {
             name: name
+                .or_else(|| signature.name.clone())
                 .or_else(|| Some(stem?.to_string_lossy().into_owned()))
                 .unwrap_or_default(),
             family: signature.family.clone(),
             file,
-            provider: started.provider,
-            fallback: started.note,
+            shared: network.found,
+            provider: network.provider,
+            fallback: network.note.clone(),
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
                 Outputs::Picture(_) => ModelKind::Picture,
@@ -153,7 +143,7 @@ impl Interpolator {
             any_phase: signature.any_timestep(),
             align: signature.align,
             fixed_size: signature.fixed,
-            own_nodes: started.own_nodes,
+            own_nodes: network.own_nodes,
             runtime_version: runtime.version.clone(),
             runtime_library: runtime.library.clone(),
         };
@@ -161,11 +151,12 @@ impl Interpolator {
             info,
             label,
             signature,
-            session: started.session,
             canceller: Canceller(Arc::new(Cancel {
                 cancelled: Mutex::new(false),
                 options: run_options,
+                network: network.downgrade(),
             })),
+            network,
             stacked: Vec::new(),
             stacked_for: (0, 0),
             answer: Vec::new(),
@@ -311,38 +302,24 @@ impl Interpolator {
             };
             inputs.push((timestep, input.into()));
         }
-        let options = &self.canceller.0.options;
-        let mut outputs = self.session.run_with_options(inputs, options)?;
         let names: [Option<&String>; 2] = match &self.signature.outputs {
             Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
             Outputs::Picture(picture) => [Some(picture), None],
         };
-        let values = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| outputs.remove(name));
-        self.answer.extend(values);
-        Ok(())
+        let canceller = &self.canceller;
+        let answer = &mut self.answer;
+        let turn = |session: &mut Session| {
+            let mut outputs = session.run_with_options(inputs, &canceller.0.options)?;
+            let values = names.into_iter().flatten();
+            answer.extend(values.filter_map(|name| outputs.remove(name)));
+            Ok(())
+        };
+        self.network
+            .session
+            .take(|| canceller.is_cancelled(), turn)
+            // the caller sees that it was cancelled
+            .unwrap_or(Ok(()))
     }
-}
-
-/// Reads a whole file that is not too large to be a network.
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    if metadata.len() > graph::MAX_FILE_BYTES {
-        return Err(format!(
-            "it is {} MiB large, and the limit is {} MiB",
-            metadata.len() >> 20,
-            graph::MAX_FILE_BYTES >> 20
-        ));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 /// Sizes the stacked input and fills the channels that stay the same from run to run.

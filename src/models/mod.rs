@@ -24,6 +24,7 @@ mod ops;
 mod prepared;
 pub mod runtime;
 mod session;
+mod shared;
 pub mod signature;
 
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ impl ExecutionProvider {
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// A built-in name or the path of an .onnx file.
+    /// A built-in name, a well-known one ([`library::WELL_KNOWN`]), or the path of an .onnx file.
     pub model: String,
     /// What runs it.
     pub provider: ExecutionProvider,
@@ -105,6 +106,9 @@ pub struct ModelInfo {
     pub name: String,
     /// The family it says it belongs to.
     pub family: Option<String>,
+    /// Whether somebody in this process had it loaded the same way already, so that the two share
+    /// its session.
+    pub shared: bool,
     /// Its file; `None` for a built-in network.
     pub file: Option<PathBuf>,
     /// What really runs it: never [`ExecutionProvider::Auto`].

@@ -1,41 +1,53 @@
 //! Makes the runtime's session of a network, on the execution provider asked for.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph::{self, edit, proto::ModelProto};
 use super::runtime::Runtime;
+use super::shared::{Network, Turns};
 use super::signature::{Outputs, Signature};
 use super::{ExecutionProvider, LoadOptions, ModelError, ops};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
 
-/// A session and how it came about.
-pub(super) struct Started {
-    pub(super) session: Session,
-    /// CPU, CUDA or TensorRT.
-    pub(super) provider: ExecutionProvider,
-    /// Why it is not the faster one, where `Auto` had to fall back.
-    pub(super) note: Option<String>,
-    /// How many nodes this project's own operator does.
-    pub(super) own_nodes: usize,
-}
-
-/// Starts `model` (whose unneeded parts are dropped) as the options ask for.
+/// Starts a network (whose unneeded parts are dropped) as the options ask for.
 pub(super) fn start(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
-    mut model: ModelProto,
-    signature: &Signature,
-) -> Result<Started, ModelError> {
+    file: Arc<[u8]>,
+) -> Result<Network, ModelError> {
+    let unusable = |reason| ModelError::Unusable {
+        model: label.into(),
+        reason,
+    };
+    let bytes = Bytes::from_owner(Arc::clone(&file));
+    let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
+    let signature = Signature::of(&model).map_err(unusable)?;
     keep_outputs(&mut model, &signature.outputs);
+    let made = |session, provider, note, own_nodes| Network {
+        signature,
+        provider,
+        note,
+        own_nodes,
+        session: Turns::new(session),
+    };
+    // copies of the model share its weights
+    let start = |model, providers: &[_], own_operators| {
+        let graph = graph::encode_beside(model, &bytes);
+        let weights = Some(Arc::clone(&file));
+        commit(runtime, options, &graph, weights, providers, own_operators)
+    };
     let failed = |provider, reason| ModelError::Provider { provider, reason };
     let on_gpu = |provider| {
         let providers = gpu_providers(runtime, provider, options.device)?;
-        commit(runtime, options, &graph::encode(&model), &providers, false)
+        start(model.clone(), &providers, false)
     };
     let mut note = None;
     match options.provider {
@@ -44,46 +56,24 @@ pub(super) fn start(
             note = Some("this ONNX Runtime has no CUDA".into());
         }
         ExecutionProvider::Auto => match on_gpu(ExecutionProvider::Cuda) {
-            Ok(session) => return Ok(Started::on(session, ExecutionProvider::Cuda)),
+            Ok(session) => return Ok(made(session, ExecutionProvider::Cuda, None, 0)),
             Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
         },
         provider => {
             let session = on_gpu(provider).map_err(|reason| failed(provider, reason))?;
-            return Ok(Started::on(session, provider));
+            return Ok(made(session, provider, None, 0));
         }
     }
 
-    let original = graph::encode(&model);
+    let original = model.clone();
     let own_nodes = edit::use_own_grid_sample(&mut model);
     if own_nodes > 0
-        && let Ok(session) = commit(runtime, options, &graph::encode(&model), &[], true)
+        && let Ok(session) = start(model, &[], true)
     {
-        return Ok(Started {
-            own_nodes,
-            note,
-            ..Started::on(session, ExecutionProvider::Cpu)
-        });
+        return Ok(made(session, ExecutionProvider::Cpu, note, own_nodes));
     }
-    let session =
-        commit(runtime, options, &original, &[], false).map_err(|reason| ModelError::Unusable {
-            model: label.into(),
-            reason,
-        })?;
-    Ok(Started {
-        note,
-        ..Started::on(session, ExecutionProvider::Cpu)
-    })
-}
-
-impl Started {
-    fn on(session: Session, provider: ExecutionProvider) -> Self {
-        Self {
-            session,
-            provider,
-            note: None,
-            own_nodes: 0,
-        }
-    }
+    let session = start(original, &[], false).map_err(unusable)?;
+    Ok(made(session, ExecutionProvider::Cpu, note, 0))
 }
 
 /// Drops the outputs that are not asked for and everything only they need.
@@ -149,10 +139,13 @@ pub(super) fn plain(message: &str) -> String {
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
 }
 
+/// Makes a session of an encoded graph, whose `weights` may lie beside it
+/// ([`graph::encode_beside`]).
 pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
-    bytes: &[u8],
+    encoded: &[u8],
+    weights: Option<Arc<[u8]>>,
     providers: &[ExecutionProviderDispatch],
     own_operators: bool,
 ) -> Result<Session, String> {
@@ -185,13 +178,18 @@ pub(super) fn commit(
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;
         builder = builder.with_operators(domain).map_err(reason)?;
     }
+    if let Some(weights) = weights {
+        builder = builder
+            .with_external_initializer_file_in_memory(graph::WEIGHTS, weights)
+            .map_err(reason)?;
+    }
     if !providers.is_empty() {
         builder = builder
             .with_execution_providers(providers)
             .map_err(reason)?;
     }
     builder
-        .commit_from_memory(bytes)
+        .commit_from_memory(encoded)
         .map_err(|error| plain(&error.to_string()))
 }
 

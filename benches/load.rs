@@ -1,154 +1,232 @@
-//! How long a network takes to load, beside a bare session of the same bytes.
-#![allow(clippy::unwrap_used)]
+//! How long a network of 100 MiB takes to load, beside bare sessions of the same file, and what
+//! two networks cost that share a session.
+//!
+//! `cargo bench --bench load` prints tables of medians, taken in turns so that their ratios hold
+//! on a busy machine. Every load is made in a fresh process, as a pipeline's is: fresh memory is
+//! what costs the time, and a process that has had it once is several times faster.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::process::Command;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::graph::build::{GraphBuilder, ints};
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::signature::Signature;
-use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, graph};
+use gstvfiinterp::models::{
+    ExecutionProvider, Interpolator, LoadOptions, Prepared, graph, library,
+};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-/// A network of 3x3 convolutions with 256 channels, of about `mebibytes`.
-fn network(mebibytes: usize) -> Vec<u8> {
+const MEBIBYTES: usize = 100;
+const ROUNDS: usize = 9;
+
+/// A network of 3x3 convolutions with 256 channels and made-up weights.
+fn network() -> Vec<u8> {
     const CHANNELS: i64 = 256;
     let mut state = 1_u32;
-    let mut values = |count: i64| -> Vec<f32> {
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 16_777_216.0 - 0.5
-        };
-        (0..count).map(|_| next() * 0.05).collect()
-    };
-    let conv = |builder: GraphBuilder, name: &str, input: &str, weights: &[f32], from, to| {
-        let dims = [to, from, 3, 3];
-        let attributes = vec![ints("pads", &[1; 4])];
-        let weight = format!("{name}.weight");
-        builder.constant(&weight, &dims, weights).node_with(
-            "Conv",
-            &[input, &weight],
-            &[name],
-            attributes,
-        )
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 16_777_216.0 - 0.5) * 0.05
     };
     let picture: &[i64] = &[1, 3, -1, -1];
     let mut builder = GraphBuilder::new("large", 17)
         .input("img0", picture)
         .input("img1", picture)
-        .node("Sub", &["img1", "img0"], &["difference"]);
-    builder = conv(
-        builder,
-        "c0",
-        "difference",
-        &values(CHANNELS * 27),
-        3,
-        CHANNELS,
-    );
-    let layers = (mebibytes << 20) / (CHANNELS * CHANNELS * 36) as usize;
+        .node("Sub", &["img1", "img0"], &["x0"]);
+    let layers = (MEBIBYTES << 20) / (CHANNELS * CHANNELS * 36) as usize + 2;
     for layer in 0..layers {
-        let weights = values(CHANNELS * CHANNELS * 9);
-        let (input, name) = (format!("c{layer}"), format!("c{}", layer + 1));
-        builder = conv(builder, &name, &input, &weights, CHANNELS, CHANNELS);
+        let from = if layer == 0 { 3 } else { CHANNELS };
+        let to = if layer + 1 == layers { 3 } else { CHANNELS };
+        let weights: Vec<f32> = (0..to * from * 9).map(|_| next()).collect();
+        let weight = format!("conv{layer}.weight");
+        let (input, output) = (format!("x{layer}"), format!("x{}", layer + 1));
+        builder = builder
+            .constant(&weight, &[to, from, 3, 3], &weights)
+            .node_with(
+                "Conv",
+                &[&input, &weight],
+                &[&output],
+                vec![ints("pads", &[1; 4])],
+            );
     }
-    let last = format!("c{layers}");
-    builder = conv(builder, "part", &last, &values(CHANNELS * 27), CHANNELS, 3);
     let model = builder
-        .node("Add", &["img0", "part"], &["output"])
+        .node("Add", &["img0", &format!("x{layers}")], &["output"])
         .output("output", picture);
     graph::encode(&model.finish())
 }
 
-fn read_shared(path: &std::path::Path) -> std::sync::Arc<[u8]> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path).unwrap();
-    let len = file.metadata().unwrap().len() as usize;
-    let mut buf = unsafe { std::sync::Arc::<[u8]>::new_zeroed_slice(len).assume_init() };
-    file.read_exact(std::sync::Arc::get_mut(&mut buf).unwrap())
-        .unwrap();
-    buf
+fn options(model: &str, threads: usize) -> LoadOptions {
+    LoadOptions {
+        model: model.into(),
+        provider: ExecutionProvider::Cpu,
+        threads,
+        ..LoadOptions::default()
+    }
 }
 
-fn child(how: &str, path: &str) {
-    let environment = &runtime().unwrap().environment;
-    let builder = || {
-        SessionBuilder::new(environment)
-            .unwrap()
-            .with_optimization_level(GraphOptimizationLevel::All)
-            .unwrap()
-            .with_memory_pattern(false)
-            .unwrap()
-            .with_intra_threads(2)
-            .unwrap()
-    };
-    drop(builder());
-    let start = Instant::now();
-    match how {
-        "read" => drop(std::fs::read(path).unwrap()),
-        "readarc" => drop(read_shared(path.as_ref())),
-        "bare file" => drop(builder().commit_from_file(path).unwrap()),
-        "bare memory" => {
-            let bytes = std::fs::read(path).unwrap();
-            drop(builder().commit_from_memory(&bytes).unwrap())
-        }
-        "beside" => {
-            let file = read_shared(path.as_ref());
-            let t0 = start.elapsed();
-            let bytes = bytes::Bytes::from_owner(file.clone());
+/// A way to load, and what it is called.
+const WAYS: [(&str, fn(&str) -> Duration); 5] = [
+    ("bare session of the file", |path| {
+        let mut bare = bare();
+        time(|| bare.commit_from_file(path).unwrap())
+    }),
+    ("read, bare session of the bytes", |path| {
+        let mut bare = bare();
+        time(|| {
+            bare.commit_from_memory(&std::fs::read(path).unwrap())
+                .unwrap()
+        })
+    }),
+    ("load", |path| {
+        time(|| Interpolator::load(&options(path, 0)).unwrap())
+    }),
+    ("load of what is loaded already", |path| {
+        let _first = Interpolator::load(&options(path, 0)).unwrap();
+        time(|| Interpolator::load(&options(path, 0)).unwrap())
+    }),
+    ("read, decode, detect, encode", |path| {
+        time(|| {
+            let contents = library::find(path).unwrap().read().unwrap();
+            let bytes = Bytes::from_owner(contents.bytes);
             let model = graph::decode_shared(&bytes).unwrap();
-            let t1 = start.elapsed();
-            let small = graph::encode_beside(model, &bytes);
-            let t2 = start.elapsed();
-            drop(
-                builder()
-                    .with_external_initializer_file_in_memory(graph::WEIGHTS, file)
-                    .unwrap()
-                    .commit_from_memory(&small)
-                    .unwrap(),
-            );
-            eprintln!("   {t0:?} {t1:?} {t2:?} {}", small.len());
-        }
-        "load" => {
-            let options = LoadOptions {
-                model: path.into(),
-                provider: ExecutionProvider::Cpu,
-                ..LoadOptions::default()
-            };
-            drop(Interpolator::load(&options).unwrap());
-        }
-        _ => unreachable!(),
+            Signature::of(&model).unwrap();
+            graph::encode_beside(model, &bytes)
+        })
+    }),
+];
+
+/// A session with the settings that the project's have.
+fn bare() -> SessionBuilder {
+    SessionBuilder::new(&runtime().unwrap().environment)
+        .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
+        .and_then(|builder| Ok(builder.with_memory_pattern(false)?))
+        .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
+        .unwrap()
+}
+
+fn time<T>(work: impl FnOnce() -> T) -> Duration {
+    runtime().unwrap();
+    let start = Instant::now();
+    let result = work();
+    let elapsed = start.elapsed();
+    drop(result);
+    elapsed
+}
+
+/// Milliseconds and the most memory it took, in MiB, from a process of its own.
+fn in_fresh_process(way: usize, path: &str) -> [f64; 2] {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([&way.to_string(), path])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.split_whitespace().map(|word| word.parse().unwrap());
+    [numbers.next().unwrap(), numbers.next().unwrap()]
+}
+
+fn report(way: usize, path: &str) {
+    let milliseconds = WAYS[way].1(path).as_secs_f64() * 1e3;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes: f64 = most
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    println!("{milliseconds} {}", kibibytes / 1024.0);
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn loading() {
+    let folder = std::env::temp_dir().join(format!("vfiinterp-load-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("large.onnx");
+    std::fs::write(&path, network()).unwrap();
+    let path = path.to_str().unwrap();
+    let rounds: Vec<Vec<[f64; 2]>> = (0..ROUNDS)
+        .map(|_| {
+            (0..WAYS.len())
+                .map(|way| in_fresh_process(way, path))
+                .collect()
+        })
+        .collect();
+    println!("loading {MEBIBYTES} MiB                     ms   ratio  peak MiB");
+    for (way, (name, _)) in WAYS.iter().enumerate() {
+        let milliseconds = median(rounds.iter().map(|round| round[way][0]));
+        let ratio = median(rounds.iter().map(|round| round[way][0] / round[1][0]));
+        let most = median(rounds.iter().map(|round| round[way][1]));
+        println!("{name:32} {milliseconds:7.1} {ratio:7.2} {most:9.0}");
     }
-    println!("{how:12} {:7.1} ms", start.elapsed().as_secs_f64() * 1e3);
-    let st = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!(
-        "     {}",
-        st.lines().find(|l| l.starts_with("VmHWM")).unwrap()
-    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Milliseconds per estimate when each of the networks makes some at the same time.
+fn together(networks: &mut [Interpolator]) -> f64 {
+    const ESTIMATES: usize = 20;
+    let barrier = Barrier::new(networks.len());
+    let count = ESTIMATES * networks.len();
+    let elapsed = time(|| {
+        thread::scope(|scope| {
+            for network in networks {
+                scope.spawn(|| {
+                    let mut pictures = [Prepared::default(), Prepared::default()];
+                    for prepared in &mut pictures {
+                        network.prepare(&Picture::new(640, 360), prepared).unwrap();
+                    }
+                    barrier.wait();
+                    for _ in 0..ESTIMATES {
+                        network.estimate(&pictures[0], &pictures[1], 0.5).unwrap();
+                    }
+                });
+            }
+        });
+    });
+    elapsed.as_secs_f64() * 1e3 / count as f64
+}
+
+fn sharing() {
+    let cores = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    let load = |threads| Interpolator::load(&options(library::DEFAULT, threads)).unwrap();
+    // naming the number of threads makes it another session, with as many threads
+    let mut cases = [
+        ("one network", vec![load(0)]),
+        ("two that share a session", vec![load(0), load(0)]),
+        ("two with a session each", vec![load(0), load(cores)]),
+    ];
+    assert!(cases[1].1[1].info().shared && !cases[2].1[1].info().shared);
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS)
+        .map(|_| {
+            cases
+                .iter_mut()
+                .map(|(_, networks)| together(networks))
+                .collect()
+        })
+        .collect();
+    println!("\nvfi-lite at 640x360         ms per estimate   ratio");
+    for (case, (name, _)) in cases.iter().enumerate() {
+        let milliseconds = median(rounds.iter().map(|round| round[case]));
+        let ratio = median(rounds.iter().map(|round| round[case] / round[0]));
+        println!("{name:32} {milliseconds:10.1} {ratio:7.2}");
+    }
 }
 
 fn main() {
-    let mut args = std::env::args().skip(1);
-    if let (Some(how), Some(path)) = (args.next(), args.next()) {
-        return child(&how, &path);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [way, path] = arguments.as_slice() {
+        return report(way.parse().unwrap(), path);
     }
-    let bytes = network(100);
-    let path = std::env::temp_dir().join(format!("vfiinterp-load-{}.onnx", std::process::id()));
-    std::fs::write(&path, &bytes).unwrap();
-    for _ in 0..3 {
-        for how in [
-            "read",
-            "readarc",
-            "bare file",
-            "bare memory",
-            "beside",
-            "load",
-        ] {
-            std::process::Command::new(std::env::current_exe().unwrap())
-                .arg(how)
-                .arg(&path)
-                .status()
-                .unwrap();
-        }
-    }
-    std::fs::remove_file(&path).unwrap();
-    let _ = Duration::ZERO;
+    loading();
+    sharing();
 }

@@ -16,6 +16,7 @@ use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::graph::build::{GraphBuilder, ints};
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::signature::Signature;
+use gstvfiinterp::models::statement::Stated;
 use gstvfiinterp::models::{
     ExecutionProvider, Interpolator, LoadOptions, Prepared, graph, library,
 };
@@ -68,8 +69,10 @@ fn options(model: &str, threads: usize) -> LoadOptions {
     }
 }
 
-/// A way to load, and what it is called.
-const WAYS: [(&str, fn(&str) -> Duration); 5] = [
+/// What a way to load is called, and what it takes for the file of a path.
+type Way = (&'static str, fn(&str) -> Duration);
+
+const WAYS: [Way; 5] = [
     ("bare session of the file", |path| {
         let mut bare = bare();
         time(|| bare.commit_from_file(path).unwrap())
@@ -93,7 +96,7 @@ const WAYS: [(&str, fn(&str) -> Duration); 5] = [
             let contents = library::find(path).unwrap().read().unwrap();
             let bytes = Bytes::from_owner(contents.bytes);
             let model = graph::decode_shared(&bytes).unwrap();
-            Signature::of(&model).unwrap();
+            Signature::of(&model, &Stated::default()).unwrap();
             graph::encode_beside(model, &bytes)
         })
     }),

@@ -44,6 +44,12 @@ pub enum ModelError {
         /// Why not.
         reason: String,
     },
+    /// What is stated about the model is not understood.
+    #[error("{reason}")]
+    Info {
+        /// What is wrong, where, and what would be accepted.
+        reason: String,
+    },
     /// The file is not a network that can be used.
     #[error("the model {model} cannot be used: {reason}")]
     Unusable {

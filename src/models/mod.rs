@@ -11,26 +11,33 @@
 //! match interpolator.estimate(&a, &b, 0.5)? {
 //!     Estimate::Motion(motion) => println!("{} cells a row", motion.width),
 //!     Estimate::Picture(picture) => println!("{} pixels a row", picture.width),
+//!     Estimate::First | Estimate::Second => println!("one of the two"),
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
+mod bisect;
+mod canceller;
 mod error;
 pub mod graph;
 mod interpolator;
 pub mod library;
+mod measure;
+mod network;
 mod ops;
 mod prepared;
 pub mod runtime;
 mod session;
 mod shared;
 pub mod signature;
+pub mod statement;
 
 use std::path::PathBuf;
 
+pub use canceller::Canceller;
 pub use error::ModelError;
-pub use interpolator::{Canceller, Estimate, Interpolator};
+pub use interpolator::{DEFAULT_BISECTION_DEPTH, Estimate, Interpolator};
 pub use prepared::Prepared;
 
 /// What runs a network.
@@ -65,11 +72,38 @@ impl ExecutionProvider {
     }
 }
 
+/// How a network is to be taken, whatever its file looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpModelFamily")]
+#[repr(i32)]
+pub enum ModelFamily {
+    /// As its inputs and outputs, and a run of it, show.
+    #[default]
+    #[enum_value(name = "As its inputs and outputs show", nick = "auto")]
+    Auto,
+    /// RIFE: its timestep, if it has one, counts.
+    #[enum_value(name = "RIFE: its timestep counts", nick = "rife")]
+    Rife,
+    /// FILM: it answers with a picture.
+    #[enum_value(name = "FILM: it answers with a picture", nick = "film")]
+    Film,
+    /// It knows only what lies midway; other phases are reached by bisection.
+    #[enum_value(
+        name = "It knows the midpoint only; other phases are reached by bisection",
+        nick = "midpoint"
+    )]
+    Midpoint,
+}
+
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// A built-in name, a well-known one ([`library::WELL_KNOWN`]), or the path of an .onnx file.
     pub model: String,
+    /// How it is to be taken.
+    pub family: ModelFamily,
+    /// What is stated about it: `key=value` pairs or the path of a .toml file, see [`statement`].
+    pub info: String,
     /// What runs it.
     pub provider: ExecutionProvider,
     /// Which GPU, counted from 0.
@@ -82,6 +116,8 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             model: library::DEFAULT.into(),
+            family: ModelFamily::Auto,
+            info: String::new(),
             provider: ExecutionProvider::Auto,
             device: 0,
             threads: 0,
@@ -117,12 +153,14 @@ pub struct ModelInfo {
     pub fallback: Option<String>,
     /// What it answers with.
     pub kind: ModelKind,
-    /// Whether it can be asked for any phase; else 0.5 is all it knows.
+    /// Whether it can be asked for any phase; else it knows midpoints only.
     pub any_phase: bool,
     /// What its pictures' sizes are padded to multiples of.
     pub align: usize,
-    /// The one size it takes, if it takes one only: smaller pictures are padded to it.
+    /// The one size it takes, if it takes one only.
     pub fixed_size: Option<(usize, usize)>,
+    /// What was detected, and from what, a phrase each.
+    pub notes: Vec<String>,
     /// How many of its nodes run on this project's own operators.
     pub own_nodes: usize,
     /// The version of ONNX Runtime.

@@ -2,46 +2,44 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph::{self, edit, proto::ModelProto};
 use super::runtime::Runtime;
-use super::shared::{Network, Turns};
 use super::signature::{Outputs, Signature};
 use super::{ExecutionProvider, LoadOptions, ModelError, ops};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
 
-/// Starts a network (whose unneeded parts are dropped) as the options ask for.
+/// A session and how it came about.
+pub(super) struct Started {
+    pub(super) session: Session,
+    /// CPU, CUDA or TensorRT.
+    pub(super) provider: ExecutionProvider,
+    /// Why it is not the faster one, where `Auto` had to fall back.
+    pub(super) note: Option<String>,
+    /// How many nodes this project's own operator does.
+    pub(super) own_nodes: usize,
+}
+
+/// Starts `model` (whose unneeded parts are dropped) as the options ask for. Weights that are
+/// parts of `file` are read from there.
 pub(super) fn start(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
-    file: Arc<[u8]>,
-) -> Result<Network, ModelError> {
-    let unusable = |reason| ModelError::Unusable {
-        model: label.into(),
-        reason,
-    };
-    let bytes = Bytes::from_owner(Arc::clone(&file));
-    let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
-    let signature = Signature::of(&model).map_err(unusable)?;
+    mut model: ModelProto,
+    signature: &Signature,
+    file: &Arc<[u8]>,
+) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
-    let made = |session, provider, note, own_nodes| Network {
-        signature,
-        provider,
-        note,
-        own_nodes,
-        session: Turns::new(session),
-    };
     // copies of the model share its weights
     let start = |model, providers: &[_], own_operators| {
-        let graph = graph::encode_beside(model, &bytes);
-        let weights = Some(Arc::clone(&file));
+        let graph = graph::encode_beside(model, file);
+        let weights = Some(Arc::clone(file));
         commit(runtime, options, &graph, weights, providers, own_operators)
     };
     let failed = |provider, reason| ModelError::Provider { provider, reason };
@@ -56,12 +54,12 @@ pub(super) fn start(
             note = Some("this ONNX Runtime has no CUDA".into());
         }
         ExecutionProvider::Auto => match on_gpu(ExecutionProvider::Cuda) {
-            Ok(session) => return Ok(made(session, ExecutionProvider::Cuda, None, 0)),
+            Ok(session) => return Ok(Started::on(session, ExecutionProvider::Cuda)),
             Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
         },
         provider => {
             let session = on_gpu(provider).map_err(|reason| failed(provider, reason))?;
-            return Ok(made(session, provider, None, 0));
+            return Ok(Started::on(session, provider));
         }
     }
 
@@ -70,10 +68,31 @@ pub(super) fn start(
     if own_nodes > 0
         && let Ok(session) = start(model, &[], true)
     {
-        return Ok(made(session, ExecutionProvider::Cpu, note, own_nodes));
+        return Ok(Started {
+            own_nodes,
+            note,
+            ..Started::on(session, ExecutionProvider::Cpu)
+        });
     }
-    let session = start(original, &[], false).map_err(unusable)?;
-    Ok(made(session, ExecutionProvider::Cpu, note, 0))
+    let session = start(original, &[], false).map_err(|reason| ModelError::Unusable {
+        model: label.into(),
+        reason,
+    })?;
+    Ok(Started {
+        note,
+        ..Started::on(session, ExecutionProvider::Cpu)
+    })
+}
+
+impl Started {
+    fn on(session: Session, provider: ExecutionProvider) -> Self {
+        Self {
+            session,
+            provider,
+            note: None,
+            own_nodes: 0,
+        }
+    }
 }
 
 /// Drops the outputs that are not asked for and everything only they need.

@@ -11,10 +11,12 @@ use ort::session::Session;
 
 use super::library::Digest;
 use super::signature::Signature;
+use super::statement::Stated;
 use super::{ExecutionProvider, LoadOptions, ModelError};
 
 /// A network in the runtime's hands.
-pub(super) struct Network {
+pub(super) struct Loaded {
+    /// What it was found to be, measured too.
     pub(super) signature: Signature,
     /// CPU, CUDA or TensorRT.
     pub(super) provider: ExecutionProvider,
@@ -22,14 +24,31 @@ pub(super) struct Network {
     pub(super) note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
-    pub(super) session: Turns<Session>,
+    pub(super) session: Arc<Turns<Session>>,
 }
 
-/// What makes two loads one: the content, and all options but the name it was found by.
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
+/// What makes two loads one: the content, what is stated about it, and all options but the name it
+/// was found by.
+#[derive(Debug, PartialEq)]
+pub(super) struct Key {
     digest: Digest,
     options: LoadOptions,
+    stated: Stated,
+}
+
+impl Key {
+    pub(super) fn new(digest: Digest, options: &LoadOptions, stated: Stated) -> Self {
+        Self {
+            digest,
+            options: LoadOptions {
+                model: String::new(),
+                // a path, perhaps; `stated` has what it says
+                info: String::new(),
+                ..options.clone()
+            },
+            stated,
+        }
+    }
 }
 
 /// Filled by the first who loads; gone with the last who uses it.
@@ -47,19 +66,14 @@ pub(super) struct Shared<T> {
     _cell: Arc<Cell<T>>,
 }
 
-/// The network of this content and these options: the one in use, or what `load` makes. Who comes
-/// while it is being made waits for it; if making it fails, the next in line tries.
-pub(super) fn network(
-    digest: Digest,
-    options: &LoadOptions,
-    load: impl FnOnce() -> Result<Network, ModelError>,
-) -> Result<Shared<Network>, ModelError> {
-    static NETWORKS: Registry<Network> = Registry(Mutex::new(Vec::new()));
-    let options = LoadOptions {
-        model: String::new(),
-        ..options.clone()
-    };
-    NETWORKS.get(Key { digest, options }, load)
+/// What is in use under this key, or what `load` makes. Who comes while it is being made waits for
+/// it; if making it fails, the next in line tries.
+pub(super) fn loaded(
+    key: Key,
+    load: impl FnOnce() -> Result<Loaded, ModelError>,
+) -> Result<Shared<Loaded>, ModelError> {
+    static LOADED: Registry<Loaded> = Registry(Mutex::new(Vec::new()));
+    LOADED.get(key, load)
 }
 
 impl<T> Registry<T> {
@@ -87,13 +101,6 @@ impl<T> Registry<T> {
         let cell = Arc::new(Cell::new());
         cells.push((key, Arc::downgrade(&cell)));
         cell
-    }
-}
-
-impl<T> Shared<T> {
-    /// A handle that keeps nothing in memory.
-    pub(super) fn downgrade(&self) -> Weak<T> {
-        Arc::downgrade(&self.value)
     }
 }
 
@@ -208,10 +215,7 @@ mod tests {
             threads,
             ..LoadOptions::default()
         };
-        Key {
-            digest: [content; 32],
-            options,
-        }
+        Key::new([content; 32], &options, Stated::default())
     }
 
     fn infallible<T>(result: Result<T, Infallible>) -> T {
@@ -228,7 +232,7 @@ mod tests {
         assert_eq!((first.found, second.found, *second), (false, true, 0));
         // another content or other options are another thing
         assert_eq!((*get(key(2, 0)), *get(key(1, 2))), (1, 2));
-        let weak = first.downgrade();
+        let weak = Arc::downgrade(&first.value);
         drop(first);
         assert!(weak.upgrade().is_some());
         assert!(get(key(1, 0)).found);

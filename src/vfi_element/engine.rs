@@ -132,7 +132,13 @@ impl Engine {
         info: &gst_video::VideoInfo,
         settings: &Settings,
     ) -> anyhow::Result<()> {
-        let look = settings.look(info.width(), info.height());
+        self.interpolator
+            .set_bisection_depth(settings.bisection_depth);
+        let mut look = settings.look(info.width(), info.height());
+        if let Some(size) = self.info().fixed_size {
+            // it takes no other, whatever the frame's shape; the way back restores that
+            look.size = size;
+        }
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
             return Ok(());
@@ -205,6 +211,8 @@ impl Engine {
             (Estimate::Picture(picture), Some(enlarger)) => {
                 Some((enlarger, Cow::Borrowed(picture)))
             }
+            (Estimate::First, _) => copy(&frame_a, &mut frame_out)?,
+            (Estimate::Second, _) => copy(&frame_b, &mut frame_out)?,
             (Estimate::Picture(_), None) => {
                 return Err(anyhow!("a picture where motion was expected").into());
             }
@@ -249,6 +257,15 @@ impl Engine {
         frame.small = Some(small);
         Ok(())
     }
+}
+
+/// Copies an original, alpha included, where nothing nearer can be made.
+fn copy<T>(
+    original: &gst_video::VideoFrameRef<&gst::BufferRef>,
+    out: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+) -> anyhow::Result<Option<T>> {
+    original.copy(out).context("a frame can't be copied")?;
+    Ok(None)
 }
 
 fn readable<'a>(

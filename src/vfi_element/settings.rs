@@ -6,7 +6,7 @@ use glib::prelude::*;
 use gst::prelude::*;
 
 use crate::frames::ScaleMethod;
-use crate::models::{ExecutionProvider, LoadOptions};
+use crate::models::{DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily};
 
 /// What is scaled up to the frame's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -34,6 +34,9 @@ pub(super) enum Upscale {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     pub model: String,
+    pub model_family: ModelFamily,
+    pub model_info: String,
+    pub bisection_depth: u32,
     pub multiplier: u32,
     pub downscale: f64,
     pub downscale_method: ScaleMethod,
@@ -49,6 +52,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model: "vfi-lite".into(),
+            model_family: ModelFamily::Auto,
+            model_info: String::new(),
+            bisection_depth: DEFAULT_BISECTION_DEPTH,
             multiplier: 2,
             downscale: 0.0,
             downscale_method: ScaleMethod::Bilinear,
@@ -83,9 +89,18 @@ impl Settings {
     pub(super) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             model: self.model.clone(),
+            family: self.model_family,
+            info: self.model_info.clone(),
             provider: self.execution_provider,
             ..LoadOptions::default()
         }
+    }
+
+    /// Whether these settings need another network, or the same one taken otherwise.
+    pub(super) fn wants_other_model(&self, before: &Self) -> bool {
+        self.model != before.model
+            || self.model_family != before.model_family
+            || self.model_info != before.model_info
     }
 
     /// What these settings make of frames of `width` x `height` pixels.
@@ -122,6 +137,13 @@ impl Settings {
                 self.model = model.unwrap_or_else(|| Self::default().model);
                 true
             }
+            "model-family" => take(&mut self.model_family, value),
+            "model-info" => {
+                let info = value.get::<Option<String>>().ok().flatten();
+                self.model_info = info.unwrap_or_default();
+                true
+            }
+            "bisection-depth" => take(&mut self.bisection_depth, value),
             "multiplier" => take(&mut self.multiplier, value),
             "downscale" => take(&mut self.downscale, value),
             "downscale-method" => take(&mut self.downscale_method, value),
@@ -139,6 +161,9 @@ impl Settings {
     pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
             "model" => self.model.to_value(),
+            "model-family" => self.model_family.to_value(),
+            "model-info" => self.model_info.to_value(),
+            "bisection-depth" => self.bisection_depth.to_value(),
             "multiplier" => self.multiplier.to_value(),
             "downscale" => self.downscale.to_value(),
             "downscale-method" => self.downscale_method.to_value(),
@@ -165,6 +190,25 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .nick("Model")
             .blurb("Name of a built-in network, or path of an ONNX file")
             .default_value(Some(default.model.as_str()))
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("model-family", default.model_family)
+            .nick("Model family")
+            .blurb("How the model is to be taken, whatever its inputs and outputs look like")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("model-info")
+            .nick("Model info")
+            .blurb("Overrules what is detected of the model: key=value,… with the keys range, layout, channel_order, align, timestep and output, or the path of a .toml file with them")
+            .default_value(Some(default.model_info.as_str()))
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("bisection-depth")
+            .nick("Bisection depth")
+            .blurb("How often models that know midpoints only halve a pair for frames that lie on no exact half, quarter and so on")
+            .minimum(1)
+            .maximum(4)
+            .default_value(default.bisection_depth)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("multiplier")

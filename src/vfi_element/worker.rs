@@ -351,7 +351,7 @@ impl Worker {
     fn take_changes(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         let settings = imp.settings().clone();
         let multiplied = settings.multiplier != self.settings.multiplier;
-        if settings.model != self.settings.model {
+        if settings.wants_other_model(&self.settings) {
             imp.load_in_background(settings.load_options());
         }
         self.settings = settings;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use gstvfiinterp::models::graph::MAX_FILE_BYTES;
 use gstvfiinterp::models::library::{self, RELEASE, Source, WELL_KNOWN, WellKnown};
+use gstvfiinterp::models::statement::Stated;
 use sha2::{Digest as _, Sha256};
 
 use crate::{archive, download, info, size};
@@ -160,7 +161,8 @@ fn unpack(known: &WellKnown, archive: &Path, fresh: &Path) -> Result<()> {
     let mut file = File::create(fresh)?;
     archive::extract(archive, &member, MAX_FILE_BYTES, &mut file)?;
     file.sync_all()?;
-    info::detect(&fs::read(fresh)?).with_context(|| format!("{member} is not a network"))?;
+    info::detect(&fs::read(fresh)?, &Stated::default())
+        .with_context(|| format!("{member} is not a network"))?;
     Ok(())
 }
 

@@ -5,47 +5,63 @@ use std::io::Write as _;
 use anyhow::{Result, anyhow};
 use gstvfiinterp::models::graph::proto::{ModelProto, ValueInfoProto};
 use gstvfiinterp::models::graph::{self, edit::use_own_grid_sample};
-use gstvfiinterp::models::library::{self, WellKnown};
-use gstvfiinterp::models::signature::{Inputs, Outputs, Range, Signature, Timestep};
-use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions};
+use gstvfiinterp::models::library::{self, Source};
+use gstvfiinterp::models::signature::{
+    ChannelOrder, Inputs, Layout, Outputs, Range, Signature, Timestep,
+};
+use gstvfiinterp::models::statement::Stated;
+use gstvfiinterp::models::{Interpolator, LoadOptions, ModelFamily, ModelInfo};
 
 use crate::size;
 
-/// Which network, and whether to load it.
+/// Which network, and how closely to look at it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The path of an .onnx file, or a name that `vfi-models list` gives
     model: String,
-    /// Also start it in ONNX Runtime, and say what runs it
+    /// What is stated about it, as the element's property: key=value pairs, or a .toml file
+    #[arg(long, default_value = "")]
+    model_info: String,
+    /// Also start it in ONNX Runtime, and find out what only a run can tell
     #[arg(long)]
-    load: bool,
+    run: bool,
 }
 
 /// Prints what is known of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let source = library::find(&args.model)?;
+    let file = source.file();
+    let stated = Stated::gather(ModelFamily::Auto, &args.model_info, file.as_deref());
+    let stated = stated.map_err(|why| anyhow!(why))?;
     let bytes = source.read()?.bytes;
-    let (model, signature) = detect(&bytes)
+    let (model, signature) = detect(&bytes, &stated)
         .map_err(|why| anyhow!("the model {} cannot be used: {why:#}", source.label()))?;
     let mut out = std::io::stdout().lock();
     let mut row = |what: &str, text: &str| writeln!(out, "{what:12} {text}");
     row("model", &source.label())?;
     row("size", &size(bytes.len() as u64))?;
-    if let Some(known) = WellKnown::find(&args.model) {
+    if let Source::WellKnown(known) = source {
         row("from", &format!("{}{}", library::RELEASE, known.archive))?;
         row("licence", library::RELEASE_LICENCE)?;
     }
     for (what, text) in describe(&model, &signature) {
         row(what, &text)?;
     }
-    if args.load {
+    let mut notes = signature.notes;
+    if args.run {
         let options = LoadOptions {
             model: args.model.clone(),
+            info: args.model_info.clone(),
             ..LoadOptions::default()
         };
-        for (what, text) in loaded(&Interpolator::load(&options)?) {
+        let interpolator = Interpolator::load(&options)?;
+        for (what, text) in ran(interpolator.info()) {
             row(what, &text)?;
         }
+        notes = interpolator.info().notes.clone();
+    }
+    for (index, note) in notes.iter().enumerate() {
+        row(if index == 0 { "because" } else { "" }, note)?;
     }
     Ok(())
 }
@@ -53,9 +69,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// One line on a network.
 pub(crate) fn summarise(model: &str) -> Result<()> {
     let bytes = library::find(model)?.read()?.bytes;
-    let (model, signature) = detect(&bytes)?;
+    let (model, signature) = detect(&bytes, &Stated::default())?;
     println!(
-        "It takes {} and gives {} ({} parameters)",
+        "It takes {}, and gives {} ({} parameters)",
         takes(&signature),
         gives(&signature),
         millions(parameters(&model))
@@ -64,9 +80,9 @@ pub(crate) fn summarise(model: &str) -> Result<()> {
 }
 
 /// Reads a network and what it is taken for.
-pub(crate) fn detect(bytes: &[u8]) -> Result<(ModelProto, Signature)> {
+pub(crate) fn detect(bytes: &[u8], stated: &Stated) -> Result<(ModelProto, Signature)> {
     let model = graph::decode(bytes).map_err(|why| anyhow!(why))?;
-    let signature = Signature::of(&model).map_err(|why| anyhow!(why))?;
+    let signature = Signature::of(&model, stated).map_err(|why| anyhow!(why))?;
     Ok((model, signature))
 }
 
@@ -103,11 +119,22 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
         Range::Unit => "0 to 1",
         Range::Signed => "-1 to 1",
     };
-    rows.push(("range", range.into()));
+    let order = match signature.channel_order {
+        ChannelOrder::Rgb => "RGB",
+        ChannelOrder::Bgr => "BGR",
+    };
+    let layout = match signature.input_layout {
+        Layout::Nchw => "in planes (NCHW)",
+        Layout::Nhwc => "interleaved (NHWC)",
+    };
+    rows.push(("pictures", format!("{order}, {range}, {layout}")));
     let size = match signature.fixed {
         Some((width, height)) => format!("{width}x{height} only"),
-        None if signature.align_stated => format!("multiples of {}, as it says", signature.align),
-        None => format!("multiples of {}, as most need", signature.align),
+        None if signature.align_stated => format!("multiples of {}", signature.align),
+        None => format!(
+            "multiples of {}, or what a run shows (--run)",
+            signature.align
+        ),
     };
     rows.push(("sizes", size));
     let own = use_own_grid_sample(&mut model.clone());
@@ -123,7 +150,7 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
 
 fn takes(signature: &Signature) -> String {
     match &signature.inputs {
-        Inputs::Pictures(_) => "two pictures; what it gives lies midway".into(),
+        Inputs::Pictures(_) => "two pictures".into(),
         Inputs::PicturesAndTimestep { form, .. } => format!(
             "two pictures and the moment, as {}",
             match form {
@@ -135,7 +162,7 @@ fn takes(signature: &Signature) -> String {
         Inputs::Stacked { channels, .. } => format!(
             "{channels} channels: two pictures{}",
             match channels {
-                6 => "; what it gives lies midway",
+                6 => "",
                 7 => " and the moment",
                 8 => ", the moment and the flow's scale",
                 _ => ", the moment and where each pixel lies",
@@ -146,31 +173,36 @@ fn takes(signature: &Signature) -> String {
 
 fn gives(signature: &Signature) -> String {
     match &signature.outputs {
-        Outputs::Motion { .. } => {
-            "motion, with which frames are made at full size (its metadata says so)".into()
-        }
-        Outputs::Picture(name) => format!("a picture, `{name}`"),
+        Outputs::Motion { .. } => "motion, with which frames are made at full size".into(),
+        Outputs::Picture(name) if signature.any_phase => format!("a picture, `{name}`"),
+        Outputs::Picture(name) => format!("the picture midway, `{name}`"),
     }
 }
 
-fn loaded(interpolator: &Interpolator) -> Vec<(&'static str, String)> {
-    let info = interpolator.info();
-    let mut rows = vec![(
-        "runs on",
-        match info.provider {
-            ExecutionProvider::Cpu => "the CPU".into(),
-            other => other.nick().into(),
-        },
-    )];
+fn ran(info: &ModelInfo) -> Vec<(&'static str, String)> {
+    let sizes = match info.fixed_size {
+        Some((width, height)) => format!("{width}x{height}"),
+        None => format!("multiples of {}", info.align),
+    };
+    let phases = if info.any_phase {
+        "any moment between the two pictures"
+    } else {
+        "the middle; other moments by halving again"
+    };
+    let mut on = format!(
+        "{}, ONNX Runtime {} ({})",
+        info.provider.nick(),
+        info.runtime_version,
+        info.runtime_library.display()
+    );
     if let Some(why) = &info.fallback {
-        rows.push(("", why.clone()));
+        on += &format!("; {why}");
     }
-    let library = info.runtime_library.display();
-    rows.push((
-        "runtime",
-        format!("ONNX Runtime {}, {library}", info.runtime_version),
-    ));
-    rows
+    vec![
+        ("ran at", sizes),
+        ("answers for", phases.into()),
+        ("ran on", on),
+    ]
 }
 
 fn parameters(model: &ModelProto) -> u64 {

@@ -30,11 +30,14 @@ enum Reply {
     Status(&'static str),
 }
 
+/// The path and the range of a request.
+type Asked = (String, Option<String>);
+
 /// Serves one archive, with one reply a request; more requests are closed unanswered.
 struct Server {
     address: String,
-    /// What was asked for: the path, and the range if there was one.
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    /// What was asked for.
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
@@ -66,7 +69,7 @@ fn answer(
     mut stream: TcpStream,
     archive: &[u8],
     reply: &Reply,
-    seen: &Mutex<Vec<(String, Option<String>)>>,
+    seen: &Mutex<Vec<Asked>>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().unwrap()?;

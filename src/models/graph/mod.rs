@@ -1,7 +1,12 @@
 //! ONNX files as data: reading, checking, editing, writing and building them.
 
+mod algebra;
+mod append;
+pub mod blend;
+pub mod border;
 pub mod build;
 pub mod edit;
+mod numbers;
 pub mod proto;
 
 use bytes::{Buf, Bytes};
@@ -18,11 +23,15 @@ pub const MAX_NODES: usize = 100_000;
 
 /// ONNX's number for 32-bit floats.
 pub const FLOAT: i32 = 1;
-/// ONNX's number for tensors stored elsewhere.
-const EXTERNAL: i32 = 1;
+/// ONNX's number for 16-bit floats.
+pub const FLOAT16: i32 = 10;
+/// ONNX's number for 64-bit floats.
+pub const DOUBLE: i32 = 11;
 /// ONNX's number for 64-bit integers.
 pub const INT64: i32 = 7;
 
+/// ONNX's number for tensors stored elsewhere.
+const EXTERNAL: i32 = 1;
 /// How the graph calls the bytes its weights lie in, after [`encode_beside`].
 pub const WEIGHTS: &str = "weights";
 /// Tensors below this size are not worth a reference.
@@ -75,7 +84,7 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
 
 /// The bytes of a model without the weights that [`decode_shared`] left in `file`: these are
 /// referred to as parts of the external data [`WEIGHTS`], which is `file` itself.
-pub fn encode_beside(mut model: ModelProto, file: &Bytes) -> Vec<u8> {
+pub fn encode_beside(mut model: ModelProto, file: &[u8]) -> Vec<u8> {
     let tensors = model.graph.iter_mut().flat_map(|g| &mut g.initializer);
     for tensor in tensors {
         let Some(raw) = &tensor.raw_data else {
@@ -194,6 +203,8 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
 mod tests {
     use super::build::GraphBuilder;
     use super::*;
+    use crate::models::signature::Signature;
+    use crate::models::statement::Stated;
 
     fn sample() -> ModelProto {
         GraphBuilder::new("sample", 17)
@@ -270,7 +281,7 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = crate::models::signature::Signature::of(&model);
+                let _ = Signature::of(&model, &Stated::default());
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

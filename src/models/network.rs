@@ -77,9 +77,14 @@ impl Network {
         }
         let answer = result.map_err(|error| ModelError::Run {
             model: self.label.clone(),
+<<<<<<< HEAD
             reason: self.explain(&error, size),
         })?;
         answer.ok_or(ModelError::Cancelled)
+=======
+            reason: session::plain(&error.to_string()),
+        })
+>>>>>>> signatures
     }
 
     /// `None` if it was cancelled before its turn came.
@@ -150,19 +155,6 @@ impl Network {
         };
         let called_off = || canceller.is_cancelled();
         self.session.take(called_off, run).transpose()
-    }
-
-    /// The runtime's reason, with the one that is likely behind it.
-    fn explain(&self, error: &ort::Error, (width, height): (usize, usize)) -> String {
-        let mut reason = session::plain(&error.to_string());
-        if self.signature.fixed.is_none() {
-            let align = self.signature.align;
-            reason += &format!(
-                " (the pictures were padded to {width}x{height}, multiples of {align}; for a network that needs \
-                 other multiples, model-info=\"align=…\" says so)"
-            );
-        }
-        reason
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Runtime {
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.
     pub version: String,
-    /// Where sessions are made; one a process.
+    /// What its sessions belong to; there is one in a process.
     pub environment: Environment,
 }
 

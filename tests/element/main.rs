@@ -14,4 +14,5 @@ mod live;
 mod negotiation;
 mod pipeline;
 mod settings;
+mod signatures;
 mod timing;

@@ -77,14 +77,9 @@ impl Network {
         }
         let answer = result.map_err(|error| ModelError::Run {
             model: self.label.clone(),
-<<<<<<< HEAD
-            reason: self.explain(&error, size),
+            reason: session::plain(&error.to_string()),
         })?;
         answer.ok_or(ModelError::Cancelled)
-=======
-            reason: session::plain(&error.to_string()),
-        })
->>>>>>> signatures
     }
 
     /// `None` if it was cancelled before its turn came.

@@ -30,19 +30,28 @@ pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
         match attempt(network, 0.25) {
             Ok(answer) => break answer,
             Err(ModelError::Run { reason, .. } | ModelError::Output { reason, .. }) => {
-                failures.push(reason);
+                let words: Vec<_> = reason.split_whitespace().collect();
+                failures.push(words.join(" "));
             }
             Err(other) => return Err(other),
         }
-        let align = &mut network.signature_mut().align;
-        if stated || 2 * *align > LARGEST {
-            failures.dedup();
+        let align = network.signature().align;
+        if stated || 2 * align > LARGEST {
+            let multiples = if stated || align == DEFAULT_ALIGN {
+                align.to_string()
+            } else {
+                format!("{DEFAULT_ALIGN} or {align}")
+            };
             return Err(ModelError::Unusable {
                 model: network.label().into(),
-                reason: format!("it does not run: {}", failures.join("; and then: ")),
+                reason: format!(
+                    "it does not run with pictures padded to multiples of {multiples}: {}; \
+                     model-info can state align, layout, timestep and more",
+                    failures.join("; and then: ")
+                ),
             });
         }
-        *align *= 2;
+        network.signature_mut().align = 2 * align;
     };
     let align = network.signature().align;
     if !stated {

@@ -23,12 +23,14 @@ mod error;
 pub mod graph;
 mod interpolator;
 pub mod library;
+mod loading;
 mod measure;
 mod network;
 mod ops;
 mod prepared;
 pub mod runtime;
 mod session;
+mod shared;
 pub mod signature;
 pub mod statement;
 mod unblend;
@@ -129,7 +131,7 @@ pub enum ModelFamily {
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// A built-in name or the path of an .onnx file.
+    /// A built-in name, a well-known one ([`library::WELL_KNOWN`]), or the path of an .onnx file.
     pub model: String,
     /// How it is to be taken.
     pub family: ModelFamily,
@@ -176,6 +178,9 @@ pub struct ModelInfo {
     pub name: String,
     /// The family it says it belongs to.
     pub family: Option<String>,
+    /// Whether somebody in this process had it loaded the same way already, so that the two share
+    /// its session.
+    pub shared: bool,
     /// Its file; `None` for a built-in network.
     pub file: Option<PathBuf>,
     /// What really runs it: never [`ExecutionProvider::Auto`].

@@ -63,7 +63,8 @@ pub struct Runtime {
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.
     pub version: String,
-    pub(super) environment: Environment,
+    /// What its sessions belong to; there is one in a process.
+    pub environment: Environment,
 }
 
 type Sink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;

@@ -1,5 +1,7 @@
 //! Makes the runtime's session of a network, on the execution provider asked for.
 
+use std::sync::Arc;
+
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
@@ -27,105 +29,127 @@ pub(super) struct Started {
     pub(super) own_nodes: usize,
 }
 
-/// Starts `model` (whose unneeded parts are dropped) as the options ask for.
+/// Starts `model` (whose unneeded parts are dropped) as the options ask for. Weights that are
+/// parts of `file` are read from there.
 pub(super) fn start(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
     mut model: ModelProto,
     signature: &Signature,
+    file: &Arc<[u8]>,
 ) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
-    let failed = |provider, reason| ModelError::Provider { provider, reason };
+    let starter = Starter {
+        runtime,
+        options,
+        file,
+    };
     let mut note = None;
     match options.provider {
         ExecutionProvider::Cpu => {}
         ExecutionProvider::Auto if !CUDA::is_available().unwrap_or(false) => {
             note = Some("this ONNX Runtime has no CUDA".into());
         }
-        ExecutionProvider::Auto => {
-            match on_gpu(runtime, options, &model, ExecutionProvider::Cuda) {
-                Ok(started) => return Ok(started),
-                Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
-            }
-        }
+        ExecutionProvider::Auto => match starter.on_gpu(&model, ExecutionProvider::Cuda) {
+            Ok(started) => return Ok(started),
+            Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
+        },
         provider => {
-            return on_gpu(runtime, options, &model, provider)
-                .map_err(|reason| failed(provider, reason));
+            let started = starter.on_gpu(&model, provider);
+            return started.map_err(|reason| ModelError::Provider { provider, reason });
         }
     }
-    on_cpu(runtime, options, model)
-        .map(|started| Started { note, ..started })
-        .map_err(|reason| ModelError::Unusable {
+    match starter.on_cpu(model) {
+        Ok(started) => Ok(Started { note, ..started }),
+        Err(reason) => Err(ModelError::Unusable {
             model: label.into(),
             reason,
-        })
+        }),
+    }
 }
 
-/// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are asked
-/// for; TensorRT chooses by itself where it may.
-fn on_gpu(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    model: &ModelProto,
-    provider: ExecutionProvider,
-) -> Result<Started, String> {
-    let providers = gpu_providers(runtime, provider, options)?;
-    let start =
-        |model: &ModelProto| commit(runtime, options, &graph::encode(model), &providers, false);
-    let (precision, precision_note) = match (provider, options.precision) {
-        (_, Precision::Fp32) => (Precision::Fp32, None),
-        (ExecutionProvider::TensorRt, precision) => (tensorrt_precision(precision), None),
-        (_, wanted) => {
-            let halved = in_16_bits(model).and_then(|model| start(&model));
-            match halved {
-                Ok(session) => {
-                    let started = Started::on(session, provider);
-                    return Ok(Started {
-                        precision: Precision::Fp16,
-                        ..started
-                    });
-                }
-                Err(reason) if wanted == Precision::Fp16 => return Err(not_16_bits(&reason)),
-                Err(reason) => (Precision::Fp32, Some(not_16_bits(&reason))),
+/// What every session of a network is made with.
+struct Starter<'a> {
+    runtime: &'a Runtime,
+    options: &'a LoadOptions,
+    file: &'a Arc<[u8]>,
+}
+
+impl Starter<'_> {
+    /// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are
+    /// asked for, or it can't be.
+    fn on_gpu(&self, model: &ModelProto, provider: ExecutionProvider) -> Result<Started, String> {
+        let providers = gpu_providers(self.runtime, provider, self.options)?;
+        let wanted = match (provider, self.options.precision) {
+            // which is told to the provider itself
+            (ExecutionProvider::TensorRt, wanted) => {
+                let session = self.session(model.clone(), &providers, false)?;
+                return Ok(Started {
+                    precision: tensorrt_precision(wanted),
+                    ..Started::on(session, provider)
+                });
             }
-        }
-    };
-    Ok(Started {
-        precision,
-        precision_note,
-        ..Started::on(start(model)?, provider)
-    })
-}
+            (_, wanted) => wanted,
+        };
+        let halved = (wanted != Precision::Fp32).then(|| {
+            let session = self.session(in_16_bits(model)?, &providers, false)?;
+            Ok(Started {
+                precision: Precision::Fp16,
+                ..Started::on(session, provider)
+            })
+        });
+        let reason = match halved {
+            Some(Ok(started)) => return Ok(started),
+            Some(Err(reason)) if wanted == Precision::Fp16 => return Err(not_16_bits(reason)),
+            Some(Err(reason)) => Some(not_16_bits(reason)),
+            None => None,
+        };
+        let session = self.session(model.clone(), &providers, false)?;
+        Ok(Started {
+            precision_note: reason,
+            ..Started::on(session, provider)
+        })
+    }
 
-/// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the CPU
-/// converts each value to 32 and back.
-fn on_cpu(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    mut model: ModelProto,
-) -> Result<Started, String> {
-    let precision = match options.precision {
-        Precision::Fp16 => {
-            model = in_16_bits(&model).map_err(|reason| not_16_bits(&reason))?;
-            Precision::Fp16
-        }
-        Precision::Auto | Precision::Fp32 => Precision::Fp32,
-    };
-    let original = graph::encode(&model);
-    let own_nodes = edit::use_own_grid_sample(&mut model);
-    let with_own = (own_nodes > 0)
-        .then(|| commit(runtime, options, &graph::encode(&model), &[], true).ok())
-        .flatten();
-    let (session, own_nodes) = match with_own {
-        Some(session) => (session, own_nodes),
-        None => (commit(runtime, options, &original, &[], false)?, 0),
-    };
-    Ok(Started {
-        precision,
-        own_nodes,
-        ..Started::on(session, ExecutionProvider::Cpu)
-    })
+    /// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the
+    /// CPU converts each value to 32 and back.
+    fn on_cpu(&self, model: ModelProto) -> Result<Started, String> {
+        let (original, precision) = match self.options.precision {
+            Precision::Fp16 => (in_16_bits(&model).map_err(not_16_bits)?, Precision::Fp16),
+            Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
+        };
+        let mut model = original.clone();
+        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
+        let (session, own_nodes) = match with_own {
+            Some(Ok(session)) => (session, own_nodes),
+            Some(Err(_)) | None => (self.session(original, &[], false)?, 0),
+        };
+        Ok(Started {
+            precision,
+            own_nodes,
+            ..Started::on(session, ExecutionProvider::Cpu)
+        })
+    }
+
+    fn session(
+        &self,
+        model: ModelProto,
+        providers: &[ExecutionProviderDispatch],
+        own_operators: bool,
+    ) -> Result<Session, String> {
+        let graph = graph::encode_beside(model, self.file);
+        let weights = Some(Arc::clone(self.file));
+        commit(
+            self.runtime,
+            self.options,
+            &graph,
+            weights,
+            providers,
+            own_operators,
+        )
+    }
 }
 
 fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
@@ -133,7 +157,7 @@ fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
     half::halve(&mut model).map(|_| model)
 }
 
-fn not_16_bits(reason: &str) -> String {
+fn not_16_bits(reason: String) -> String {
     format!("it cannot be run in 16 bits: {reason}")
 }
 
@@ -224,10 +248,13 @@ pub(super) fn plain(message: &str) -> String {
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
 }
 
+/// Makes a session of an encoded graph, whose `weights` may lie beside it
+/// ([`graph::encode_beside`]).
 pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
-    bytes: &[u8],
+    encoded: &[u8],
+    weights: Option<Arc<[u8]>>,
     providers: &[ExecutionProviderDispatch],
     own_operators: bool,
 ) -> Result<Session, String> {
@@ -260,13 +287,18 @@ pub(super) fn commit(
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;
         builder = builder.with_operators(domain).map_err(reason)?;
     }
+    if let Some(weights) = weights {
+        builder = builder
+            .with_external_initializer_file_in_memory(graph::WEIGHTS, weights)
+            .map_err(reason)?;
+    }
     if !providers.is_empty() {
         builder = builder
             .with_execution_providers(providers)
             .map_err(reason)?;
     }
     builder
-        .commit_from_memory(bytes)
+        .commit_from_memory(encoded)
         .map_err(|error| plain(&error.to_string()))
 }
 

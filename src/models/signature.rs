@@ -191,6 +191,15 @@ impl Signature {
             .iter()
             .find_map(|slot| Some((slot, slot.layout(&channels)?)));
         let layout = match (stated.get(|s| s.layout.as_ref()), seen) {
+            (Some((layout, origin)), Some((slot, other)))
+                if slot
+                    .extent(*layout)
+                    .is_some_and(|e| !channels.contains(&e.channels)) =>
+            {
+                return Err(format!(
+                    "the layout {layout:?} is stated by {origin}, and its input {slot} is {other:?}"
+                ));
+            }
             (Some((layout, origin)), _) => {
                 notes.push(format!("layout {layout:?}: from {origin}"));
                 *layout

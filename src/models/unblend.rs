@@ -3,11 +3,13 @@
 //! A graph that looks like RIFE's ([`Blend`]) is not trusted: the network is run once as it is and
 //! once cut at flow and mask, on the same small pair, and the pictures have to be the same.
 
+use std::sync::Arc;
+
 use super::ModelError;
 use super::graph::blend::Blend;
 use super::graph::proto::ModelProto;
-use super::interpolator::Running;
 use super::network::Network;
+use super::shared::Loaded;
 use super::signature::{Outputs, Signature};
 use crate::frames::{Motion, Picture, Sampling};
 
@@ -29,8 +31,8 @@ const MOMENT: f32 = 0.375;
 pub(super) fn unblend(
     picture: &mut Network,
     model: &mut ModelProto,
-    begin: impl Fn(ModelProto, Signature) -> Result<Running, ModelError>,
-) -> Option<Running> {
+    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
+) -> Option<Loaded> {
     let signature = picture.signature();
     let Outputs::Picture(output) = &signature.outputs else {
         return None;
@@ -39,21 +41,18 @@ pub(super) fn unblend(
         return None;
     }
     let found = Blend::find(model.graph.as_ref()?, output)
-        .and_then(|blend| compared(&blend, picture, model, begin));
+        .and_then(|blend| compared(&blend, picture, model, start));
     match found {
-        Ok((mut running, cut, difference)) => {
+        Ok((mut loaded, cut, difference)) => {
             let levels = difference * 255.0;
-            let note =
-                format!("motion: taken from its picture, which differs by {levels:.3} of 255");
-            running.network.signature_mut().notes.push(note);
+            let note = format!("motion: taken from its picture, met to {levels:.3} of 255");
+            loaded.signature.notes.push(note);
             *model = cut;
-            Some(running)
+            Some(loaded)
         }
         Err(why) => {
-            picture
-                .signature_mut()
-                .notes
-                .push(format!("no motion: {why}"));
+            let notes = &mut picture.signature_mut().notes;
+            notes.push(format!("no motion: {why}"));
             None
         }
     }
@@ -64,8 +63,8 @@ fn compared(
     blend: &Blend,
     picture: &mut Network,
     model: &ModelProto,
-    begin: impl Fn(ModelProto, Signature) -> Result<Running, ModelError>,
-) -> Result<(Running, ModelProto, f32), String> {
+    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
+) -> Result<(Loaded, ModelProto, f32), String> {
     let known = picture.signature().clone();
     let start = |swapped| {
         let mut model = model.clone();
@@ -74,21 +73,21 @@ fn compared(
             outputs: Outputs::Motion { flow, mask },
             ..known.clone()
         };
-        let running = begin(model.clone(), signature).map_err(|error| error.to_string())?;
-        Ok::<_, String>((running, model))
+        let loaded = start(model.clone(), signature)?;
+        Ok((loaded, model))
     };
-    let (mut running, cut) = start(false)?;
+    let told = |error: ModelError| error.to_string();
+    let (loaded, cut) = start(false).map_err(told)?;
+    let session = Arc::clone(&loaded.session);
+    let mut motion =
+        Network::new(picture.label().into(), loaded.signature.clone(), session).map_err(told)?;
     let size = size(&known);
     let pair = pair(size);
     let [a, b] = &pair;
     let planes = [a.data.as_slice(), &b.data];
-    let run = |network: &mut Network| {
-        let answer = network.run(planes, size, MOMENT);
-        answer.map_err(|error| error.to_string())
-    };
-    let answer = run(picture)?;
+    let answer = picture.run(planes, size, MOMENT).map_err(told)?;
     let expected = answer.picture(size)?;
-    let answer = run(&mut running.network)?;
+    let answer = motion.run(planes, size, MOMENT).map_err(told)?;
     let motion = answer.motion(size, size)?;
     let direct = difference(expected, &pair, &motion)?;
     // the other way round
@@ -112,10 +111,10 @@ fn compared(
         return Err("which flow belongs to which picture cannot be told".into());
     }
     if swapped < direct {
-        let (running, cut) = start(true)?;
-        return Ok((running, cut, swapped));
+        let (loaded, cut) = start(true).map_err(told)?;
+        return Ok((loaded, cut, swapped));
     }
-    Ok((running, cut, direct))
+    Ok((loaded, cut, direct))
 }
 
 /// The mean difference between a picture and the one that motion makes of a pair.

@@ -15,4 +15,5 @@ mod negotiation;
 mod pipeline;
 mod rife;
 mod settings;
+mod signatures;
 mod timing;

@@ -93,7 +93,7 @@ impl<'a> Appender<'a> {
             dims: dims.to_vec(),
             data_type: Some(element),
             name: Some(name.clone()),
-            raw_data: Some(bytes),
+            raw_data: Some(bytes.into()),
             ..TensorProto::default()
         });
         name

@@ -356,7 +356,7 @@ impl Rewrite {
                 dims: tensor.dims.clone(),
                 data_type: Some(FLOAT16),
                 name: Some(version.clone()),
-                raw_data: Some(bytes),
+                raw_data: Some(bytes.into()),
                 ..TensorProto::default()
             };
             self.tensors.push(half);

@@ -96,7 +96,9 @@ fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Times
 pub(super) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize, usize)>, String> {
     let sizes = slots.iter().filter_map(|slot| {
         let extent = slot.extent(layout)?;
-        (extent.channels >= 3).then_some((slot, extent.width, extent.height))
+        let size = (extent.width, extent.height);
+        // a timestep of four dimensions
+        (size != (1, 1)).then_some((slot, size.0, size.1))
     });
     for (slot, width, height) in sizes {
         match (width, height) {

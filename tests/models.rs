@@ -374,11 +374,15 @@ fn what_cannot_be_read_is_one_clear_error() {
         );
     }
     let message = refusal("rife").to_string();
-    assert!(
-        message.contains("`rife`") && message.contains("vfi-lite"),
-        "{message}"
-    );
-    assert!(message.contains("path"), "{message}");
+    for part in [
+        "`rife`",
+        "vfi-lite",
+        "`vfi-models fetch`",
+        "rife-4.25",
+        "path",
+    ] {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
 }
 
 #[test]
@@ -482,4 +486,74 @@ fn networks_move_between_threads() {
     let (pictures, prepared) = pair(&network, 12, 12);
     let found = std::thread::spawn(move || estimated(&mut network, &prepared, 0.5)).join();
     assert_blend(&found.expect("nothing panics"), &pictures, 0.5);
+}
+
+#[test]
+fn stored_weights_arrive_bit_by_bit() {
+    let (mut network, weights) = {
+        let (bytes, weights) = fixtures::add_stored(64, 64);
+        (load("stored.onnx", &bytes), weights)
+    };
+    let (pictures, prepared) = pair(&network, 64, 64);
+    let found = estimated(&mut network, &prepared, 0.5);
+    for ((found, a), stored) in found.data.iter().zip(&pictures[0].data).zip(&weights) {
+        assert_eq!(*found, a / 2.0 + stored);
+    }
+}
+
+#[test]
+fn the_same_content_is_one_session_while_it_is_used() {
+    let bytes = fixtures::blend_with_timestep(&[1]);
+    let files = ["here.onnx", "there.onnx"].map(|name| TemporaryFile::new(name, &bytes));
+    let load = |file: &TemporaryFile, threads| {
+        let options = LoadOptions {
+            threads,
+            ..options(file.path())
+        };
+        Interpolator::load(&options).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let [first, second] = files.each_ref().map(|file| load(file, 1));
+    assert_eq!((first.info().shared, second.info().shared), (false, true));
+    // what is theirs alone stays theirs
+    assert_eq!(first.info().name, "here");
+    assert_eq!(second.info().name, "there");
+    assert!(!load(&files[0], 2).info().shared, "other options");
+    drop((first, second));
+    assert!(!load(&files[0], 1).info().shared, "nobody uses it any more");
+}
+
+#[test]
+fn networks_that_share_a_session_run_at_the_same_time() {
+    let file = TemporaryFile::new("both.onnx", &fixtures::blend_with_timestep(&[1]));
+    let run = |size: usize, phase: f32| {
+        let mut network = Interpolator::load(&options(file.path())).unwrap();
+        let (pictures, prepared) = pair(&network, size, size);
+        for _ in 0..50 {
+            let found = estimated(&mut network, &prepared, phase);
+            assert_blend(&found, &pictures, phase);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(48, 0.25));
+        scope.spawn(|| run(64, 0.5));
+        run(33, 0.75);
+    });
+}
+
+#[test]
+fn cancelling_one_leaves_the_others_of_its_session_alone() {
+    let file = TemporaryFile::new("shared-slow.onnx", &fixtures::slow(100));
+    let [mut runs, mut waits] = [0, 1].map(|_| Interpolator::load(&options(file.path())).unwrap());
+    assert!(waits.info().shared);
+    let (_, [a, b]) = pair(&runs, 640, 384);
+    let canceller = waits.canceller();
+    let result = std::thread::scope(|scope| {
+        let running = scope.spawn(|| runs.estimate(&a, &b, 0.5).map(|_| ()));
+        let waiting = scope.spawn(|| waits.estimate(&a, &b, 0.5).map(|_| ()));
+        canceller.cancel();
+        let cancelled = waiting.join().expect("nothing panics");
+        assert!(matches!(cancelled, Err(ModelError::Cancelled)));
+        running.join().expect("nothing panics")
+    });
+    assert!(result.is_ok(), "{result:?}");
 }

@@ -1,8 +1,10 @@
 //! Stopping a run from another thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ort::session::RunOptions;
+use ort::session::{RunOptions, Session};
+
+use super::shared::Turns;
 
 /// Stops a running [`Interpolator::estimate`](super::Interpolator::estimate) from another thread.
 #[derive(Clone)]
@@ -10,14 +12,18 @@ pub struct Canceller(Arc<Cancel>);
 
 struct Cancel {
     cancelled: Mutex<bool>,
+    /// Of this network's own runs: others on the same session are not its business.
     options: RunOptions,
+    /// Where it may be waiting for its turn.
+    session: Weak<Turns<Session>>,
 }
 
 impl Canceller {
-    pub(super) fn new() -> ort::Result<Self> {
+    pub(super) fn new(session: &Arc<Turns<Session>>) -> ort::Result<Self> {
         Ok(Self(Arc::new(Cancel {
             cancelled: Mutex::new(false),
             options: RunOptions::new()?,
+            session: Arc::downgrade(session),
         })))
     }
 
@@ -51,6 +57,10 @@ impl Canceller {
         } else {
             self.0.options.unterminate()
         };
+        drop(state);
+        if let Some(session) = self.0.session.upgrade() {
+            session.look_again();
+        }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

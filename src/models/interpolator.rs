@@ -1,18 +1,16 @@
 //! A loaded network and its use.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::bisect::{self, Bisection, Place, Step};
-use super::graph::{self, border};
-use super::library::{self, Source};
+use super::library;
 use super::network::{Answer, Network};
-use super::runtime::{Runtime, runtime};
-use super::signature::{Outputs, Signature};
+use super::runtime::runtime;
+use super::shared::{self, Key, Loaded, Shared};
+use super::signature::Outputs;
 use super::statement::Stated;
-use super::{
-    Canceller, ExecutionProvider, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, measure,
-    session,
-};
+use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading};
 use crate::frames::{Motion, Picture};
 
 /// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
@@ -22,6 +20,8 @@ pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
 pub struct Interpolator {
     info: ModelInfo,
     network: Network,
+    /// Keeps the session where others find it.
+    _loaded: Shared<Loaded>,
     /// How deep it bisects, where it must.
     bisection_depth: u32,
     /// What a midpoint-only network has made of the latest pair.
@@ -57,60 +57,34 @@ impl Interpolator {
     /// Loads a network. Takes a fraction of a second for the built-in one on the CPU. One from a
     /// file is run on something small, to find out what its graph does not say.
     pub fn load(options: &LoadOptions) -> Result<Self, ModelError> {
-        let source = library::resolve(&options.model).ok_or_else(|| ModelError::Unknown {
-            name: options.model.clone(),
-            built_in: library::names().collect::<Vec<_>>().join(", "),
-        })?;
-        let (label, file) = match &source {
-            Source::BuiltIn { name, .. } => (format!("`{name}`"), None),
-            Source::File(path) => (format!("`{}`", path.display()), Some(path.clone())),
-        };
-        let unusable = |reason| ModelError::Unusable {
-            model: label.clone(),
-            reason,
-        };
-        let read;
-        let bytes = match &source {
-            Source::BuiltIn { bytes, .. } => *bytes,
-            Source::File(path) => {
-                read = read_file(path).map_err(|reason| ModelError::Unreadable {
-                    model: label.clone(),
-                    reason,
-                })?;
-                read.as_slice()
-            }
-        };
+        let source = library::find(&options.model)?;
+        let (label, file) = (source.label(), source.file());
         let stated = Stated::gather(options.family, &options.info, file.as_deref())
             .map_err(|reason| ModelError::Info { reason })?;
-        let mut model = graph::decode(bytes).map_err(unusable)?;
-        let mut signature = Signature::of(&model, &stated).map_err(unusable)?;
-        border::normalise(&mut model, &mut signature);
+        let contents = source.read()?;
         let runtime = runtime()?;
-        // a built-in network states everything itself, and rightly
-        let measured = file.is_some() || !stated.is_empty();
-        if measured && options.provider == ExecutionProvider::TensorRt {
-            signature = measured_on_cpu(runtime, options, &label, &model, signature)?;
-        }
-        let started = session::start(runtime, options, &label, model, &signature)?;
-        let mut network = Network::new(label, signature, started.session)?;
-        if measured && options.provider != ExecutionProvider::TensorRt {
-            measure::measure(&mut network)?;
-        }
+        let key = Key::new(contents.digest, options, stated.clone());
+        let loaded = shared::loaded(key, || {
+            // a built-in network states everything itself, and rightly
+            let measured = file.is_some() || !stated.is_empty();
+            loading::load(runtime, options, &label, &contents.bytes, &stated, measured)
+        })?;
+        let session = Arc::clone(&loaded.session);
+        let network = Network::new(label, loaded.signature.clone(), session)?;
 
         let signature = network.signature();
         let stem = file.as_deref().and_then(Path::file_stem);
-        let name = match &source {
-            Source::BuiltIn { name, .. } => Some((*name).to_owned()),
-            Source::File(_) => signature.name.clone(),
-        };
         let info = ModelInfo {
-            name: name
+            name: (source.name().map(str::to_owned))
+                .or_else(|| signature.name.clone())
                 .or_else(|| Some(stem?.to_string_lossy().into_owned()))
                 .unwrap_or_default(),
             family: signature.family.clone(),
             file,
-            provider: started.provider,
-            fallback: started.note,
+            shared: loaded.found,
+            provider: loaded.provider,
+            precision: loaded.precision,
+            fallback: loaded.note.clone(),
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
                 Outputs::Picture(_) => ModelKind::Picture,
@@ -119,13 +93,14 @@ impl Interpolator {
             align: signature.align,
             fixed_size: signature.fixed,
             notes: signature.notes.clone(),
-            own_nodes: started.own_nodes,
+            own_nodes: loaded.own_nodes,
             runtime_version: runtime.version.clone(),
             runtime_library: runtime.library.clone(),
         };
         Ok(Self {
             info,
             network,
+            _loaded: loaded,
             bisection_depth: DEFAULT_BISECTION_DEPTH,
             bisection: Bisection::default(),
             answer: None,
@@ -278,43 +253,6 @@ impl Interpolator {
             reason,
         }
     }
-}
-
-/// Measures a network on the CPU: TensorRT would build an engine for each size that is tried.
-fn measured_on_cpu(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    label: &str,
-    model: &graph::proto::ModelProto,
-    signature: Signature,
-) -> Result<Signature, ModelError> {
-    let options = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..options.clone()
-    };
-    let started = session::start(runtime, &options, label, model.clone(), &signature)?;
-    let mut network = Network::new(label.into(), signature, started.session)?;
-    measure::measure(&mut network)?;
-    Ok(network.signature().clone())
-}
-
-/// Reads a whole file that is not too large to be a network.
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    if metadata.len() > graph::MAX_FILE_BYTES {
-        return Err(format!(
-            "it is {} MiB large, and the limit is {} MiB",
-            metadata.len() >> 20,
-            graph::MAX_FILE_BYTES >> 20
-        ));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 /// Cuts the padding off a picture, and what is beyond 0 and 1.

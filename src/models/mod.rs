@@ -23,14 +23,17 @@ mod error;
 pub mod graph;
 mod interpolator;
 pub mod library;
+mod loading;
 mod measure;
 mod network;
 mod ops;
 mod prepared;
 pub mod runtime;
 mod session;
+mod shared;
 pub mod signature;
 pub mod statement;
+mod unblend;
 
 use std::path::PathBuf;
 
@@ -67,6 +70,37 @@ impl ExecutionProvider {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
             Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+/// How many bits a network computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpPrecision")]
+#[repr(i32)]
+pub enum Precision {
+    /// 16 bits on a GPU where the network can be converted, 32 on the CPU.
+    #[default]
+    #[enum_value(name = "16 bits on a GPU, 32 on the CPU", nick = "auto")]
+    Auto,
+    /// 32 bits, or what the file has.
+    #[enum_value(name = "32 bits, or what the file has", nick = "fp32")]
+    Fp32,
+    /// 16 bits; positions, flow and mask in 32. On the CPU slower than 32.
+    #[enum_value(
+        name = "16 bits, but 32 where positions are computed; on the CPU slower than 32",
+        nick = "fp16"
+    )]
+    Fp16,
+}
+
+impl Precision {
+    /// The name used in properties and messages.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
         }
     }
 }
@@ -109,7 +143,7 @@ impl ModelFamily {
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// A built-in name or the path of an .onnx file.
+    /// A built-in name, a well-known one ([`library::WELL_KNOWN`]), or the path of an .onnx file.
     pub model: String,
     /// How it is to be taken.
     pub family: ModelFamily,
@@ -119,6 +153,8 @@ pub struct LoadOptions {
     pub provider: ExecutionProvider,
     /// Which GPU, counted from 0.
     pub device: i32,
+    /// How many bits it computes in.
+    pub precision: Precision,
     /// Threads on the CPU; 0 takes what the machine has, up to eight.
     pub threads: usize,
 }
@@ -131,6 +167,7 @@ impl Default for LoadOptions {
             info: String::new(),
             provider: ExecutionProvider::Auto,
             device: 0,
+            precision: Precision::Auto,
             threads: 0,
         }
     }
@@ -153,10 +190,16 @@ pub struct ModelInfo {
     pub name: String,
     /// The family it says it belongs to.
     pub family: Option<String>,
+    /// Whether somebody in this process had it loaded the same way already, so that the two share
+    /// its session.
+    pub shared: bool,
     /// Its file; `None` for a built-in network.
     pub file: Option<PathBuf>,
     /// What really runs it: never [`ExecutionProvider::Auto`].
     pub provider: ExecutionProvider,
+    /// How many bits it computes in: never [`Precision::Auto`]. A file in 16 bits runs as it is
+    /// under either name.
+    pub precision: Precision,
     /// Why [`ExecutionProvider::Auto`] fell back to the CPU, if it did.
     pub fallback: Option<String>,
     /// What it answers with.

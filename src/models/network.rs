@@ -1,8 +1,11 @@
 //! A network's session, fed and read as its signature says.
 
+use std::sync::Arc;
+
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
+use super::shared::Turns;
 use super::signature::{Inputs, Outputs, Signature, Timestep};
 use super::{Canceller, ModelError, session};
 use crate::frames::Motion;
@@ -12,7 +15,8 @@ pub(super) struct Network {
     /// How messages call the model.
     label: String,
     signature: Signature,
-    session: Session,
+    /// Others may use it too.
+    session: Arc<Turns<Session>>,
     canceller: Canceller,
     /// The input of everything as channels, or the plane of the moment.
     stacked: Vec<f32>,
@@ -24,9 +28,9 @@ impl Network {
     pub(super) fn new(
         label: String,
         signature: Signature,
-        session: Session,
+        session: Arc<Turns<Session>>,
     ) -> Result<Self, ModelError> {
-        let canceller = Canceller::new().map_err(|error| ModelError::Unusable {
+        let canceller = Canceller::new(&session).map_err(|error| ModelError::Unusable {
             model: label.clone(),
             reason: error.to_string(),
         })?;
@@ -71,18 +75,20 @@ impl Network {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        result.map_err(|error| ModelError::Run {
+        let answer = result.map_err(|error| ModelError::Run {
             model: self.label.clone(),
             reason: session::plain(&error.to_string()),
-        })
+        })?;
+        answer.ok_or(ModelError::Cancelled)
     }
 
+    /// `None` if it was cancelled before its turn came.
     fn run_session(
         &mut self,
         [a, b]: [&[f32]; 2],
         (width, height): (usize, usize),
         moment: f32,
-    ) -> ort::Result<Answer> {
+    ) -> ort::Result<Option<Answer>> {
         let shape = |channels: usize| [1, channels, height, width];
         let plane = width * height;
         let one = [moment];
@@ -130,16 +136,20 @@ impl Network {
                 inputs.push((timestep, input.into()));
             }
         }
-        let options = self.canceller.options();
-        let mut outputs = self.session.run_with_options(inputs, options)?;
         let names: [Option<&String>; 2] = match &self.signature.outputs {
             Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
             Outputs::Picture(picture) => [Some(picture), None],
         };
-        let values = names.into_iter().flatten();
-        Ok(Answer(
-            values.filter_map(|name| outputs.remove(name)).collect(),
-        ))
+        let canceller = &self.canceller;
+        let run = |session: &mut Session| {
+            let mut outputs = session.run_with_options(inputs, canceller.options())?;
+            let values = names.into_iter().flatten();
+            Ok(Answer(
+                values.filter_map(|name| outputs.remove(name)).collect(),
+            ))
+        };
+        let called_off = || canceller.is_cancelled();
+        self.session.take(called_off, run).transpose()
     }
 }
 

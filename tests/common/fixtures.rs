@@ -43,6 +43,23 @@ pub(crate) fn blend_with_timestep(timestep: &'static [i64]) -> Vec<u8> {
     Foreign::new(Form::Timestep(timestep), Answer::Blend).bytes()
 }
 
+/// Half of `I0` plus what the file stores: a network of one size, and what it stores.
+pub(crate) fn add_stored(width: i64, height: i64) -> (Vec<u8>, Vec<f32>) {
+    let dims: &[i64] = &[1, 3, height, width];
+    let stored: Vec<f32> = (0..3 * width * height)
+        .map(|i| (i * 37 % 1024) as f32 / 4096.0)
+        .collect();
+    let model = GraphBuilder::new("stored", 17)
+        .input("I0", dims)
+        .input("I1", dims)
+        .constant("half", &[1], &[0.5])
+        .constant("stored", dims, &stored)
+        .node("Mul", &["I0", "half"], &["halved"])
+        .node("Add", &["halved", "stored"], &["output"])
+        .output("output", dims);
+    (encode(&model.finish()), stored)
+}
+
 /// The mean of two pictures: midway is all it knows.
 pub(crate) fn mean() -> Vec<u8> {
     Foreign::new(Form::Pictures, Answer::Blend).bytes()

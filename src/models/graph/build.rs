@@ -129,7 +129,8 @@ impl GraphBuilder {
     }
 }
 
-fn value(name: &str, element: i32, dims: &[i64]) -> ValueInfoProto {
+/// An input, output or value between; a negative dimension is unknown.
+pub(super) fn value(name: &str, element: i32, dims: &[i64]) -> ValueInfoProto {
     let dim = dims
         .iter()
         .map(|&dim| DimensionProto {
@@ -156,6 +157,16 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
         name: Some(name.into()),
         i: Some(value),
         r#type: Some(2),
+        ..AttributeProto::default()
+    }
+}
+
+/// A float attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        f: Some(value),
+        r#type: Some(1),
         ..AttributeProto::default()
     }
 }

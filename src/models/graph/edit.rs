@@ -1,5 +1,6 @@
 //! Edits to a network before a session is made of it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
@@ -87,8 +88,17 @@ pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
     count
 }
 
-fn is_onnx(domain: Option<&str>) -> bool {
+pub(super) fn is_onnx(domain: Option<&str>) -> bool {
     matches!(domain, None | Some("" | "ai.onnx"))
+}
+
+/// A node's text attribute, or its default.
+pub(super) fn text<'a>(node: &'a NodeProto, name: &str, default: &'static str) -> Cow<'a, str> {
+    node.attribute
+        .iter()
+        .find(|attribute| attribute.name.as_deref() == Some(name))
+        .and_then(|attribute| attribute.s.as_deref())
+        .map_or(default.into(), String::from_utf8_lossy)
 }
 
 fn is_eligible(node: &NodeProto, opset: i64, known: &HashMap<&str, &ValueInfoProto>) -> bool {
@@ -98,15 +108,8 @@ fn is_eligible(node: &NodeProto, opset: i64, known: &HashMap<&str, &ValueInfoPro
     {
         return false;
     }
-    let text = |name: &str, default: &'static str| {
-        node.attribute
-            .iter()
-            .find(|attribute| attribute.name.as_deref() == Some(name))
-            .and_then(|attribute| attribute.s.as_deref())
-            .map_or(default.into(), String::from_utf8_lossy)
-    };
-    let mode = text("mode", "linear");
-    let padding = text("padding_mode", "zeros");
+    let mode = text(node, "mode", "linear");
+    let padding = text(node, "padding_mode", "zeros");
     if !matches!(&*mode, "linear" | "bilinear") || !matches!(&*padding, "zeros" | "border") {
         return false;
     }

@@ -196,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_for_one_frame_serves_the_next() {
+        // 24 to 60 frames a second
+        for phases in [[0.4, 0.8], [0.2, 0.6]] {
+            let slots = phases.map(|phase| slot(phase, 3));
+            assert_eq!(ask(&mut Bisection::default(), &slots).0, 4);
+        }
+    }
+
+    #[test]
     fn a_new_pair_begins_anew() {
         let mut bisection = Bisection::default();
         bisection.begin((1, 2));

@@ -322,6 +322,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_model_is_taken_for_is_another_model() {
+        let before = Settings::default();
+        let changed = |change: fn(&mut Settings)| {
+            let mut settings = before.clone();
+            change(&mut settings);
+            settings.wants_other_model(&before)
+        };
+        assert!(changed(|s| s.model = "other.onnx".into()));
+        assert!(changed(|s| s.model_family = ModelFamily::Midpoint));
+        assert!(changed(|s| s.model_info = "align=32".into()));
+        assert!(!changed(|s| s.multiplier = 3));
+        assert!(!changed(|s| s.bisection_depth = 1));
+    }
+
+    #[test]
     fn every_setting_can_be_read_under_its_name() {
         gst::init().unwrap();
         let settings = Settings::default();

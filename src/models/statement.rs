@@ -72,8 +72,8 @@ pub enum Moment {
 /// Who states something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The user, by `model-family` or `model-info`.
-    User,
+    /// The user, by a property.
+    Property(&'static str),
     /// A file in TOML.
     Sidecar(PathBuf),
     /// The model's own metadata.
@@ -83,7 +83,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User => f.write_str("model-info"),
+            Self::Property(name) => f.write_str(name),
             Self::Sidecar(path) => write!(f, "{}", path.display()),
             Self::Metadata => f.write_str("its metadata"),
         }
@@ -258,11 +258,11 @@ impl Stated {
     /// What can't be read or is not understood, and what would be.
     pub fn gather(family: ModelFamily, info: &str, file: Option<&Path>) -> Result<Self, String> {
         let info = info.trim();
-        let by_user = Statement {
+        let by_property = Statement {
             family: Some(family).filter(|family| *family != ModelFamily::Auto),
             ..Statement::default()
         };
-        let mut stated = Self::default().and(Origin::User, by_user);
+        let mut stated = Self::default().and(Origin::Property("model-family"), by_property);
         let named = Path::new(info);
         if named
             .extension()
@@ -271,7 +271,7 @@ impl Stated {
             return Ok(stated.and(Origin::Sidecar(named.into()), read_sidecar(named)?));
         }
         let inline = Statement::parse(info).map_err(|why| format!("model-info: {why}"))?;
-        stated = stated.and(Origin::User, inline);
+        stated = stated.and(Origin::Property("model-info"), inline);
         if let Some(beside) = file.map(|file| file.with_extension("toml"))
             && beside.is_file()
         {
@@ -384,15 +384,16 @@ mod tests {
     #[test]
     fn the_user_overrules_the_file_beside_and_that_the_metadata() {
         let said = |text| Statement::parse(text).unwrap();
+        let user = Origin::Property("model-info");
         let stated = Stated::default()
-            .and(Origin::User, said("align=8"))
+            .and(user.clone(), said("align=8"))
             .and(
                 Origin::Sidecar("a.toml".into()),
                 said("align=16,range=-1..1"),
             )
             .and(Origin::Metadata, said("align=32,range=0..1,layout=nchw"));
         let sidecar = Origin::Sidecar("a.toml".into());
-        assert_eq!(stated.get(|s| s.align.as_ref()), Some((&8, &Origin::User)));
+        assert_eq!(stated.get(|s| s.align.as_ref()), Some((&8, &user)));
         assert_eq!(
             stated.get(|s| s.range.as_ref()),
             Some((&Range::Signed, &sidecar))
@@ -403,7 +404,7 @@ mod tests {
         );
         assert_eq!(stated.get(|s| s.output.as_ref()), None);
         assert!(!stated.is_empty());
-        let nothing = Stated::default().and(Origin::User, said(""));
+        let nothing = Stated::default().and(user, said(""));
         assert!(nothing.is_empty());
     }
 

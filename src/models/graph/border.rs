@@ -278,7 +278,10 @@ mod tests {
             .typed_output("y", element, &picture)
             .finish();
         let before = model.clone();
-        let said = Stated::default().and(Origin::User, Statement::parse(said).unwrap());
+        let said = Stated::default().and(
+            Origin::Property("model-info"),
+            Statement::parse(said).unwrap(),
+        );
         let mut signature = Signature::of(&model, &said).unwrap();
         normalise(&mut model, &mut signature);
         let Inputs::Stacked { name: input, .. } = &signature.inputs else {

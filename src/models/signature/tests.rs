@@ -21,7 +21,10 @@ fn model(inputs: &Declared, outputs: &Declared) -> GraphBuilder {
 }
 
 fn stated(text: &str) -> Stated {
-    Stated::default().and(Origin::User, Statement::parse(text).unwrap())
+    Stated::default().and(
+        Origin::Property("model-info"),
+        Statement::parse(text).unwrap(),
+    )
 }
 
 fn of(inputs: &Declared, outputs: &Declared, said: &str) -> Result<Signature, String> {

@@ -128,6 +128,18 @@ pub enum ModelFamily {
     Midpoint,
 }
 
+impl ModelFamily {
+    /// The name used in properties and statements.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rife => "rife",
+            Self::Film => "film",
+            Self::Midpoint => "midpoint",
+        }
+    }
+}
+
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {

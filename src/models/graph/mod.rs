@@ -282,7 +282,9 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = Signature::of(&model, &Stated::default());
+                if let Ok(mut signature) = Signature::of(&model, &Stated::default()) {
+                    border::normalise(&mut model, &mut signature);
+                }
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

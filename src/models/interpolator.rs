@@ -63,27 +63,14 @@ impl Interpolator {
             .map_err(|reason| ModelError::Info { reason })?;
         let contents = source.read()?;
         let runtime = runtime()?;
-<<<<<<< HEAD
         let key = Key::new(contents.digest, options, stated.clone());
         let loaded = shared::loaded(key, || {
-            // a built-in network states everything itself
-            let measured = file.is_some();
+            // a built-in network states everything itself, and rightly
+            let measured = file.is_some() || !stated.is_empty();
             loading::load(runtime, options, &label, &contents.bytes, &stated, measured)
         })?;
         let session = Arc::clone(&loaded.session);
         let network = Network::new(label, loaded.signature.clone(), session)?;
-=======
-        // a built-in network states everything itself, and rightly
-        let measured = file.is_some() || !stated.is_empty();
-        if measured && options.provider == ExecutionProvider::TensorRt {
-            signature = measured_on_cpu(runtime, options, &label, &model, signature)?;
-        }
-        let started = session::start(runtime, options, &label, model, &signature)?;
-        let mut network = Network::new(label, signature, started.session)?;
-        if measured && options.provider != ExecutionProvider::TensorRt {
-            measure::measure(&mut network)?;
-        }
->>>>>>> signatures
 
         let signature = network.signature();
         let stem = file.as_deref().and_then(Path::file_stem);

@@ -285,12 +285,6 @@ mod tests {
                 if let Ok(mut signature) = Signature::of(&model, &Stated::default()) {
                     border::normalise(&mut model, &mut signature);
                 }
-                if let Some(graph) = &model.graph
-                    && let Ok(blend) = blend::Blend::find(graph, "y")
-                {
-                    blend.cut(&mut model.clone(), true);
-                }
-                let _ = half::halve(&mut model.clone());
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

@@ -102,6 +102,24 @@ fn motion_of_three_inputs_makes_the_same_picture() {
 }
 
 #[test]
+fn a_converted_file_gives_the_motion_that_is_taken_from_another() {
+    let pictures = [0.0, 4.0].map(|shift| picture(100, 75, shift));
+    let motion = |name| {
+        let mut network = load(name, "");
+        let [a, b] = prepared(&network, &pictures);
+        let Ok(Estimate::Motion(motion)) = network.estimate(&a, &b, 0.25) else {
+            panic!("no motion");
+        };
+        let size = (motion.width, motion.height);
+        (size, motion.flow.to_vec(), motion.mask.to_vec())
+    };
+    let (converted, taken) = (motion("rife46_motion"), motion("rife46_7"));
+    assert_eq!(converted.0, taken.0);
+    let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
+    assert!(same(&converted.1, &taken.1) && same(&converted.2, &taken.2));
+}
+
+#[test]
 fn a_picture_that_is_more_than_a_blend_stays_one() {
     let network = load("rife46_7_refined", "");
     assert_eq!(network.info().kind, ModelKind::Picture);

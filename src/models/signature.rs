@@ -158,9 +158,8 @@ pub struct Signature {
     pub inputs: Inputs,
     /// Its outputs.
     pub outputs: Outputs,
-    /// Whether they are stated, as FILM's are; else motion may be looked for in what makes the
-    /// picture.
-    pub output_stated: bool,
+    /// Whether motion may be looked for in what makes the picture: nothing stated forbids it.
+    pub seek_motion: bool,
     /// Whether any moment can be asked for; else all there is lies midway.
     pub any_phase: bool,
     /// Whether that is stated; else it can be found wanting when it is measured.
@@ -317,7 +316,7 @@ impl Signature {
             fixed: inputs::fixed_size(inputs, layout)?,
             inputs: found_inputs,
             outputs: found_outputs,
-            output_stated: output.is_some() || family == Some(ModelFamily::Film),
+            seek_motion: output.is_none() && family != Some(ModelFamily::Film),
             any_phase,
             phase_stated,
             range: range.map_or_else(Range::default, |(range, _)| *range),

@@ -37,7 +37,7 @@ pub(super) fn unblend(
     let Outputs::Picture(output) = &signature.outputs else {
         return None;
     };
-    if signature.output_stated || !signature.any_phase {
+    if !signature.seek_motion || !signature.any_phase {
         return None;
     }
     let found = Blend::find(model.graph.as_ref()?, output)

@@ -97,8 +97,9 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
     }
     let producer = [&model.producer_name, &model.producer_version];
     let producer: Vec<&str> = producer.into_iter().flatten().map(String::as_str).collect();
+    let producer = producer.join(" ");
     if !producer.is_empty() {
-        rows.push(("made by", producer.join(" ")));
+        rows.push(("made by", producer.trim_end().into()));
     }
     let opset = model.opset_import.iter().map(|set| {
         let domain = set.domain.as_deref().filter(|domain| !domain.is_empty());
@@ -154,9 +155,8 @@ fn takes(signature: &Signature) -> String {
         Inputs::PicturesAndTimestep { form, .. } => format!(
             "two pictures and the moment, as {}",
             match form {
-                Timestep::Scalar(0) => "a single value".into(),
-                Timestep::Scalar(rank) => format!("one value of {rank} dimensions"),
-                Timestep::Plane => "a plane".into(),
+                Timestep::Scalar(rank) => format!("one value [{}]", vec!["1"; *rank].join(",")),
+                Timestep::Plane => "a plane [1,1,H,W]".into(),
             }
         ),
         Inputs::Stacked { channels, .. } => format!(
@@ -205,14 +205,15 @@ fn ran(info: &ModelInfo) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// How many numbers it has learnt: integers are axes, shapes and the like.
 fn parameters(model: &ModelProto) -> u64 {
     let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
-    tensors
-        .map(|tensor| {
-            let dims = tensor.dims.iter().map(|dim| dim.unsigned_abs());
-            dims.fold(1, u64::saturating_mul)
-        })
-        .fold(0, u64::saturating_add)
+    let learnt = tensors.filter(|t| matches!(t.data_type, Some(graph::FLOAT | graph::FLOAT16)));
+    let counts = learnt.map(|tensor| {
+        let dims = tensor.dims.iter().map(|dim| dim.unsigned_abs());
+        dims.fold(1, u64::saturating_mul)
+    });
+    counts.fold(0, u64::saturating_add)
 }
 
 fn millions(count: u64) -> String {
@@ -225,8 +226,8 @@ fn millions(count: u64) -> String {
 fn slot(value: &ValueInfoProto) -> String {
     let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let element = match tensor.and_then(|t| t.elem_type) {
-        Some(1) => "float32",
-        Some(10) => "float16",
+        Some(graph::FLOAT) => "float32",
+        Some(graph::FLOAT16) => "float16",
         _ => "of another type",
     };
     let dims = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convert import Form, Stacked, export
+from convert import Form, Stacked, export, form_of
 from rife import Grid, Layout, Rife, warp
 
 TINY_46 = Layout("4.6", (8, 8, 4, 4), None, 6, depth=2)
@@ -142,6 +142,8 @@ def main() -> None:
         return path
 
     write("rife46_7.onnx", Stacked(tiny(TINY_46, 0)), stacked(7))
+    # the same network as convert.py writes it
+    export(form_of(tiny(TINY_46, 0), picture=False), folder / "rife46_motion.onnx")
     folded(write("rife425_7_padded_folded.onnx", Padded(tiny(TINY_425, 1)), stacked(7)))
     write("rife46_8_lerp.onnx", Lerp(tiny(TINY_46, 2)), stacked(8))
     folded(write("rife46_11_folded.onnx", WithGrid(tiny(TINY_46, 3)), stacked(11)))

@@ -295,7 +295,10 @@ fn what_is_stated_wrongly_is_one_clear_error() {
         ("output=motion", ["no output `flow`", "`output` float32"]),
         (
             "layout=nhwc",
-            ["Nhwc is stated by model-info", "`I0` float32 [1,3,?,?]"],
+            [
+                "layout NHWC is stated by model-info",
+                "`I0` float32 [1,3,?,?]",
+            ],
         ),
     ] {
         let stated = LoadOptions {
@@ -311,7 +314,7 @@ fn what_is_stated_wrongly_is_one_clear_error() {
 
 #[test]
 fn a_stated_alignment_that_does_not_run_is_an_error_at_load() {
-    let file = TemporaryFile::new("aligned.onnx", &fixtures::aligned_to_128());
+    let file = TemporaryFile::new("aligned.onnx", &fixtures::aligned_to(128));
     let stated = LoadOptions {
         info: "align=32".into(),
         ..options(file.path())
@@ -402,7 +405,7 @@ fn a_network_the_runtime_refuses_is_an_error() {
 
 #[test]
 fn an_alignment_that_nothing_states_is_measured() {
-    let mut network = load("unaligned.onnx", &fixtures::aligned_to_128());
+    let mut network = load("unaligned.onnx", &fixtures::aligned_to(128));
     assert_eq!(network.info().align, 128);
     let notes = network.info().notes.join("\n");
     assert!(notes.contains("alignment 128"), "{notes}");

@@ -3,21 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ort::session::Session;
-
 use super::bisect::{self, Bisection, Place, Step};
-use super::graph::{self, border};
 use super::library;
 use super::network::{Answer, Network};
-use super::runtime::{Runtime, runtime};
-use super::shared::{self, Key, Loaded, Shared, Turns};
-use super::signature::{Outputs, Signature};
+use super::runtime::runtime;
+use super::shared::{self, Key, Loaded, Shared};
+use super::signature::Outputs;
 use super::statement::Stated;
-use super::{
-    Canceller, ExecutionProvider, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, measure,
-    session,
-};
+use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading};
 use crate::frames::{Motion, Picture};
 
 /// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
@@ -72,9 +65,9 @@ impl Interpolator {
         let runtime = runtime()?;
         let key = Key::new(contents.digest, options, stated.clone());
         let loaded = shared::loaded(key, || {
-            // a built-in network states everything itself
-            let measured = file.is_some();
-            start(runtime, options, &label, &contents.bytes, &stated, measured)
+            // a built-in network states everything itself, and rightly
+            let measured = file.is_some() || !stated.is_empty();
+            loading::load(runtime, options, &label, &contents.bytes, &stated, measured)
         })?;
         let session = Arc::clone(&loaded.session);
         let network = Network::new(label, loaded.signature.clone(), session)?;
@@ -90,6 +83,7 @@ impl Interpolator {
             file,
             shared: loaded.found,
             provider: loaded.provider,
+            precision: loaded.precision,
             fallback: loaded.note.clone(),
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
@@ -259,57 +253,6 @@ impl Interpolator {
             reason,
         }
     }
-}
-
-/// Detects what a network is, starts it, and measures what its graph does not say.
-fn start(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    label: &str,
-    file: &Arc<[u8]>,
-    stated: &Stated,
-    measured: bool,
-) -> Result<Loaded, ModelError> {
-    let unusable = |reason| ModelError::Unusable {
-        model: label.into(),
-        reason,
-    };
-    let bytes = Bytes::from_owner(Arc::clone(file));
-    let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
-    let mut signature = Signature::of(&model, stated).map_err(unusable)?;
-    border::normalise(&mut model, &mut signature);
-    // TensorRT would build an engine for each size that is tried
-    let on_cpu = measured && options.provider == ExecutionProvider::TensorRt;
-    if on_cpu {
-        let options = LoadOptions {
-            provider: ExecutionProvider::Cpu,
-            ..options.clone()
-        };
-        let started = session::start(runtime, &options, label, model.clone(), &signature, file)?;
-        signature = measured_signature(label, signature, &Arc::new(Turns::new(started.session)))?;
-    }
-    let started = session::start(runtime, options, label, model, &signature, file)?;
-    let session = Arc::new(Turns::new(started.session));
-    if measured && !on_cpu {
-        signature = measured_signature(label, signature, &session)?;
-    }
-    Ok(Loaded {
-        signature,
-        provider: started.provider,
-        note: started.note,
-        own_nodes: started.own_nodes,
-        session,
-    })
-}
-
-fn measured_signature(
-    label: &str,
-    signature: Signature,
-    session: &Arc<Turns<Session>>,
-) -> Result<Signature, ModelError> {
-    let mut network = Network::new(label.into(), signature, Arc::clone(session))?;
-    measure::measure(&mut network)?;
-    Ok(network.signature().clone())
 }
 
 /// Cuts the padding off a picture, and what is beyond 0 and 1.

@@ -69,12 +69,13 @@ pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
             model: network.label().into(),
             reason,
         })?;
-        if same {
-            let signature = network.signature_mut();
-            signature.any_phase = false;
-            let note = "midpoint only: its timestep has no effect";
-            signature.notes.push(note.into());
-        }
+        let signature = network.signature_mut();
+        signature.any_phase = !same;
+        let note = match same {
+            true => "midpoint only: its timestep has no effect",
+            false => "any phase: its timestep has an effect",
+        };
+        signature.notes.push(note.into());
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod error;
 pub mod graph;
 mod interpolator;
 pub mod library;
+mod loading;
 mod measure;
 mod network;
 mod ops;
@@ -32,6 +33,7 @@ mod session;
 mod shared;
 pub mod signature;
 pub mod statement;
+mod unblend;
 
 use std::path::PathBuf;
 
@@ -72,6 +74,37 @@ impl ExecutionProvider {
     }
 }
 
+/// How many bits a network computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpPrecision")]
+#[repr(i32)]
+pub enum Precision {
+    /// 16 bits on a GPU where the network can be converted, 32 on the CPU.
+    #[default]
+    #[enum_value(name = "16 bits on a GPU, 32 on the CPU", nick = "auto")]
+    Auto,
+    /// 32 bits, or what the file has.
+    #[enum_value(name = "32 bits, or what the file has", nick = "fp32")]
+    Fp32,
+    /// 16 bits; positions, flow and mask in 32. On the CPU slower than 32.
+    #[enum_value(
+        name = "16 bits, but 32 where positions are computed; on the CPU slower than 32",
+        nick = "fp16"
+    )]
+    Fp16,
+}
+
+impl Precision {
+    /// The name used in properties and messages.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+        }
+    }
+}
+
 /// How a network is to be taken, whatever its file looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpModelFamily")]
@@ -95,6 +128,18 @@ pub enum ModelFamily {
     Midpoint,
 }
 
+impl ModelFamily {
+    /// The name used in properties and statements.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rife => "rife",
+            Self::Film => "film",
+            Self::Midpoint => "midpoint",
+        }
+    }
+}
+
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -108,6 +153,8 @@ pub struct LoadOptions {
     pub provider: ExecutionProvider,
     /// Which GPU, counted from 0.
     pub device: i32,
+    /// How many bits it computes in.
+    pub precision: Precision,
     /// Threads on the CPU; 0 takes what the machine has, up to eight.
     pub threads: usize,
 }
@@ -120,6 +167,7 @@ impl Default for LoadOptions {
             info: String::new(),
             provider: ExecutionProvider::Auto,
             device: 0,
+            precision: Precision::Auto,
             threads: 0,
         }
     }
@@ -149,6 +197,9 @@ pub struct ModelInfo {
     pub file: Option<PathBuf>,
     /// What really runs it: never [`ExecutionProvider::Auto`].
     pub provider: ExecutionProvider,
+    /// How many bits it computes in: never [`Precision::Auto`]. A file in 16 bits runs as it is
+    /// under either name.
+    pub precision: Precision,
     /// Why [`ExecutionProvider::Auto`] fell back to the CPU, if it did.
     pub fallback: Option<String>,
     /// What it answers with.

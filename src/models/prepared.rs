@@ -51,7 +51,7 @@ impl Prepared {
     /// Takes a picture for a network of this signature; the border is repeated in the padding.
     ///
     /// Repeated, because networks sample what lies outside like that as they warp (`border`), so
-    /// that both agree; a mirrored border moves against the picture. Measured in models/README.md.
+    /// that both agree; a mirrored border moves against the picture.
     pub(super) fn set(&mut self, signature: &Signature, picture: &Picture) -> Result<(), String> {
         let (width, height) = (picture.width, picture.height);
         let (padded_width, padded_height) = padded_size(signature, (width, height))?;

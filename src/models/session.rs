@@ -6,10 +6,10 @@ use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT}
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
-use super::graph::{self, edit, proto::ModelProto};
+use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, ops};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision, ops};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -19,8 +19,12 @@ pub(super) struct Started {
     pub(super) session: Session,
     /// CPU, CUDA or TensorRT.
     pub(super) provider: ExecutionProvider,
+    /// 32 or 16 bits.
+    pub(super) precision: Precision,
     /// Why it is not the faster one, where `Auto` had to fall back.
     pub(super) note: Option<String>,
+    /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
+    pub(super) precision_note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
 }
@@ -36,16 +40,10 @@ pub(super) fn start(
     file: &Arc<[u8]>,
 ) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
-    // copies of the model share its weights
-    let start = |model, providers: &[_], own_operators| {
-        let graph = graph::encode_beside(model, file);
-        let weights = Some(Arc::clone(file));
-        commit(runtime, options, &graph, weights, providers, own_operators)
-    };
-    let failed = |provider, reason| ModelError::Provider { provider, reason };
-    let on_gpu = |provider| {
-        let providers = gpu_providers(runtime, provider, options.device)?;
-        start(model.clone(), &providers, false)
+    let starter = Starter {
+        runtime,
+        options,
+        file,
     };
     let mut note = None;
     match options.provider {
@@ -53,35 +51,123 @@ pub(super) fn start(
         ExecutionProvider::Auto if !CUDA::is_available().unwrap_or(false) => {
             note = Some("this ONNX Runtime has no CUDA".into());
         }
-        ExecutionProvider::Auto => match on_gpu(ExecutionProvider::Cuda) {
-            Ok(session) => return Ok(Started::on(session, ExecutionProvider::Cuda)),
+        ExecutionProvider::Auto => match starter.on_gpu(&model, ExecutionProvider::Cuda) {
+            Ok(started) => return Ok(started),
             Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
         },
         provider => {
-            let session = on_gpu(provider).map_err(|reason| failed(provider, reason))?;
-            return Ok(Started::on(session, provider));
+            let started = starter.on_gpu(&model, provider);
+            return started.map_err(|reason| ModelError::Provider { provider, reason });
         }
     }
-
-    let original = model.clone();
-    let own_nodes = edit::use_own_grid_sample(&mut model);
-    if own_nodes > 0
-        && let Ok(session) = start(model, &[], true)
-    {
-        return Ok(Started {
-            own_nodes,
-            note,
-            ..Started::on(session, ExecutionProvider::Cpu)
-        });
+    match starter.on_cpu(model) {
+        Ok(started) => Ok(Started { note, ..started }),
+        Err(reason) => Err(ModelError::Unusable {
+            model: label.into(),
+            reason,
+        }),
     }
-    let session = start(original, &[], false).map_err(|reason| ModelError::Unusable {
-        model: label.into(),
-        reason,
-    })?;
-    Ok(Started {
-        note,
-        ..Started::on(session, ExecutionProvider::Cpu)
-    })
+}
+
+/// What every session of a network is made with.
+struct Starter<'a> {
+    runtime: &'a Runtime,
+    options: &'a LoadOptions,
+    file: &'a Arc<[u8]>,
+}
+
+impl Starter<'_> {
+    /// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are
+    /// asked for, or it can't be.
+    fn on_gpu(&self, model: &ModelProto, provider: ExecutionProvider) -> Result<Started, String> {
+        let providers = gpu_providers(self.runtime, provider, self.options)?;
+        let wanted = match (provider, self.options.precision) {
+            // which is told to the provider itself
+            (ExecutionProvider::TensorRt, wanted) => {
+                let session = self.session(model.clone(), &providers, false)?;
+                return Ok(Started {
+                    precision: tensorrt_precision(wanted),
+                    ..Started::on(session, provider)
+                });
+            }
+            (_, wanted) => wanted,
+        };
+        let halved = (wanted != Precision::Fp32).then(|| {
+            let session = self.session(in_16_bits(model)?, &providers, false)?;
+            Ok(Started {
+                precision: Precision::Fp16,
+                ..Started::on(session, provider)
+            })
+        });
+        let reason = match halved {
+            Some(Ok(started)) => return Ok(started),
+            Some(Err(reason)) if wanted == Precision::Fp16 => return Err(not_16_bits(reason)),
+            Some(Err(reason)) => Some(not_16_bits(reason)),
+            None => None,
+        };
+        let session = self.session(model.clone(), &providers, false)?;
+        Ok(Started {
+            precision_note: reason,
+            ..Started::on(session, provider)
+        })
+    }
+
+    /// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the
+    /// CPU converts each value to 32 and back.
+    fn on_cpu(&self, model: ModelProto) -> Result<Started, String> {
+        let (original, precision) = match self.options.precision {
+            Precision::Fp16 => (in_16_bits(&model).map_err(not_16_bits)?, Precision::Fp16),
+            Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
+        };
+        let mut model = original.clone();
+        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
+        let (session, own_nodes) = match with_own {
+            Some(Ok(session)) => (session, own_nodes),
+            Some(Err(_)) | None => (self.session(original, &[], false)?, 0),
+        };
+        Ok(Started {
+            precision,
+            own_nodes,
+            ..Started::on(session, ExecutionProvider::Cpu)
+        })
+    }
+
+    fn session(
+        &self,
+        model: ModelProto,
+        providers: &[ExecutionProviderDispatch],
+        own_operators: bool,
+    ) -> Result<Session, String> {
+        let graph = graph::encode_beside(model, self.file);
+        let weights = Some(Arc::clone(self.file));
+        commit(
+            self.runtime,
+            self.options,
+            &graph,
+            weights,
+            providers,
+            own_operators,
+        )
+    }
+}
+
+fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
+    let mut model = model.clone();
+    half::halve(&mut model).map(|_| model)
+}
+
+fn not_16_bits(reason: String) -> String {
+    format!("it cannot be run in 16 bits: {reason}")
+}
+
+/// What TensorRT is told: 16 bits are an option of its own.
+fn tensorrt_precision(wanted: Precision) -> Precision {
+    match wanted {
+        Precision::Fp16 => Precision::Fp16,
+        // flow and positions would be among what it computes in 16 bits
+        Precision::Auto | Precision::Fp32 => Precision::Fp32,
+    }
 }
 
 impl Started {
@@ -89,7 +175,9 @@ impl Started {
         Self {
             session,
             provider,
+            precision: Precision::Fp32,
             note: None,
+            precision_note: None,
             own_nodes: 0,
         }
     }
@@ -114,7 +202,7 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
 fn gpu_providers(
     runtime: &Runtime,
     provider: ExecutionProvider,
-    device: i32,
+    options: &LoadOptions,
 ) -> Result<Vec<ExecutionProviderDispatch>, String> {
     let missing = |name| {
         format!(
@@ -123,6 +211,7 @@ fn gpu_providers(
             runtime.library.display()
         )
     };
+    let device = options.device;
     if device < 0 {
         return Err(format!("{device} is no device: the first one is 0"));
     }
@@ -141,6 +230,7 @@ fn gpu_providers(
     }
     let tensorrt = TensorRT::default()
         .with_device_id(device)
+        .with_fp16(tensorrt_precision(options.precision) == Precision::Fp16)
         .build()
         .error_on_failure();
     // what TensorRT cannot do, CUDA does

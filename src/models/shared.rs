@@ -12,7 +12,7 @@ use ort::session::Session;
 use super::library::Digest;
 use super::signature::Signature;
 use super::statement::Stated;
-use super::{ExecutionProvider, LoadOptions, ModelError};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision};
 
 /// A network in the runtime's hands.
 pub(super) struct Loaded {
@@ -20,6 +20,8 @@ pub(super) struct Loaded {
     pub(super) signature: Signature,
     /// CPU, CUDA or TensorRT.
     pub(super) provider: ExecutionProvider,
+    /// 32 or 16 bits.
+    pub(super) precision: Precision,
     /// Why it is not the faster one, where `Auto` had to fall back.
     pub(super) note: Option<String>,
     /// How many nodes this project's own operator does.

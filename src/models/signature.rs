@@ -13,6 +13,8 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use super::ModelFamily;
 use super::graph::proto::{ModelProto, ValueInfoProto};
 use super::statement::{self, Moment, Origin, Stated, Statement};
@@ -23,10 +25,10 @@ use slot::Slot;
 pub(super) const DEFAULT_ALIGN: usize = 64;
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "accepted are networks with inputs of float32 or float16 (converted by themselves): two \
-    pictures [1,3,H,W] or [1,H,W,3] with or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of \
-    6, 7, 8 or 11 channels (two pictures, then timestep and the like); and as output one picture, or `flow` \
-    [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; model-info overrules what is detected";
+const ACCEPTED: &str = "accepted are networks of float32 or float16 that take two pictures [1,3,H,W] or [1,H,W,3], with \
+    or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of 6, 7, 8 or 11 channels (two pictures, \
+    timestep and more), and give one picture, or `flow` [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; \
+    model-info overrules what is detected";
 
 /// How a network takes the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,37 @@ pub enum Inputs {
         /// Its channels.
         channels: usize,
     },
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pictures([a, b]) => write!(f, "two pictures, `{a}` and `{b}`"),
+            Self::PicturesAndTimestep {
+                pictures: [a, b],
+                timestep,
+                form,
+            } => {
+                let form = match form {
+                    Timestep::Scalar(_) => "one value",
+                    Timestep::Plane => "a plane",
+                };
+                write!(f, "two pictures, `{a}` and `{b}`, and {form}, `{timestep}`")
+            }
+            Self::Stacked { name, channels } => {
+                let rest = match channels {
+                    6 => "",
+                    7 => " and the timestep",
+                    8 => ", the timestep and the scale",
+                    _ => ", the timestep and the coordinates",
+                };
+                write!(
+                    f,
+                    "one of {channels} channels, `{name}`: two pictures{rest}"
+                )
+            }
+        }
+    }
 }
 
 /// The outputs.
@@ -95,6 +128,15 @@ pub enum Layout {
     Nhwc,
 }
 
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nchw => "NCHW",
+            Self::Nhwc => "NHWC",
+        })
+    }
+}
+
 /// The order of a picture's channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelOrder {
@@ -116,6 +158,8 @@ pub struct Signature {
     pub inputs: Inputs,
     /// Its outputs.
     pub outputs: Outputs,
+    /// Whether motion may be looked for in what makes the picture: nothing stated forbids it.
+    pub seek_motion: bool,
     /// Whether any moment can be asked for; else all there is lies midway.
     pub any_phase: bool,
     /// Whether that is stated; else it can be found wanting when it is measured.
@@ -179,7 +223,7 @@ impl Signature {
         let mut notes = Vec::new();
         let family = stated.get(|s| s.family.as_ref());
         let family = family.map(|(family, origin)| {
-            notes.push(format!("family {family:?}: from {origin}"));
+            notes.push(format!("family {}: from {origin}", family.nick()));
             *family
         });
 
@@ -195,15 +239,15 @@ impl Signature {
                     .is_some_and(|e| !channels.contains(&e.channels)) =>
             {
                 return Err(format!(
-                    "the layout {layout:?} is stated by {origin}, and its input {slot} is {other:?}"
+                    "the layout {layout} is stated by {origin}, and its input {slot} is {other}"
                 ));
             }
             (Some((layout, origin)), _) => {
-                notes.push(format!("layout {layout:?}: from {origin}"));
+                notes.push(format!("layout {layout}: from {origin}"));
                 *layout
             }
             (None, Some((slot, layout))) => {
-                notes.push(format!("layout {layout:?}: from its input {slot}"));
+                notes.push(format!("layout {layout}: from its input {slot}"));
                 layout
             }
             (None, None) => Layout::default(),
@@ -211,6 +255,7 @@ impl Signature {
 
         let moment = stated.get(|s| s.timestep.as_ref());
         let found_inputs = inputs::read(inputs, layout, moment.map(|(moment, _)| *moment))?;
+        notes.push(format!("inputs: {found_inputs}"));
         let output = stated.get(|s| s.output.as_ref());
         let (found_outputs, output_layout) =
             outputs::read(outputs, layout, output.map(|(name, _)| name.as_str()))?;
@@ -248,7 +293,7 @@ impl Signature {
             (_, Some(ModelFamily::Midpoint)) => (false, true),
             (Some(_), _) | (_, Some(ModelFamily::Rife)) => (true, true),
             (None, _) if is_film_saved_model(&found_inputs, layout, outputs) => {
-                notes.push("midpoint only: FILM's SavedModel does not use its `time`".into());
+                notes.push("midpoint only: FILM's SavedModel does not use its time".into());
                 (false, true)
             }
             (None, _) => (true, false),
@@ -271,6 +316,7 @@ impl Signature {
             fixed: inputs::fixed_size(inputs, layout)?,
             inputs: found_inputs,
             outputs: found_outputs,
+            seek_motion: output.is_none() && family != Some(ModelFamily::Film),
             any_phase,
             phase_stated,
             range: range.map_or_else(Range::default, |(range, _)| *range),

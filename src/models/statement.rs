@@ -42,11 +42,11 @@ const KEYS: [&str; 9] = [
     "flow_unit",
     "name",
 ];
-const FAMILIES: [(&str, ModelFamily); 4] = [
-    ("auto", ModelFamily::Auto),
-    ("rife", ModelFamily::Rife),
-    ("film", ModelFamily::Film),
-    ("midpoint", ModelFamily::Midpoint),
+const FAMILIES: [ModelFamily; 4] = [
+    ModelFamily::Auto,
+    ModelFamily::Rife,
+    ModelFamily::Film,
+    ModelFamily::Midpoint,
 ];
 const RANGES: [(&str, Range); 2] = [("0..1", Range::Unit), ("-1..1", Range::Signed)];
 const LAYOUTS: [(&str, Layout); 2] = [("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)];
@@ -119,7 +119,10 @@ impl Statement {
         let key = key.replace('-', "_");
         match key.as_str() {
             "name" => store(&mut self.name, Ok(value.into())),
-            "family" => store(&mut self.family, choose(value, &FAMILIES)),
+            "family" => store(
+                &mut self.family,
+                choose(value, &FAMILIES.map(|f| (f.nick(), f))),
+            ),
             "range" => store(&mut self.range, choose(value, &RANGES)),
             "layout" => store(&mut self.layout, choose(value, &LAYOUTS)),
             "channel_order" => store(&mut self.channel_order, choose(value, &ORDERS)),
@@ -284,6 +287,12 @@ impl Stated {
         self
     }
 
+    /// Whether anything is stated at all.
+    pub fn is_empty(&self) -> bool {
+        let mut sources = self.0.iter();
+        sources.all(|(_, statement)| *statement == Statement::default())
+    }
+
     /// The strongest statement of one kind, and who makes it.
     pub fn get<T>(&self, kind: impl Fn(&Statement) -> Option<&T>) -> Option<(&T, &Origin)> {
         let mut sources = self.0.iter();
@@ -393,6 +402,9 @@ mod tests {
             Some((&Layout::Nchw, &Origin::Metadata))
         );
         assert_eq!(stated.get(|s| s.output.as_ref()), None);
+        assert!(!stated.is_empty());
+        let nothing = Stated::default().and(Origin::User, said(""));
+        assert!(nothing.is_empty());
     }
 
     #[test]

@@ -6,7 +6,9 @@ use glib::prelude::*;
 use gst::prelude::*;
 
 use crate::frames::ScaleMethod;
-use crate::models::{DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily};
+use crate::models::{
+    DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily, Precision,
+};
 
 /// What is scaled up to the frame's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -43,6 +45,8 @@ pub(super) struct Settings {
     pub upscale: Upscale,
     pub upscale_method: ScaleMethod,
     pub execution_provider: ExecutionProvider,
+    pub device: i32,
+    pub precision: Precision,
     pub latency: gst::ClockTime,
     pub max_gap: gst::ClockTime,
     pub qos: bool,
@@ -61,6 +65,8 @@ impl Default for Settings {
             upscale: Upscale::Auto,
             upscale_method: ScaleMethod::Bicubic,
             execution_provider: ExecutionProvider::Auto,
+            device: 0,
+            precision: Precision::Auto,
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
@@ -92,6 +98,8 @@ impl Settings {
             family: self.model_family,
             info: self.model_info.clone(),
             provider: self.execution_provider,
+            device: self.device,
+            precision: self.precision,
             ..LoadOptions::default()
         }
     }
@@ -150,6 +158,8 @@ impl Settings {
             "upscale" => take(&mut self.upscale, value),
             "upscale-method" => take(&mut self.upscale_method, value),
             "execution-provider" => take(&mut self.execution_provider, value),
+            "device" => take(&mut self.device, value),
+            "precision" => take(&mut self.precision, value),
             "latency" => take(&mut self.latency, value),
             "max-gap" => take(&mut self.max_gap, value),
             "qos" => take(&mut self.qos, value),
@@ -170,6 +180,8 @@ impl Settings {
             "upscale" => self.upscale.to_value(),
             "upscale-method" => self.upscale_method.to_value(),
             "execution-provider" => self.execution_provider.to_value(),
+            "device" => self.device.to_value(),
+            "precision" => self.precision.to_value(),
             "latency" => self.latency.to_value(),
             "max-gap" => self.max_gap.to_value(),
             "qos" => self.qos.to_value(),
@@ -245,6 +257,18 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         glib::ParamSpecEnum::builder_with_default("execution-provider", default.execution_provider)
             .nick("Execution provider")
             .blurb("Where the network runs; auto takes CUDA if it starts, else the CPU")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("device")
+            .nick("Device")
+            .blurb("Which GPU the network runs on, counted from 0")
+            .minimum(0)
+            .default_value(default.device)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("precision", default.precision)
+            .nick("Precision")
+            .blurb("How many bits the network computes in; auto takes 16 with CUDA, else 32")
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt64::builder("latency")

@@ -25,6 +25,8 @@ pub(super) struct Stats {
     pub synthesise_time: Duration,
     /// Where the network runs.
     pub provider: String,
+    /// How many bits it computes in.
+    pub precision: String,
     /// The network's name.
     pub model: String,
 }
@@ -34,6 +36,7 @@ impl Stats {
     pub(super) fn reset(&mut self) {
         *self = Self {
             provider: std::mem::take(&mut self.provider),
+            precision: std::mem::take(&mut self.precision),
             model: std::mem::take(&mut self.model),
             ..Self::default()
         };
@@ -53,6 +56,7 @@ impl Stats {
             .field("estimate-time", nanoseconds(self.estimate_time))
             .field("synthesise-time", nanoseconds(self.synthesise_time))
             .field("provider", &self.provider)
+            .field("precision", &self.precision)
             .field("model", &self.model)
             .build()
     }

@@ -109,21 +109,36 @@ pub(crate) fn constant_motion(velocity: [f32; 2], stride: i64, align: usize) -> 
     encode(&model.finish())
 }
 
-/// Runs only at multiples of 128, as it shrinks pictures by that and enlarges them again. Its
+/// Runs only at multiples of `align`, as it shrinks pictures by that and enlarges them again. Its
 /// metadata does not say so.
-pub(crate) fn aligned_to_128() -> Vec<u8> {
+pub(crate) fn aligned_to(align: i64) -> Vec<u8> {
     let pool = vec![
-        ints("kernel_shape", &[128, 128]),
-        ints("strides", &[128, 128]),
+        ints("kernel_shape", &[align, align]),
+        ints("strides", &[align, align]),
     ];
+    let scales = [1.0, 1.0, align as f32, align as f32];
     let model = GraphBuilder::new("aligned", 17)
         .input("img0", PICTURE)
         .input("img1", PICTURE)
-        .constant("scales", &[4], &[1.0, 1.0, 128.0, 128.0])
+        .constant("scales", &[4], &scales)
         .node_with("AveragePool", &["img0"], &["small"], pool)
         .node("Resize", &["small", "", "scales"], &["large"])
         .node("Add", &["large", "img1"], &["output"])
         .output("output", PICTURE);
+    encode(&model.finish())
+}
+
+/// A network whose border is declared so, and which computes nothing of interest.
+pub(crate) fn declared(inputs: &[(&str, i32, &[i64])], outputs: &[(&str, &[i64])]) -> Vec<u8> {
+    let mut model = GraphBuilder::new("declared", 17);
+    for (name, element, dims) in inputs {
+        model = model.typed_input(name, *element, dims);
+    }
+    for (name, dims) in outputs {
+        model = model
+            .node("Neg", &[inputs[0].0], &[name])
+            .output(name, dims);
+    }
     encode(&model.finish())
 }
 

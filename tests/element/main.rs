@@ -13,6 +13,7 @@ mod formats;
 mod live;
 mod negotiation;
 mod pipeline;
+mod rife;
 mod settings;
 mod signatures;
 mod timing;

@@ -410,4 +410,24 @@ mod tests {
         assert_eq!((kept("GridSample"), kept("Sigmoid")), (0, 1));
         assert_eq!(decode(&encode(&model)), Ok(model));
     }
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        #[test]
+        fn damaged_networks_never_panic(
+            damage in proptest::collection::vec((0_usize..1 << 17, 0_u8..), 1..64),
+        ) {
+            let whole = include_bytes!("../../../tests/fixtures/rife46_11_folded.onnx");
+            let mut bytes = whole.to_vec();
+            for (place, value) in damage {
+                let place = place % bytes.len();
+                bytes[place] = value;
+            }
+            if let Ok(mut model) = decode(&bytes) {
+                if let Ok(blend) = Blend::find(model.graph.get_or_insert_default(), "output") {
+                    blend.cut(&mut model, true);
+                }
+                let _ = super::super::half::halve(&mut model);
+            }
+        }
+    }
 }

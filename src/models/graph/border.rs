@@ -262,3 +262,94 @@ fn redeclare(value: &mut ValueInfoProto, name: &str, layout: Layout) {
         dims.insert(1, channels);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::GraphBuilder;
+    use super::*;
+    use crate::models::statement::{Origin, Stated, Statement};
+
+    /// Normalises a network with one input `x` and one output `y` under a statement, and gives the
+    /// operators from `x` to `y`.
+    fn operators(element: i32, dims: [i64; 4], picture: [i64; 4], said: &str) -> Vec<String> {
+        let mut model = GraphBuilder::new("test", 17)
+            .typed_input("x", element, &dims)
+            .node("Relu", &["x"], &["y"])
+            .typed_output("y", element, &picture)
+            .finish();
+        let before = model.clone();
+        let said = Stated::default().and(Origin::User, Statement::parse(said).unwrap());
+        let mut signature = Signature::of(&model, &said).unwrap();
+        normalise(&mut model, &mut signature);
+        let Inputs::Stacked { name: input, .. } = &signature.inputs else {
+            panic!("{:?}", signature.inputs);
+        };
+        let Outputs::Picture(output) = &signature.outputs else {
+            panic!("{:?}", signature.outputs);
+        };
+        let mut graph = model.graph.clone().unwrap();
+        // outside, all is float32 and planar
+        for (values, name, channels) in [
+            (&mut graph.input, input, dims.into_iter().find(|d| *d > 3)),
+            (&mut graph.output, output, Some(3)),
+        ] {
+            let value = find(values, name).unwrap();
+            assert_eq!(super::element(value), FLOAT);
+            assert_eq!(dimensions(value).unwrap()[1].dim_value, channels);
+        }
+        let names = graph.node.iter().map(|node| node.op_type.clone().unwrap());
+        let names: Vec<_> = names.filter(|name| name != "Constant").collect();
+        if names == ["Relu"] {
+            assert_eq!(model, before);
+        }
+        names
+    }
+
+    #[test]
+    fn what_is_as_outside_stays_as_it_is() {
+        let found = operators(FLOAT, [1, 7, -1, -1], [1, 3, -1, -1], "");
+        assert_eq!(found, ["Relu"]);
+    }
+
+    #[test]
+    fn every_difference_is_converted_on_both_sides() {
+        let planar = |said| operators(FLOAT, [1, 7, -1, -1], [1, 3, -1, -1], said);
+        assert_eq!(planar("range=-1..1"), ["Mul", "Add", "Relu", "Mul", "Add"]);
+        assert_eq!(planar("channel_order=bgr"), ["Gather", "Relu", "Gather"]);
+        let half = operators(FLOAT16, [1, 7, -1, -1], [1, 3, -1, -1], "");
+        assert_eq!(half, ["Cast", "Relu", "Cast"]);
+        let all = operators(
+            FLOAT16,
+            [1, -1, -1, 7],
+            [1, -1, -1, 3],
+            "range=-1..1,channel_order=bgr",
+        );
+        assert_eq!(
+            all,
+            [
+                "Mul",
+                "Add",
+                "Gather",
+                "Transpose",
+                "Cast",
+                "Relu",
+                "Cast",
+                "Transpose",
+                "Gather",
+                "Mul",
+                "Add"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_pictures_are_converted_in_a_stacked_input() {
+        let steps = pictures_of(2, 8, Range::Signed, ChannelOrder::Bgr);
+        let [Step::Scale(factors, offsets), Step::Pick(sources)] = steps.as_slice() else {
+            panic!("two steps");
+        };
+        assert_eq!(factors, &[2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]);
+        assert_eq!(offsets, &[-1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(sources, &[2, 1, 0, 5, 4, 3, 6, 7]);
+    }
+}

@@ -6,6 +6,7 @@ pub mod blend;
 pub mod border;
 pub mod build;
 pub mod edit;
+pub mod half;
 mod numbers;
 pub mod proto;
 
@@ -281,7 +282,9 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = Signature::of(&model, &Stated::default());
+                if let Ok(mut signature) = Signature::of(&model, &Stated::default()) {
+                    border::normalise(&mut model, &mut signature);
+                }
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

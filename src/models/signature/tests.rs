@@ -56,6 +56,7 @@ fn the_builtin_network_is_read() {
             flow: "flow".into(),
             mask: "mask".into(),
         },
+        seek_motion: false,
         any_phase: true,
         phase_stated: true,
         range: Range::Unit,

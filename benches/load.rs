@@ -93,7 +93,7 @@ fn options(model: &str, threads: usize) -> LoadOptions {
 /// What a way to load is called, and what it takes for the file of a path.
 type Way = (&'static str, fn(&str) -> Duration);
 
-const WAYS: [Way; 6] = [
+const WAYS: [Way; 7] = [
     ("bare session of the file", |path| {
         let mut bare = bare();
         time(|| bare.commit_from_file(path).unwrap())
@@ -120,6 +120,10 @@ const WAYS: [Way; 6] = [
     ("load of what is loaded already", |path| {
         let _first = Interpolator::load(&options(path, 0)).unwrap();
         time(|| Interpolator::load(&options(path, 0)).unwrap())
+    }),
+    ("sum of a well-known network", |path| {
+        let bytes = std::fs::read(path).unwrap();
+        time(|| library::sha256(&bytes))
     }),
     ("read, decode, detect, encode", |path| {
         time(|| {

@@ -51,7 +51,7 @@ fn script() -> Result<PathBuf> {
                 .join("share/vfiinterp/convert/convert.py"),
         )
     });
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../convert/convert.py");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("convert/convert.py");
     let places: Vec<PathBuf> = installed.into_iter().chain([source]).collect();
     let found = places.iter().find(|place| place.is_file());
     found.cloned().with_context(|| {

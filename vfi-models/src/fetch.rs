@@ -110,7 +110,12 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// another file, so a wrong sum after going on is no verdict yet.
 fn fetch_checked(url: &str, partial: &Path, expected: &str) -> Result<()> {
     loop {
-        let resumed = download::download(url, partial)?;
+        let resumed = download::download(url, partial).inspect_err(|_| {
+            // nothing came, so there is nothing to go on from
+            if fs::metadata(partial).is_ok_and(|metadata| metadata.len() == 0) {
+                let _removed = fs::remove_file(partial);
+            }
+        })?;
         let mut digest = Sha256::new();
         let length = io::copy(&mut File::open(partial)?, &mut DigestWriter(&mut digest))?;
         let found = hex(&digest.finalize());

@@ -4,13 +4,13 @@ use std::io::Write as _;
 
 use anyhow::{Result, anyhow};
 use gstvfiinterp::models::graph::proto::{ModelProto, ValueInfoProto};
-use gstvfiinterp::models::graph::{self, edit::use_own_grid_sample};
+use gstvfiinterp::models::graph::{self, blend::Blend, edit::use_own_grid_sample};
 use gstvfiinterp::models::library::{self, Source};
 use gstvfiinterp::models::signature::{
     ChannelOrder, Inputs, Layout, Outputs, Range, Signature, Timestep,
 };
 use gstvfiinterp::models::statement::Stated;
-use gstvfiinterp::models::{Interpolator, LoadOptions, ModelFamily, ModelInfo};
+use gstvfiinterp::models::{Interpolator, LoadOptions, ModelFamily, ModelInfo, ModelKind};
 
 use crate::size;
 
@@ -73,7 +73,7 @@ pub(crate) fn summarise(model: &str) -> Result<()> {
     println!(
         "It takes {}, and gives {} ({} parameters)",
         takes(&signature),
-        gives(&signature),
+        gives(&model, &signature),
         millions(parameters(&model))
     );
     Ok(())
@@ -115,7 +115,7 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
     rows.push(("inputs", list(&graph.input)));
     rows.push(("outputs", list(&graph.output)));
     rows.push(("takes", takes(signature)));
-    rows.push(("gives", gives(signature)));
+    rows.push(("gives", gives(model, signature)));
     let range = match signature.range {
         Range::Unit => "0 to 1",
         Range::Signed => "-1 to 1",
@@ -171,9 +171,16 @@ fn takes(signature: &Signature) -> String {
     }
 }
 
-fn gives(signature: &Signature) -> String {
+fn gives(model: &ModelProto, signature: &Signature) -> String {
+    let made_of_motion = |output: &str| {
+        let graph = model.graph.as_ref();
+        signature.seek_motion && graph.is_some_and(|graph| Blend::find(graph, output).is_ok())
+    };
     match &signature.outputs {
         Outputs::Motion { .. } => "motion, with which frames are made at full size".into(),
+        Outputs::Picture(name) if signature.any_phase && made_of_motion(name) => {
+            format!("a picture, `{name}`, made of motion that can be taken from it")
+        }
         Outputs::Picture(name) if signature.any_phase => format!("a picture, `{name}`"),
         Outputs::Picture(name) => format!("the picture midway, `{name}`"),
     }
@@ -198,8 +205,13 @@ fn ran(info: &ModelInfo) -> Vec<(&'static str, String)> {
     if let Some(why) = &info.fallback {
         on += &format!("; {why}");
     }
+    let gave = match info.kind {
+        ModelKind::Motion => "motion",
+        ModelKind::Picture => "a picture",
+    };
     vec![
         ("ran at", sizes),
+        ("gave", gave.into()),
         ("answers for", phases.into()),
         ("ran on", on),
     ]

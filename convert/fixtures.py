@@ -49,7 +49,8 @@ def tiny(layout: Layout, seed: int) -> Rife:
 
 def smooth(count: int, height: int, width: int) -> Tensor:
     """Random pictures without sharp edges, [count,3,height,width]."""
-    return F.interpolate(torch.rand(count, 3, height // 8, width // 8), size=(height, width), mode="bicubic").clamp(0, 1)
+    coarse = torch.rand(count, 3, height // 8, width // 8)
+    return F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
 
 
 class Padded(nn.Module):

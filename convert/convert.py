@@ -79,7 +79,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], torch.jit.ScriptModule | None]:
             return dict(script.state_dict()), script
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise Unusable(f"{path} can't be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise Unusable(f"{path} can't be read: {reason}") from error
     for key in ("state_dict", "model", "params"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -102,7 +103,8 @@ def network_of(state: dict[str, Tensor], version: str, path: Path) -> Rife | Fil
     left = {name for name in state if name not in network.state_dict()}
     strange = sorted(name for name in left if not name.startswith(ONLY_TRAINED))
     if strange:
-        raise Unusable(f"{path} holds {len(strange)} parts that {describe(network)} does not have, such as `{strange[0]}`")
+        count, name = len(strange), describe(network)
+        raise Unusable(f"{path} holds {count} parts that {name} does not have, such as `{strange[0]}`")
     try:
         network.load_state_dict({name: value for name, value in state.items() if name not in left})
     except RuntimeError as error:
@@ -111,7 +113,7 @@ def network_of(state: dict[str, Tensor], version: str, path: Path) -> Rife | Fil
 
 
 def chosen(found: Layout, version: str, path: Path) -> Layout:
-    """The layout with the version that was asked for; else, where versions share shapes, the one the file's name tells."""
+    """The layout of the version asked for; else, where versions share shapes, the one that the file's name tells."""
     alike = [layout for layout in LAYOUTS if replace(layout, version=found.version) == found]
     names = [layout.version for layout in alike]
     if version == "auto":
@@ -213,7 +215,7 @@ def convert(weights: Path, output: Path, version: str = "auto", half: bool = Fal
     for name, value in found.items():
         if not value <= limits.get(name, 5e-3 if half else 1e-4):
             output.unlink()
-            raise Unusable(f"{weights}: what was written differs from the weights' own {name} by {value:.2g} on average")
+            raise Unusable(f"{weights}: the {name} of what was written differs by {value:.2g} on average")
     count = sum(parameter.numel() for parameter in network.parameters())
     differences = ", ".join(f"{name} {value:.1g}" for name, value in found.items())
     return (
@@ -229,7 +231,8 @@ def main() -> None:
     versions = ["auto", *(layout.version for layout in LAYOUTS), "film"]
     parser.add_argument("--version", choices=versions, default="auto", help="checked against the weights' shapes")
     parser.add_argument("--half", action="store_true", help="convolutions in 16 bits, for GPUs")
-    parser.add_argument("--picture", action="store_true", help="RIFE: one input of 7 channels and a picture, as others' files")
+    picture = "RIFE: one input of 7 channels and a picture, as in others' files"
+    parser.add_argument("--picture", action="store_true", help=picture)
     arguments = parser.parse_args()
     try:
         print(convert(**vars(arguments)))

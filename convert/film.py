@@ -35,7 +35,7 @@ class Convolution(nn.Sequential):
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """Samples [B,C,h,w] bilinearly, edges repeated, where `flow` [B,2,h,w] points to. Positions are computed in 32 bits."""
+    """Samples [B,C,h,w] bilinearly, edges repeated, where `flow` [B,2,h,w] points to; positions are in 32 bits."""
 
     def position(channel: int, axis: int) -> Tensor:
         size = x.shape[axis]
@@ -114,8 +114,8 @@ class Predictor(nn.Module):
 
 
 class FlowPyramid(nn.Module):
-    """The flow from picture a to picture b at every level, found from coarse to fine. The finest levels have a predictor
-    each, all others share one."""
+    """The flow from picture a to picture b at every level, found from coarse to fine. The finest levels have a
+    predictor each, all others share one."""
 
     def __init__(self, filters: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -200,8 +200,11 @@ def film_of(state: dict[str, Tensor]) -> Film:
     """The network whose shapes the weights have. Raises ValueError where they are none of FILM's."""
     try:
         filters = state["fuse.output_conv.weight"].shape[1]
-        own = sum(1 for name in state if name.startswith("predict_flow._predictors.") and name.endswith("._convs.0.0.weight"))
-        fine = [state[f"predict_flow._predictors.{own - 1 - i}._convs.0.0.weight"].shape[0] for i in range(own)]
+        first = "predict_flow._predictors.{}._convs.0.0.weight"
+        own = 0
+        while first.format(own) in state:
+            own += 1
+        fine = [state[first.format(own - 1 - level)].shape[0] for level in range(own)]
         coarse = state["predict_flow._predictor._convs.0.0.weight"].shape[0]
     except KeyError as missing:
         raise ValueError(f"{missing} is missing: these are no weights of FILM") from None

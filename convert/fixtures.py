@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -48,7 +49,8 @@ def tiny(layout: Layout, seed: int) -> Rife:
 
 def smooth(count: int, height: int, width: int) -> Tensor:
     """Random pictures without sharp edges, [count,3,height,width]."""
-    return F.interpolate(torch.rand(count, 3, height // 8, width // 8), size=(height, width), mode="bicubic").clamp(0, 1)
+    coarse = torch.rand(count, 3, height // 8, width // 8)
+    return F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
 
 
 class Padded(nn.Module):
@@ -129,6 +131,32 @@ def folded(path: Path) -> None:
     onnx.save(model, path)
 
 
+def halved(path: Path) -> None:
+    """Puts all of a file into 16 bits, inputs and outputs too, as exporters do; but for the factors of Resize."""
+    model = onnx.load(path)
+    factors = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:3]}
+    full, half = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+
+    def convert(tensor: onnx.TensorProto) -> None:
+        if tensor.data_type == full:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+    for tensor in model.graph.initializer:
+        if tensor.name not in factors:
+            convert(tensor)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.i == full:
+                attribute.i = half
+            elif attribute.HasField("t") and not factors.intersection(node.output):
+                convert(attribute.t)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = half
+    del model.graph.value_info[:]
+    onnx.save(model, path)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(exist_ok=True)
@@ -150,6 +178,7 @@ def main() -> None:
     pictures = torch.rand(2, 1, 3, 128, 192)
     three = {"img0": pictures[0], "img1": pictures[1], "timestep": torch.full((1, 1, 128, 192), 0.5)}
     write("rife425_3_half.onnx", Three(tiny(TINY_425, 4).half()), three)
+    halved(write("rife46_7_fp16.onnx", Stacked(tiny(TINY_46, 6)), stacked(7)))
     write("rife46_7_refined.onnx", Refined(tiny(TINY_46, 5)), stacked(7))
 
 

@@ -171,8 +171,8 @@ class Rife(nn.Module):
             self.encode = Encoder(*layout.encoder)
 
     def forward(self, img0: Tensor, img1: Tensor, moment: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """img0, img1 [B,3,H,W] in 0..1, moment [B,1,H,W] in (0,1). Returns flow [B,4,H,W] and mask [B,1,H,W] in 0..1, the
-        weight of picture 0."""
+        """img0, img1 [B,3,H,W] in 0..1, moment [B,1,H,W] in (0,1). Returns flow [B,4,H,W] and mask [B,1,H,W] in 0..1,
+        the weight of picture 0."""
         seen = [img0, img1]
         if self.layout.encoder:
             seen = [torch.cat([picture, self.encode(picture).float()], 1) for picture in seen]

@@ -175,7 +175,10 @@ def test_film(tmp_path: Path) -> None:
     assert "TorchScript" in convert(tmp_path / "film_net_fp32.pt", tmp_path / "film.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "film.onnx", providers=["CPUExecutionProvider"])
     assert [value.name for value in session.get_inputs()] == ["x0", "x1", "batch_dt"]
-    moments = [session.run(None, {"x0": pictures[0].numpy(), "x1": pictures[1].numpy(), "batch_dt": np.full((1, 1), t, "f4")})[0] for t in (0.2, 0.8)]
+    moments = []
+    for t in (0.2, 0.8):
+        feeds = {"x0": pictures[0].numpy(), "x1": pictures[1].numpy(), "batch_dt": np.full((1, 1), t, np.float32)}
+        moments.append(session.run(None, feeds)[0])
     assert np.abs(moments[0] - moments[1]).max() > 1e-4, "the moment makes no difference"
 
 

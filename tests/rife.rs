@@ -102,6 +102,18 @@ fn motion_of_three_inputs_makes_the_same_picture() {
 }
 
 #[test]
+fn motion_of_a_file_in_16_bits_makes_the_same_picture() {
+    // whose picture is rounded to 11 bits
+    assert_same("rife46_7_fp16", (128, 64), 1.0);
+    let whole = load("rife46_7_fp16", "output=picture");
+    assert_eq!(
+        whole.info().own_nodes,
+        8,
+        "16 bits are converted for our GridSample"
+    );
+}
+
+#[test]
 fn a_converted_file_gives_the_motion_that_is_taken_from_another() {
     let pictures = [0.0, 4.0].map(|shift| picture(100, 75, shift));
     let motion = |name| {

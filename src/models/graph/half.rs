@@ -15,13 +15,10 @@ use std::collections::{HashMap, HashSet};
 
 use half::f16;
 
-use super::build::int;
-use super::edit::{is_onnx, prune};
+use super::edit::{cast, is_onnx, prune};
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
-use super::{DOUBLE, FLOAT, FLOAT16, INT64};
-
-/// ONNX's number for truth values.
-const BOOL: i32 = 9;
+use super::types::{element_types, stored, target};
+use super::{DOUBLE, FLOAT, FLOAT16};
 
 /// Operators that stay in 32 bits: vs-mlrt's list (`vsmlrt.py`), but for `Resize`, whose pictures
 /// lose nothing; and those that say themselves what they make.
@@ -130,20 +127,6 @@ fn is_half(graph: &GraphProto) -> bool {
     graph.initializer.iter().any(is) || graph.node.iter().any(makes)
 }
 
-fn stored(graph: &GraphProto) -> impl Iterator<Item = (&str, &TensorProto)> {
-    let named = graph.initializer.iter();
-    named.filter_map(|tensor| Some((tensor.name.as_deref()?, tensor)))
-}
-
-/// The type a `Cast` makes.
-fn target(node: &NodeProto) -> i32 {
-    let to = node
-        .attribute
-        .iter()
-        .find(|a| a.name.as_deref() == Some("to"));
-    to.and_then(|a| a.i).unwrap_or(0) as i32
-}
-
 /// Gives each output a node of its own, so that what makes it can have another type.
 fn separate_outputs(graph: &mut GraphProto) {
     let outputs: Vec<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
@@ -179,52 +162,6 @@ fn store_constants(graph: &mut GraphProto) {
         stored.push(tensor);
         false
     });
-}
-
-/// The element type of every value, as far as operators tell: most give what they take.
-fn element_types(graph: &GraphProto) -> HashMap<String, i32> {
-    let inputs = graph.input.iter().filter_map(|value| {
-        let tensor = value.r#type.as_ref()?.tensor_type.as_ref()?;
-        Some((value.name.clone()?, tensor.elem_type?))
-    });
-    let tensors = stored(graph).filter_map(|(name, t)| Some((name.into(), t.data_type?)));
-    let mut types: HashMap<String, i32> = inputs.chain(tensors).collect();
-    for node in &graph.node {
-        let input = |index: usize| {
-            let name = node.input.get(index)?;
-            types.get(name).copied()
-        };
-        let named = |name: &str| {
-            node.attribute
-                .iter()
-                .find(|a| a.name.as_deref() == Some(name))
-        };
-        let element = match node.op_type() {
-            "Cast" => Some(target(node)),
-            "Shape" | "Size" | "NonZero" | "ArgMax" | "ArgMin" => Some(INT64),
-            "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or"
-            | "Not" | "Xor" | "IsNaN" | "IsInf" => Some(BOOL),
-            "ConstantOfShape" => {
-                let value = named("value").and_then(|a| a.t.as_ref());
-                Some(value.and_then(|tensor| tensor.data_type).unwrap_or(FLOAT))
-            }
-            "Constant" if named("value_float").or(named("value_floats")).is_some() => Some(FLOAT),
-            "Constant" => Some(INT64),
-            "Where" => input(1),
-            "OneHot" => input(2),
-            _ => input(0),
-        };
-        // of several outputs, these give the others another type
-        let several = !matches!(node.op_type(), "TopK" | "MaxPool" | "Dropout" | "Unique");
-        let outputs = node
-            .output
-            .iter()
-            .take(if several { usize::MAX } else { 1 });
-        if let Some(element) = element {
-            types.extend(outputs.map(|name| (name.clone(), element)));
-        }
-    }
-    types
 }
 
 /// For each node, whether it stays in 32 bits. Those of [`MOVES`] go with what they move.
@@ -362,22 +299,15 @@ impl Rewrite {
             self.tensors.push(half);
             return version;
         }
-        let to = if half { FLOAT16 } else { FLOAT };
-        self.nodes.push(NodeProto {
-            input: vec![name.into()],
-            output: vec![version.clone()],
-            name: Some(version.clone()),
-            op_type: Some("Cast".into()),
-            attribute: vec![int("to", i64::from(to))],
-            ..NodeProto::default()
-        });
+        let element = if half { FLOAT16 } else { FLOAT };
+        self.nodes.push(cast(name, &version, element));
         version
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::build::{GraphBuilder, float, ints, text};
+    use super::super::build::{GraphBuilder, float, int, ints, text};
     use super::super::{decode, encode};
     use super::*;
 

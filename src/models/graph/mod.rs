@@ -9,6 +9,7 @@ pub mod edit;
 pub mod half;
 mod numbers;
 pub mod proto;
+mod types;
 
 use bytes::{Buf, Bytes};
 use prost::Message;

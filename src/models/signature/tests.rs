@@ -334,4 +334,8 @@ fn sizes_written_into_the_file_are_read() {
         let found = of(&[("a", dims), ("b", dims)], &[("y", dims)], "").unwrap();
         assert_eq!(found.fixed, Some((448, 256)));
     }
+    let (a, b) = (("a", PICTURE), ("b", PICTURE));
+    let sized = |t: &[i64]| of(&[a, b, ("t", t)], &[("y", PICTURE)], "").map(|s| s.fixed);
+    assert_eq!(sized(&[1, 1, 256, 448]), Ok(Some((448, 256))));
+    assert_eq!(sized(&[1, 1, 1, 1]), Ok(None));
 }

@@ -33,6 +33,7 @@ use glib::prelude::*;
 use crate::models::runtime::{self, LogLevel};
 
 mod allocation;
+mod between;
 mod caps;
 mod engine;
 mod grid;

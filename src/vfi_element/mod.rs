@@ -34,16 +34,19 @@ use crate::models::runtime::{self, LogLevel};
 
 mod allocation;
 mod between;
+mod calibration;
 mod caps;
 mod engine;
 mod grid;
 mod imp;
+mod ladder;
 mod lifecycle;
 mod pacing;
 mod queue;
 mod settings;
 mod stats;
 mod timeline;
+mod window;
 mod worker;
 
 /// The element's log category.

@@ -1,11 +1,15 @@
 //! What leaves between two originals: made, repeated or left out, and given its place in time.
 
+use std::time::Instant;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::alarm::Alarm;
 use super::engine::{Failure, Frame};
 use super::grid::{Content, Slot, Slots};
 use super::imp::VfiInterp;
+use super::settings::Overload;
 use super::worker::Worker;
 
 impl Worker {
@@ -19,62 +23,49 @@ impl Worker {
     ) -> Result<(), gst::FlowError> {
         for slot in slots {
             match slot.content {
-                Content::Between(phase) => {
-                    if self.too_late(imp, &slot) {
-                        continue;
-                    }
-                    let buffer = self.synthesise(imp, held, new, phase, &slot)?;
-                    imp.push(buffer)?;
-                    imp.stats().synthesised += 1;
-                }
+                Content::Between(phase) => self.between(imp, held, new, phase, &slot)?,
                 Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
+            }
+        }
+        self.finish_pair(imp, held, new)
+    }
+
+    /// A slot that wants a frame made.
+    fn between(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<(), gst::FlowError> {
+        if !self.asks(imp, slot) {
+            return Ok(());
+        }
+        let made = match self.lateness(imp, slot) {
+            None => self.synthesise(imp, held, new, phase, slot)?,
+            Some(late_by) => {
+                self.note_not_tried();
+                Err(late_by)
+            }
+        };
+        match made {
+            Ok(buffer) => {
+                imp.push(buffer)?;
+                imp.stats().synthesised += 1;
+            }
+            Err(late_by) => {
+                self.tell_late(imp, slot, late_by);
+                if self.settings.overload == Overload::Repeat {
+                    let nearest = if phase < 0.5 { held } else { new };
+                    Self::repeat(imp, nearest, slot)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Whether a frame would be too late to be of use; says so if it would.
-    fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
-        if !self.settings.qos {
-            return false;
-        }
-        let segment = self.segment.as_ref();
-        let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) else {
-            return false;
-        };
-        let pts = gst::ClockTime::from_nseconds(slot.pts);
-        let Some(running_time) = segment.to_running_time(pts) else {
-            return false;
-        };
-        let pacing = *imp.pacing();
-        let Some(late_by) = pacing.late_by(running_time.nseconds()) else {
-            return false;
-        };
-        let (processed, dropped) = {
-            let mut stats = imp.stats();
-            stats.late += 1;
-            (stats.originals + stats.synthesised, stats.late)
-        };
-        let message = gst::message::Qos::builder(imp.is_live())
-            .running_time(running_time)
-            .stream_time(segment.to_stream_time(pts))
-            .timestamp(pts)
-            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
-            .values(
-                i64::try_from(late_by).unwrap_or(i64::MAX),
-                pacing.proportion(),
-                1_000_000,
-            )
-            .stats(
-                gst::format::Buffers::from_u64(processed),
-                gst::format::Buffers::from_u64(dropped),
-            )
-            .src(&*imp.obj())
-            .build();
-        imp.post(message);
-        true
-    }
-
+    /// Makes a frame; or tells by how many nanoseconds it is too late.
     fn synthesise(
         &mut self,
         imp: &VfiInterp,
@@ -82,36 +73,44 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<gst::Buffer, gst::FlowError> {
+    ) -> Result<Result<gst::Buffer, u64>, gst::FlowError> {
+        let alarm = self.alarm(imp, slot);
         let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
             return Err(gst::FlowError::NotNegotiated);
         };
         let mut buffer = stream.pool.acquire_buffer(None)?;
         let out = buffer.make_mut();
-        let times = engine
-            .synthesise(held, new, phase, out)
-            .map_err(|failure| match failure {
-                Failure::Cancelled => gst::FlowError::Flushing,
-                Failure::Failed(error) => {
-                    gst::element_imp_error!(
-                        imp,
-                        gst::StreamError::Failed,
-                        ("No frame could be made: {error:#}")
-                    );
-                    gst::FlowError::Error
-                }
-            })?;
+        let start = Instant::now();
+        let times = engine.synthesise(held, new, phase, out);
+        let rang = alarm.is_some_and(Alarm::stop);
+        if rang {
+            imp.rearm();
+        }
+        let times = match times {
+            Ok(times) => times,
+            Err(Failure::Cancelled) if rang && imp.queue.flow().is_ok() => {
+                self.note_cut_short(start.elapsed());
+                return Ok(Err(0));
+            }
+            Err(Failure::Cancelled) => return Err(gst::FlowError::Flushing),
+            Err(Failure::Failed(error)) => {
+                gst::element_imp_error!(
+                    imp,
+                    gst::StreamError::Failed,
+                    ("No frame could be made: {error:#}")
+                );
+                return Err(gst::FlowError::Error);
+            }
+        };
         crop_like(out, &held.buffer);
         stamp(out, slot);
-        let mut stats = imp.stats();
-        stats.shrink_time += times.shrink;
-        stats.estimate_time += times.estimate;
-        stats.synthesise_time += times.synthesise;
-        drop(stats);
-        Ok(buffer)
+        Ok(match self.note_made(imp, slot, &times) {
+            None => Ok(buffer),
+            Some(late_by) => Err(late_by),
+        })
     }
 
-    /// Sends the held frame once more.
+    /// Sends a frame once more.
     pub(super) fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
         let mut buffer = again(&held.buffer)?;
         stamp(buffer.make_mut(), slot);

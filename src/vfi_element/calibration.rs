@@ -63,15 +63,10 @@ impl Costs {
     pub(super) fn resize(&mut self, pixels: u64) {
         if pixels != self.pixels {
             self.pixels = pixels;
-            self.again();
+            self.runs = 0;
+            self.network.clear();
+            self.frame.clear();
         }
-    }
-
-    /// What was measured at this size counts no more, as after a break.
-    pub(super) fn again(&mut self) {
-        self.runs = 0;
-        self.network.clear();
-        self.frame.clear();
     }
 
     /// A frame was made: the element's own work on it, and the network's.
@@ -96,7 +91,7 @@ impl Costs {
         self.known = Some(now);
     }
 
-    /// Nothing was made, because it would have been late or took too long: it took at least this.
+    /// A frame was given up; it is taken to have cost this much.
     pub(super) fn add_cut_short(&mut self, spent: u64) {
         self.runs = self.runs.saturating_add(1);
         if self.runs > WARM_UP {

@@ -5,7 +5,7 @@
 //! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
 //! something is pushed, queried, posted, loaded or inferred.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -16,7 +16,7 @@ use super::allocation;
 use super::caps;
 use super::engine::Engine;
 use super::grid::Rate;
-use super::pacing::Pacing;
+use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
@@ -33,7 +33,8 @@ pub struct VfiInterp {
     /// Lies here while the task does not run an iteration.
     pub(super) worker: Mutex<Option<Box<Worker>>>,
     pub(super) stats: Mutex<Stats>,
-    pub(super) pacing: Mutex<Pacing>,
+    pub(super) downstream: Mutex<Downstream>,
+    pub(super) promise: Mutex<Promise>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     pub(super) canceller: Mutex<Option<Canceller>>,
@@ -43,7 +44,8 @@ pub struct VfiInterp {
     pub(super) loaded: Mutex<Option<Engine>>,
     /// Counts loads, so that only the latest takes effect.
     pub(super) loads: AtomicU64,
-    pub(super) live: AtomicBool,
+    /// The latest load has failed.
+    pub(super) load_failed: AtomicBool,
 }
 
 /// What latency and QoS are reckoned with.
@@ -51,7 +53,7 @@ pub struct VfiInterp {
 pub(super) struct Rates {
     /// Whether there is anything to make between originals.
     pub interpolates: bool,
-    /// Time from one input frame to the next; 0 where that varies.
+    /// Time from one input frame to the next; where that varies the longest seen, 0 before that.
     pub frame: gst::ClockTime,
     /// Time from one output frame to the next; 0 where that varies.
     pub slot: gst::ClockTime,
@@ -111,13 +113,14 @@ impl ObjectSubclass for VfiInterp {
             settings: Mutex::default(),
             worker: Mutex::default(),
             stats: Mutex::default(),
-            pacing: Mutex::default(),
+            downstream: Mutex::default(),
+            promise: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
             loaded: Mutex::default(),
             loads: AtomicU64::new(0),
-            live: AtomicBool::new(false),
+            load_failed: AtomicBool::new(false),
         }
     }
 }
@@ -142,7 +145,10 @@ impl ObjectImpl for VfiInterp {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         let value = self.settings().get(pspec.name());
-        value.unwrap_or_else(|| self.stats().to_structure().to_value())
+        value.unwrap_or_else(|| {
+            let latency = self.own_latency().nseconds();
+            self.stats().to_structure(latency).to_value()
+        })
     }
 
     fn constructed(&self) {
@@ -222,12 +228,24 @@ impl VfiInterp {
         lock(&self.stats)
     }
 
-    pub(super) fn pacing(&self) -> MutexGuard<'_, Pacing> {
-        lock(&self.pacing)
+    /// What downstream reports of late frames.
+    pub(super) fn downstream(&self) -> MutexGuard<'_, Downstream> {
+        lock(&self.downstream)
     }
 
-    pub(super) fn is_live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
+    /// What was promised of the latency.
+    pub(super) fn promise(&self) -> Promise {
+        *lock(&self.promise)
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        *lock(&self.rates)
+    }
+
+    /// The time of the pipeline's clock, or of the system's where there is none.
+    pub(super) fn now(&self) -> gst::ClockTime {
+        let clock = self.obj().clock();
+        clock.map_or_else(gst::get_timestamp, |clock| clock.time())
     }
 
     pub(super) fn post(&self, message: gst::Message) {
@@ -264,13 +282,29 @@ impl VfiInterp {
         };
         let time =
             |rate: Option<Rate>| gst::ClockTime::from_nseconds(rate.map_or(0, |rate| rate.time(1)));
+        let before = self.rates();
         let rates = Rates {
             interpolates: input.is_none() || input != output,
-            frame: time(input),
+            // What was learned of a rate that varies holds on.
+            frame: input.map_or(before.frame, |_| time(input)),
             slot: time(output),
         };
+        self.replace_rates(rates);
+    }
+
+    /// Frames of a varying rate come this far apart.
+    pub(super) fn set_frame(&self, frame: gst::ClockTime) {
+        self.replace_rates(Rates {
+            frame,
+            ..self.rates()
+        });
+    }
+
+    fn replace_rates(&self, rates: Rates) {
         let changed = std::mem::replace(&mut *lock(&self.rates), rates) != rates;
         if changed {
+            // What is promised from here on must be known, whether or not the pipeline asks.
+            self.ask_latency();
             self.latency_changed();
         }
     }
@@ -278,6 +312,18 @@ impl VfiInterp {
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
         lock(&self.loaded).take()
+    }
+
+    /// Allows runs again after an [`Alarm`](super::alarm::Alarm).
+    pub(super) fn rearm(&self) {
+        let Some(canceller) = lock(&self.canceller).clone() else {
+            return;
+        };
+        canceller.rearm();
+        if self.queue.flow().is_err() {
+            // A flush or stop is under way, and has cancelled it too.
+            canceller.cancel();
+        }
     }
 
     /// From now on this network runs.
@@ -316,7 +362,8 @@ impl VfiInterp {
 
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::trace!(CAT, imp = self, "got {buffer:?}");
-        self.queue.push_buffer(buffer)?;
+        let arrival = self.obj().current_running_time();
+        self.queue.push_buffer(buffer, arrival)?;
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -335,7 +382,7 @@ impl VfiInterp {
                 if let Some(worker) = &mut *lock(&self.worker) {
                     worker.flush();
                 }
-                self.pacing().reset();
+                self.downstream().reset();
                 self.restart();
                 wanted
             }
@@ -406,7 +453,7 @@ impl VfiInterp {
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, imp = self, "got {event:?}");
-        let rates = *lock(&self.rates);
+        let rates = self.rates();
         if let gst::EventView::Qos(qos) = event.view()
             && rates.interpolates
             && self.settings().qos
@@ -414,7 +461,8 @@ impl VfiInterp {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
                 let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
-                self.pacing().observe(proportion, diff, timestamp, slot);
+                let mut downstream = self.downstream();
+                downstream.observe(proportion, diff, timestamp, slot);
             }
             // Upstream would drop originals; what can be left out is left out here.
             return true;
@@ -446,20 +494,35 @@ impl VfiInterp {
         query.set_result(&result);
     }
 
-    /// A frame between two can be made when the second is there, and then takes its time.
     fn latency_query(&self, query: &mut gst::query::Latency) -> bool {
+        let Some((live, min, max)) = self.ask_latency() else {
+            return false;
+        };
+        query.set(live, min, max);
+        true
+    }
+
+    /// What upstream has, and what is added to it where that is live: what is promised from now on.
+    /// `None` if upstream doesn't know.
+    ///
+    /// A frame between two can be made when the second is there, and then takes its time.
+    fn ask_latency(&self) -> Option<(bool, gst::ClockTime, Option<gst::ClockTime>)> {
         let mut upstream = gst::query::Latency::new();
         if !self.sinkpad.peer_query(&mut upstream) {
-            return false;
+            return None;
         }
         let (live, mut min, mut max) = upstream.result();
-        self.live.store(live, Ordering::Relaxed);
-        let rates = *lock(&self.rates);
+        let rates = self.rates();
+        let wait = self.own_latency();
+        *lock(&self.promise) = Promise {
+            live,
+            upstream: min.nseconds(),
+            wait: (rates.interpolates && !rates.frame.is_zero()).then_some(wait.nseconds()),
+        };
         if live && rates.interpolates {
-            let budget = self.settings().latency;
-            self.queue.fit(budget, rates.frame);
+            self.queue
+                .fit(wait.saturating_sub(rates.frame), rates.frame);
             let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
-            let wait = rates.frame.saturating_add(budget);
             min = min.saturating_add(wait);
             max = max.map(|max| max.saturating_add(queued));
         }
@@ -468,7 +531,16 @@ impl VfiInterp {
             imp = self,
             "latency: live {live}, min {min}, max {max:?}"
         );
-        query.set(live, min, max);
-        true
+        Some((live, min, max))
+    }
+
+    /// How long after it has come in a frame may leave.
+    pub(super) fn own_latency(&self) -> gst::ClockTime {
+        let rates = self.rates();
+        if rates.interpolates {
+            rates.frame.saturating_add(self.settings().latency)
+        } else {
+            gst::ClockTime::ZERO
+        }
     }
 }

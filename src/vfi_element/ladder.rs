@@ -119,6 +119,11 @@ impl Ladder {
         self.rungs[self.at]
     }
 
+    /// Whether this rung has held for a window, or is the lowest.
+    pub(super) fn is_settled(&self) -> bool {
+        self.calm > 0 || self.at + 1 == self.rungs.len()
+    }
+
     /// Forgets a window that was begun: what follows is another stretch of the stream.
     pub(super) fn pause(&mut self) {
         self.sum = Pair::default();

@@ -26,7 +26,10 @@ impl Machine {
 
     /// Own work and the network's on a frame of a thousand kilopixels, give or take the noise.
     fn make(&mut self, pixels: u64) -> (u64, u64) {
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let chance = (self.seed >> 40) as f64 / (1u64 << 24) as f64;
         let factor = self.busy * (1.0 + self.noise * (chance * 2.0 - 1.0));
         let network = self.network * pixels as f64 / 1e5;
@@ -103,7 +106,10 @@ impl Stream {
     }
 
     fn changes_since(&self, time: u64) -> usize {
-        self.changes.iter().filter(|change| **change >= time).count()
+        self.changes
+            .iter()
+            .filter(|change| **change >= time)
+            .count()
     }
 }
 
@@ -165,7 +171,11 @@ fn three_times_too_slow_is_settled_within_seconds() {
     let mut stream = Stream::new(ladder());
     // 100 ms a frame where 33 are there
     stream.run(&mut Machine::new(2.0 * MS, 42.0 * MS), 60);
-    assert!(stream.changes_since(5 * SECOND) == 0, "{:?}", stream.changes);
+    assert!(
+        stream.changes_since(5 * SECOND) == 0,
+        "{:?}",
+        stream.changes
+    );
     assert_eq!(stream.ladder.at(), 2, "26 ms of 33");
 }
 

@@ -32,10 +32,12 @@ use glib::prelude::*;
 
 use crate::models::runtime::{self, LogLevel};
 
+mod alarm;
 mod allocation;
 mod between;
 mod calibration;
 mod caps;
+mod effort;
 mod engine;
 mod grid;
 mod imp;
@@ -45,6 +47,7 @@ mod pacing;
 mod queue;
 mod settings;
 mod stats;
+mod tempo;
 mod timeline;
 mod window;
 mod worker;

@@ -5,8 +5,9 @@
 //! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
 //! something is pushed, queried, posted, loaded or inferred.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -35,6 +36,8 @@ pub struct VfiInterp {
     pub(super) stats: Mutex<Stats>,
     pub(super) downstream: Mutex<Downstream>,
     pub(super) promise: Mutex<Promise>,
+    /// Downstream held the latest frame for a while before it took it.
+    pub(super) push_waited: AtomicBool,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     pub(super) canceller: Mutex<Option<Canceller>>,
@@ -47,6 +50,9 @@ pub struct VfiInterp {
     /// The latest load has failed.
     pub(super) load_failed: AtomicBool,
 }
+
+/// Downstream takes a frame faster than this unless it waits for something.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// What latency and QoS are reckoned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -115,6 +121,7 @@ impl ObjectSubclass for VfiInterp {
             stats: Mutex::default(),
             downstream: Mutex::default(),
             promise: Mutex::default(),
+            push_waited: AtomicBool::new(false),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
@@ -257,7 +264,11 @@ impl VfiInterp {
         gst::trace!(CAT, imp = self, "pushing {buffer:?}");
         // A flush may have come since the item was taken off the queue.
         self.queue.flow()?;
-        self.srcpad.push(buffer).map(drop)
+        let start = Instant::now();
+        let result = self.srcpad.push(buffer).map(drop);
+        let waited = start.elapsed() > AT_ONCE;
+        self.push_waited.store(waited, Ordering::Relaxed);
+        result
     }
 
     pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
@@ -454,6 +465,9 @@ impl VfiInterp {
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, imp = self, "got {event:?}");
         let rates = self.rates();
+        if let gst::EventView::Latency(latency) = event.view() {
+            lock(&self.promise).configured = latency.latency().nseconds();
+        }
         if let gst::EventView::Qos(qos) = event.view()
             && rates.interpolates
             && self.settings().qos
@@ -514,11 +528,13 @@ impl VfiInterp {
         let (live, mut min, mut max) = upstream.result();
         let rates = self.rates();
         let wait = self.own_latency();
-        *lock(&self.promise) = Promise {
-            live,
-            upstream: min.nseconds(),
-            wait: (rates.interpolates && !rates.frame.is_zero()).then_some(wait.nseconds()),
-        };
+        {
+            let mut promise = lock(&self.promise);
+            promise.live = live;
+            promise.upstream = min.nseconds();
+            promise.wait =
+                (rates.interpolates && !rates.frame.is_zero()).then_some(wait.nseconds());
+        }
         if live && rates.interpolates {
             self.queue
                 .fit(wait.saturating_sub(rates.frame), rates.frame);

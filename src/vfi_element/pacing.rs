@@ -66,15 +66,22 @@ pub(super) struct Promise {
     pub upstream: u64,
     /// How long it may take from there until it goes out; unknown for a rate that varies.
     pub wait: Option<u64>,
+    /// What the pipeline has made of it: how long after its time a frame is shown. 0 while unknown.
+    pub configured: u64,
 }
 
 impl Promise {
-    /// When a frame of this running time has to be out, if frames come in `delay` after their time.
-    /// `None` where nothing was promised.
-    pub(super) fn deadline(&self, running_time: u64, delay: u64) -> Option<u64> {
+    /// When a frame of this running time has to be out, if frames come in `delay` after their time,
+    /// and downstream has just `held` the frame before until its time. `None` where nothing was
+    /// promised.
+    ///
+    /// A frame may always be shown when the pipeline has agreed to show it; but only where downstream
+    /// waits for that moment by itself is it known that nobody there needs the time in between.
+    pub(super) fn deadline(&self, running_time: u64, delay: u64, held: bool) -> Option<u64> {
         let wait = self.wait.filter(|_| self.live)?;
-        let comes = running_time.saturating_add(self.upstream.max(delay));
-        Some(comes.saturating_add(wait))
+        let own = self.upstream.max(delay).saturating_add(wait);
+        let agreed = if held { self.configured } else { 0 };
+        Some(running_time.saturating_add(own.max(agreed)))
     }
 }
 
@@ -195,14 +202,17 @@ mod tests {
             live: true,
             upstream: 5,
             wait: Some(70),
+            configured: 90,
         };
-        assert_eq!(promise.deadline(1000, 0), Some(1075));
-        assert_eq!(promise.deadline(1000, 25), Some(1095), "upstream is late");
+        let deadline = |delay, held| promise.deadline(1000, delay, held);
+        assert_eq!(deadline(0, false), Some(1075));
+        assert_eq!(deadline(25, false), Some(1095), "upstream is late");
+        assert_eq!(deadline(0, true), Some(1090), "downstream waits longer");
         let offline = Promise {
             live: false,
             ..promise
         };
-        assert_eq!(offline.deadline(1000, 0), None);
+        assert_eq!(offline.deadline(1000, 0, true), None);
     }
 
     #[test]

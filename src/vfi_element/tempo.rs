@@ -1,6 +1,7 @@
 //! The task's dealings with time: what is too late, how much effort frames are worth, what the
 //! latency has to be, and when to report.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -53,9 +54,9 @@ impl Worker {
     /// The running time at which a frame has to be out, where that was promised.
     fn deadline(&self, imp: &VfiInterp, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
-        let deadline = imp
-            .promise()
-            .deadline(due.nseconds(), self.arrivals.delay());
+        let held = imp.push_waited.load(Ordering::Relaxed);
+        let delay = self.arrivals.delay();
+        let deadline = imp.promise().deadline(due.nseconds(), delay, held);
         deadline.map(gst::ClockTime::from_nseconds)
     }
 

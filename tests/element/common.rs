@@ -86,6 +86,25 @@ impl Rig {
         buffer
     }
 
+    /// Upstream is live, and takes this many milliseconds.
+    pub(crate) fn make_live(&mut self, ms: u64) {
+        self.harness.set_live(true);
+        let latency = gst::ClockTime::from_mseconds(ms);
+        self.harness.set_upstream_latency(latency);
+    }
+
+    /// The pipeline's clock is one that goes on only when it is told to.
+    pub(crate) fn use_test_clock(&mut self) -> gst_check::TestClock {
+        self.harness.use_testclock();
+        self.harness.testclock().unwrap()
+    }
+
+    /// Takes frames until that of this time.
+    pub(crate) fn pull_until_ms(&mut self, ms: u64) {
+        let time = gst::ClockTime::from_mseconds(ms);
+        while self.harness.pull().unwrap().pts() < Some(time) {}
+    }
+
     /// Ends the stream and gives everything that came out.
     pub(crate) fn finish(&mut self) -> Vec<gst::Buffer> {
         assert!(self.harness.push_event(gst::event::Eos::new()));

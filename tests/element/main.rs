@@ -12,6 +12,7 @@ mod faults;
 mod formats;
 mod live;
 mod negotiation;
+mod overload;
 mod pipeline;
 mod settings;
 mod timing;

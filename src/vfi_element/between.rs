@@ -1,21 +1,38 @@
 //! What leaves between two originals: made, repeated or left out, and given its place in time.
 
+use std::time::Instant;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::engine::{Failure, Frame};
-use super::grid::{Content, Slot, Slots};
+use super::CAT;
+use super::engine::{Engine, Failure, Frame};
+use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
+use super::settings::SceneAction;
 use super::worker::Worker;
 
+/// What lies between two frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pair {
+    /// Motion, to be followed.
+    Moving,
+    /// Nothing: both show the same.
+    Still,
+    /// A cut.
+    Cut,
+}
+
 impl Worker {
-    /// The slots between two frames.
+    /// The slots between two frames. What the pair shows is found out when the first slot needs it,
+    /// unless it is known already.
     pub(super) fn before(
         &mut self,
         imp: &VfiInterp,
         held: &mut Frame,
         new: &mut Frame,
-        slots: Slots,
+        slots: impl Iterator<Item = Slot>,
+        mut known: Option<Pair>,
     ) -> Result<(), gst::FlowError> {
         for slot in slots {
             match slot.content {
@@ -23,9 +40,26 @@ impl Worker {
                     if self.too_late(imp, &slot) {
                         continue;
                     }
-                    let buffer = self.synthesise(imp, held, new, phase, &slot)?;
-                    imp.push(buffer)?;
-                    imp.stats().synthesised += 1;
+                    let pair = match known {
+                        Some(pair) => pair,
+                        None => *known.insert(self.judge(imp, held, new)?),
+                    };
+                    match (pair, self.settings.scene_action) {
+                        (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
+                            Self::repeat(imp, held, &slot)?;
+                        }
+                        (Pair::Cut, SceneAction::Blend) => {
+                            let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
+                                engine.crossfade(held, new, phase, out)
+                            };
+                            let buffer = self.make(imp, &held.buffer, &slot, fade)?;
+                            imp.push_synthesised(buffer)?;
+                        }
+                        (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
+                            let buffer = self.synthesise(imp, held, new, phase, &slot)?;
+                            imp.push_synthesised(buffer)?;
+                        }
+                    }
                 }
                 Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
             }
@@ -33,8 +67,66 @@ impl Worker {
         Ok(())
     }
 
+    /// What a pair shows, and counts it.
+    fn judge(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let limit = self.settings.still_threshold;
+        if self.difference(imp, held, new, limit)?.is_some() {
+            imp.stats().stills += 1;
+            return Ok(Pair::Still);
+        }
+        self.judge_moving(imp, held, new)
+    }
+
+    /// By how much two frames differ where they differ most; `None` if that is more than `limit`.
+    pub(super) fn difference(
+        &self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        limit: f64,
+    ) -> Result<Option<f64>, gst::FlowError> {
+        let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let found = engine.difference(held, new, limit);
+        imp.stats().content_time += start.elapsed();
+        found.map_err(|failure| failed(imp, failure))
+    }
+
+    /// What a pair shows that is not still, and counts it.
+    pub(super) fn judge_moving(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let threshold = self.settings.scene_threshold;
+        if threshold <= 0.0 {
+            return Ok(Pair::Moving);
+        }
+        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let prepared = engine.prepare_pair(held, new);
+        let shrunk = Instant::now();
+        let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
+        let score = self.scenes.score(thumbnails.0, thumbnails.1, threshold);
+        gst::trace!(CAT, imp = imp, "scene score {score:.3}");
+        let mut stats = imp.stats();
+        stats.shrink_time += shrunk - start;
+        stats.content_time += shrunk.elapsed();
+        if score < threshold {
+            return Ok(Pair::Moving);
+        }
+        stats.cuts += 1;
+        Ok(Pair::Cut)
+    }
+
     /// Whether a frame would be too late to be of use; says so if it would.
-    fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
+    pub(super) fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
         if !self.settings.qos {
             return false;
         }
@@ -75,7 +167,7 @@ impl Worker {
         true
     }
 
-    fn synthesise(
+    pub(super) fn synthesise(
         &mut self,
         imp: &VfiInterp,
         held: &mut Frame,
@@ -83,31 +175,33 @@ impl Worker {
         phase: f64,
         slot: &Slot,
     ) -> Result<gst::Buffer, gst::FlowError> {
+        let original = held.buffer.clone();
+        self.make(imp, &original, slot, |engine, out| {
+            let times = engine.synthesise(held, new, phase, out)?;
+            let mut stats = imp.stats();
+            stats.shrink_time += times.shrink;
+            stats.estimate_time += times.estimate;
+            stats.synthesise_time += times.synthesise;
+            Ok(())
+        })
+    }
+
+    /// A new buffer for a slot, beside `original`, that `fill` fills.
+    fn make(
+        &mut self,
+        imp: &VfiInterp,
+        original: &gst::Buffer,
+        slot: &Slot,
+        fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
+    ) -> Result<gst::Buffer, gst::FlowError> {
         let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
             return Err(gst::FlowError::NotNegotiated);
         };
         let mut buffer = stream.pool.acquire_buffer(None)?;
         let out = buffer.make_mut();
-        let times = engine
-            .synthesise(held, new, phase, out)
-            .map_err(|failure| match failure {
-                Failure::Cancelled => gst::FlowError::Flushing,
-                Failure::Failed(error) => {
-                    gst::element_imp_error!(
-                        imp,
-                        gst::StreamError::Failed,
-                        ("No frame could be made: {error:#}")
-                    );
-                    gst::FlowError::Error
-                }
-            })?;
-        crop_like(out, &held.buffer);
+        fill(engine, out).map_err(|failure| failed(imp, failure))?;
+        crop_like(out, original);
         stamp(out, slot);
-        let mut stats = imp.stats();
-        stats.shrink_time += times.shrink;
-        stats.estimate_time += times.estimate;
-        stats.synthesise_time += times.synthesise;
-        drop(stats);
         Ok(buffer)
     }
 
@@ -118,6 +212,21 @@ impl Worker {
         imp.push(buffer)?;
         imp.stats().repeated += 1;
         Ok(())
+    }
+}
+
+/// What upstream is told of a failure; the application is told why.
+fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
+    match failure {
+        Failure::Cancelled => gst::FlowError::Flushing,
+        Failure::Failed(error) => {
+            gst::element_imp_error!(
+                imp,
+                gst::StreamError::Failed,
+                ("No frame could be made: {error:#}")
+            );
+            gst::FlowError::Error
+        }
     }
 }
 

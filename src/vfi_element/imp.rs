@@ -16,6 +16,7 @@ use super::allocation;
 use super::caps;
 use super::engine::Engine;
 use super::grid::Rate;
+use super::hold;
 use super::pacing::Pacing;
 use super::queue::Queue;
 use super::settings::Settings;
@@ -128,15 +129,19 @@ impl ObjectImpl for VfiInterp {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let before = self.settings().latency;
+        let before = self.settings().clone();
         if !self.settings().set(pspec.name(), value) {
             gst::error!(CAT, imp = self, "{} can't be set", pspec.name());
             return;
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
-        let latency = self.settings().latency;
-        if latency != before {
+        let after = self.settings().clone();
+        if (after.latency, after.dedup) != (before.latency, before.dedup) {
             self.latency_changed();
+        }
+        if after.dedup != before.dedup {
+            // It takes another number of buffers.
+            let _asked = self.sinkpad.push_event(gst::event::Reconfigure::new());
         }
     }
 
@@ -245,6 +250,12 @@ impl VfiInterp {
     pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         self.push(buffer)?;
         self.stats().originals += 1;
+        Ok(())
+    }
+
+    pub(super) fn push_synthesised(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        self.push(buffer)?;
+        self.stats().synthesised += 1;
         Ok(())
     }
 
@@ -399,7 +410,12 @@ impl VfiInterp {
         }
         let answered = self.srcpad.peer_query(query);
         if let QueryViewMut::Allocation(q) = query.view_mut() {
-            allocation::restate(q, self.queue.capacity() as u32 + 2);
+            let held = if self.settings().dedup {
+                hold::most()
+            } else {
+                0
+            };
+            allocation::restate(q, (self.queue.capacity() + held) as u32 + 2);
         }
         answered
     }
@@ -407,9 +423,10 @@ impl VfiInterp {
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, imp = self, "got {event:?}");
         let rates = *lock(&self.rates);
+        let settings = self.settings().clone();
         if let gst::EventView::Qos(qos) = event.view()
-            && rates.interpolates
-            && self.settings().qos
+            && (rates.interpolates || settings.dedup)
+            && settings.qos
         {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
@@ -455,13 +472,19 @@ impl VfiInterp {
         let (live, mut min, mut max) = upstream.result();
         self.live.store(live, Ordering::Relaxed);
         let rates = *lock(&self.rates);
-        if live && rates.interpolates {
-            let budget = self.settings().latency;
+        let settings = self.settings().clone();
+        if live && (rates.interpolates || settings.dedup) {
+            let budget = settings.latency;
             self.queue.fit(budget, rates.frame);
             let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
-            let wait = rates.frame.saturating_add(budget);
+            let held = if settings.dedup {
+                gst::ClockTime::from_nseconds(hold::delay(rates.frame.nseconds()))
+            } else {
+                gst::ClockTime::ZERO
+            };
+            let wait = rates.frame.saturating_add(budget).saturating_add(held);
             min = min.saturating_add(wait);
-            max = max.map(|max| max.saturating_add(queued));
+            max = max.map(|max| max.saturating_add(queued).saturating_add(held));
         }
         gst::debug!(
             CAT,

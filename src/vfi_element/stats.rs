@@ -17,6 +17,14 @@ pub(super) struct Stats {
     pub dropped: u64,
     /// Synthesised frames not made because they would have been late.
     pub late: u64,
+    /// Cuts found.
+    pub cuts: u64,
+    /// Pairs that show the same.
+    pub stills: u64,
+    /// Originals that repeated the one before and had a frame made in their place.
+    pub duplicates: u64,
+    /// Comparing frames, and looking for cuts.
+    pub content_time: Duration,
     /// Shrinking frames for the network.
     pub shrink_time: Duration,
     /// The network.
@@ -49,6 +57,10 @@ impl Stats {
             .field("repeated", self.repeated)
             .field("dropped", self.dropped)
             .field("late", self.late)
+            .field("cuts", self.cuts)
+            .field("stills", self.stills)
+            .field("duplicates", self.duplicates)
+            .field("content-time", nanoseconds(self.content_time))
             .field("shrink-time", nanoseconds(self.shrink_time))
             .field("estimate-time", nanoseconds(self.estimate_time))
             .field("synthesise-time", nanoseconds(self.synthesise_time))

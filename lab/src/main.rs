@@ -6,6 +6,7 @@
 
 mod child;
 mod clip;
+mod content;
 mod element;
 mod luma;
 mod methods;
@@ -30,6 +31,8 @@ struct Args {
 enum Command {
     /// Drops frames of clips, rebuilds them, and compares them with the true ones
     Quality(quality::Args),
+    /// Looks for cuts and still pictures in clips, and compares with labels
+    Content(content::Args),
 }
 
 /// Makes GStreamer ready, with this very tree's element in it.
@@ -43,6 +46,7 @@ fn run(args: &Args) -> Result<()> {
     init()?;
     match &args.command {
         Command::Quality(args) => quality::run(args),
+        Command::Content(args) => content::run(args),
     }
 }
 

@@ -1,113 +1,202 @@
 //! What leaves between two originals: made, repeated or left out, and given its place in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::CAT;
 use super::alarm::Alarm;
-use super::engine::{Failure, Frame};
-use super::grid::{Content, Slot, Slots};
+use super::engine::{Engine, Failure, Frame, Times};
+use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
-use super::settings::Overload;
+use super::settings::{Overload, SceneAction};
 use super::worker::Worker;
 
+/// What lies between two frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pair {
+    /// Motion, to be followed.
+    Moving,
+    /// Nothing: both show the same.
+    Still,
+    /// A cut.
+    Cut,
+}
+
 impl Worker {
-    /// The slots between two frames.
+    /// The slots between two frames. What the pair shows is found out when the first slot needs it,
+    /// unless it is known already.
     pub(super) fn before(
         &mut self,
         imp: &VfiInterp,
         held: &mut Frame,
         new: &mut Frame,
-        slots: Slots,
+        slots: impl Iterator<Item = Slot>,
+        mut known: Option<Pair>,
     ) -> Result<(), gst::FlowError> {
         for slot in slots {
             match slot.content {
-                Content::Between(phase) => self.between(imp, held, new, phase, &slot)?,
-                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
-            }
-        }
-        self.finish_pair(imp, held, new)
-    }
-
-    /// A slot that wants a frame made.
-    fn between(
-        &mut self,
-        imp: &VfiInterp,
-        held: &mut Frame,
-        new: &mut Frame,
-        phase: f64,
-        slot: &Slot,
-    ) -> Result<(), gst::FlowError> {
-        if !self.asks(imp, slot) {
-            return Ok(());
-        }
-        let made = match self.lateness(imp, slot) {
-            None => self.synthesise(imp, held, new, phase, slot)?,
-            Some(late_by) => {
-                self.note_not_tried();
-                Err(late_by)
-            }
-        };
-        match made {
-            Ok(buffer) => {
-                imp.push(buffer)?;
-                imp.stats().synthesised += 1;
-            }
-            Err(late_by) => {
-                self.tell_late(imp, slot, late_by);
-                if self.settings.overload == Overload::Repeat {
-                    let nearest = if phase < 0.5 { held } else { new };
-                    Self::repeat(imp, nearest, slot)?;
+                Content::Between(phase) => {
+                    if !self.has_time(imp, &slot) {
+                        self.instead(imp, held, new, phase, &slot)?;
+                        continue;
+                    }
+                    let pair = match known {
+                        Some(pair) => pair,
+                        None => *known.insert(self.judge(imp, held, new)?),
+                    };
+                    match (pair, self.settings.scene_action) {
+                        (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
+                            self.note_spared();
+                            Self::repeat(imp, held, &slot)?;
+                        }
+                        (Pair::Cut, SceneAction::Blend) => {
+                            self.note_spared();
+                            let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
+                                engine.crossfade(held, new, phase, out)
+                            };
+                            let buffer = self.make(imp, &held.buffer, &slot, fade)?;
+                            imp.push_synthesised(buffer)?;
+                        }
+                        (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
+                            match self.synthesise(imp, held, new, phase, &slot)? {
+                                Some(buffer) => imp.push_synthesised(buffer)?,
+                                None => self.instead(imp, held, new, phase, &slot)?,
+                            }
+                        }
+                    }
                 }
+                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
             }
         }
         Ok(())
     }
 
-    /// Makes a frame; or tells by how many nanoseconds it is too late.
-    fn synthesise(
+    /// What a pair shows, and counts it.
+    fn judge(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let limit = self.settings.still_threshold;
+        if self.difference(imp, held, new, limit)?.is_some() {
+            imp.stats().stills += 1;
+            return Ok(Pair::Still);
+        }
+        self.judge_moving(imp, held, new)
+    }
+
+    /// By how much two frames differ where they differ most; `None` if that is more than `limit`.
+    pub(super) fn difference(
+        &mut self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        limit: f64,
+    ) -> Result<Option<f64>, gst::FlowError> {
+        let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let found = engine.difference(held, new, limit);
+        self.note_content(imp, Duration::ZERO, start.elapsed());
+        found.map_err(|failure| failed(imp, failure))
+    }
+
+    /// What a pair shows that is not still, and counts it.
+    pub(super) fn judge_moving(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let threshold = self.settings.scene_threshold;
+        if threshold <= 0.0 {
+            return Ok(Pair::Moving);
+        }
+        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let prepared = engine.prepare_pair(held, new);
+        let shrunk = Instant::now();
+        let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
+        let score = self.scenes.score(thumbnails.0, thumbnails.1, threshold);
+        gst::trace!(CAT, imp = imp, "scene score {score:.3}");
+        self.note_content(imp, shrunk - start, shrunk.elapsed());
+        if score < threshold {
+            return Ok(Pair::Moving);
+        }
+        imp.stats().cuts += 1;
+        Ok(Pair::Cut)
+    }
+
+    /// What is sent where no frame was made.
+    fn instead(
+        &self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<(), gst::FlowError> {
+        if self.settings.overload != Overload::Repeat {
+            return Ok(());
+        }
+        Self::repeat(imp, if phase < 0.5 { held } else { new }, slot)
+    }
+
+    /// Makes a frame; `None` if it is too late, which has then been told.
+    pub(super) fn synthesise(
         &mut self,
         imp: &VfiInterp,
         held: &mut Frame,
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<Result<gst::Buffer, u64>, gst::FlowError> {
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let original = held.buffer.clone();
         let alarm = self.alarm(imp, slot);
+        let start = Instant::now();
+        let mut times = Times::default();
+        let made = self.make(imp, &original, slot, |engine, out| {
+            times = engine.synthesise(held, new, phase, out)?;
+            Ok(())
+        });
+        let rang = alarm.is_some_and(Alarm::stop);
+        if rang {
+            imp.rearm();
+        }
+        let late_by = match made {
+            Ok(buffer) => match self.note_made(imp, slot, &times) {
+                None => return Ok(Some(buffer)),
+                Some(late_by) => late_by,
+            },
+            Err(gst::FlowError::Flushing) if rang && imp.queue.flow().is_ok() => {
+                self.note_cut_short(start.elapsed());
+                0
+            }
+            Err(flow) => return Err(flow),
+        };
+        self.tell_late(imp, slot, late_by);
+        Ok(None)
+    }
+
+    /// A new buffer for a slot, beside `original`, that `fill` fills.
+    fn make(
+        &mut self,
+        imp: &VfiInterp,
+        original: &gst::Buffer,
+        slot: &Slot,
+        fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
+    ) -> Result<gst::Buffer, gst::FlowError> {
         let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
             return Err(gst::FlowError::NotNegotiated);
         };
         let mut buffer = stream.pool.acquire_buffer(None)?;
         let out = buffer.make_mut();
-        let start = Instant::now();
-        let times = engine.synthesise(held, new, phase, out);
-        let rang = alarm.is_some_and(Alarm::stop);
-        if rang {
-            imp.rearm();
-        }
-        let times = match times {
-            Ok(times) => times,
-            Err(Failure::Cancelled) if rang && imp.queue.flow().is_ok() => {
-                self.note_cut_short(start.elapsed());
-                return Ok(Err(0));
-            }
-            Err(Failure::Cancelled) => return Err(gst::FlowError::Flushing),
-            Err(Failure::Failed(error)) => {
-                gst::element_imp_error!(
-                    imp,
-                    gst::StreamError::Failed,
-                    ("No frame could be made: {error:#}")
-                );
-                return Err(gst::FlowError::Error);
-            }
-        };
-        crop_like(out, &held.buffer);
+        fill(engine, out).map_err(|failure| failed(imp, failure))?;
+        crop_like(out, original);
         stamp(out, slot);
-        Ok(match self.note_made(imp, slot, &times) {
-            None => Ok(buffer),
-            Some(late_by) => Err(late_by),
-        })
+        Ok(buffer)
     }
 
     /// Sends a frame once more.
@@ -117,6 +206,21 @@ impl Worker {
         imp.push(buffer)?;
         imp.stats().repeated += 1;
         Ok(())
+    }
+}
+
+/// What upstream is told of a failure; the application is told why.
+fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
+    match failure {
+        Failure::Cancelled => gst::FlowError::Flushing,
+        Failure::Failed(error) => {
+            gst::element_imp_error!(
+                imp,
+                gst::StreamError::Failed,
+                ("No frame could be made: {error:#}")
+            );
+            gst::FlowError::Error
+        }
     }
 }
 

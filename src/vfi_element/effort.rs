@@ -93,6 +93,8 @@ pub(super) struct Effort {
     pair: Pair,
     /// Frames not tried since one was last made, because they were expected to be late.
     untried: i32,
+    /// Nanoseconds spent on the next frame before it was clear that it is to be made.
+    ahead: u64,
 }
 
 impl Effort {
@@ -107,6 +109,7 @@ impl Effort {
             costs,
             pair: Pair::default(),
             untried: 0,
+            ahead: 0,
         }
     }
 
@@ -150,6 +153,19 @@ impl Effort {
         asks
     }
 
+    /// The frame asked for last needs no effort: the pair shows nothing that moves.
+    pub(super) fn spare(&mut self) {
+        self.pair.wanted = self.pair.wanted.saturating_sub(1);
+        self.pair.asked = self.pair.asked.saturating_sub(1);
+        self.ahead = 0;
+    }
+
+    /// Work in nanoseconds that went ahead of a frame.
+    pub(super) fn spend(&mut self, work: u64) {
+        self.pair.work = self.pair.work.saturating_add(work);
+        self.ahead = self.ahead.saturating_add(work);
+    }
+
     /// How long the next frame is expected to take, in nanoseconds; 0 until that is known.
     ///
     /// As long as nothing is made nothing is measured, so with each frame that isn't tried hope
@@ -172,7 +188,8 @@ impl Effort {
     pub(super) fn made(&mut self, own: u64, network: u64, late: bool) {
         self.pair.work = self.pair.work.saturating_add(own).saturating_add(network);
         self.pair.late += u32::from(late);
-        self.costs.add(own, network);
+        let ahead = std::mem::take(&mut self.ahead);
+        self.costs.add(own.saturating_add(ahead), network);
         self.untried = 0;
     }
 

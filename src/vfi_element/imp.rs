@@ -17,6 +17,7 @@ use super::allocation;
 use super::caps;
 use super::engine::Engine;
 use super::grid::Rate;
+use super::hold;
 use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
@@ -138,15 +139,19 @@ impl ObjectImpl for VfiInterp {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let before = self.settings().latency;
+        let before = self.settings().clone();
         if !self.settings().set(pspec.name(), value) {
             gst::error!(CAT, imp = self, "{} can't be set", pspec.name());
             return;
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
-        let latency = self.settings().latency;
-        if latency != before {
+        let after = self.settings().clone();
+        if (after.latency, after.dedup) != (before.latency, before.dedup) {
             self.latency_changed();
+        }
+        if after.dedup != before.dedup {
+            // It takes another number of buffers.
+            let _asked = self.sinkpad.push_event(gst::event::Reconfigure::new());
         }
     }
 
@@ -274,6 +279,12 @@ impl VfiInterp {
     pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         self.push(buffer)?;
         self.stats().originals += 1;
+        Ok(())
+    }
+
+    pub(super) fn push_synthesised(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        self.push(buffer)?;
+        self.stats().synthesised += 1;
         Ok(())
     }
 
@@ -457,7 +468,12 @@ impl VfiInterp {
         }
         let answered = self.srcpad.peer_query(query);
         if let QueryViewMut::Allocation(q) = query.view_mut() {
-            allocation::restate(q, self.queue.capacity() as u32 + 2);
+            let held = if self.settings().dedup {
+                hold::most()
+            } else {
+                0
+            };
+            allocation::restate(q, (self.queue.capacity() + held) as u32 + 2);
         }
         answered
     }
@@ -468,9 +484,10 @@ impl VfiInterp {
         if let gst::EventView::Latency(latency) = event.view() {
             lock(&self.promise).configured = latency.latency().nseconds();
         }
+        let settings = self.settings().clone();
         if let gst::EventView::Qos(qos) = event.view()
-            && rates.interpolates
-            && self.settings().qos
+            && (rates.interpolates || settings.dedup)
+            && settings.qos
         {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
@@ -528,19 +545,21 @@ impl VfiInterp {
         let (live, mut min, mut max) = upstream.result();
         let rates = self.rates();
         let wait = self.own_latency();
+        let delays = !wait.is_zero();
+        let known = delays && !rates.frame.is_zero();
         {
             let mut promise = lock(&self.promise);
             promise.live = live;
             promise.upstream = min.nseconds();
-            promise.wait =
-                (rates.interpolates && !rates.frame.is_zero()).then_some(wait.nseconds());
+            promise.wait = known.then_some(wait.nseconds());
         }
-        if live && rates.interpolates {
-            self.queue
-                .fit(wait.saturating_sub(rates.frame), rates.frame);
+        if live && delays {
+            let held = self.held_back();
+            let budget = wait.saturating_sub(rates.frame).saturating_sub(held);
+            self.queue.fit(budget, rates.frame);
             let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
             min = min.saturating_add(wait);
-            max = max.map(|max| max.saturating_add(queued));
+            max = max.map(|max| max.saturating_add(queued).saturating_add(held));
         }
         gst::debug!(
             CAT,
@@ -553,8 +572,19 @@ impl VfiInterp {
     /// How long after it has come in a frame may leave.
     pub(super) fn own_latency(&self) -> gst::ClockTime {
         let rates = self.rates();
-        if rates.interpolates {
-            rates.frame.saturating_add(self.settings().latency)
+        let settings = self.settings().clone();
+        if rates.interpolates || settings.dedup {
+            let frame = rates.frame.saturating_add(settings.latency);
+            frame.saturating_add(self.held_back())
+        } else {
+            gst::ClockTime::ZERO
+        }
+    }
+
+    /// How long frames are held because they may be duplicates.
+    fn held_back(&self) -> gst::ClockTime {
+        if self.settings().dedup {
+            gst::ClockTime::from_nseconds(hold::delay(self.rates().frame.nseconds()))
         } else {
             gst::ClockTime::ZERO
         }

@@ -57,6 +57,22 @@ pub(super) enum Overload {
     None,
 }
 
+/// What is shown between two frames that a cut lies between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpSceneAction")]
+pub(super) enum SceneAction {
+    /// The frame before the cut, until the cut.
+    #[default]
+    #[enum_value(name = "The frame before the cut, until the cut", nick = "repeat")]
+    Repeat,
+    /// Both frames laid over each other.
+    #[enum_value(name = "Both frames laid over each other", nick = "blend")]
+    Blend,
+    /// What the network makes of it.
+    #[enum_value(name = "What the network makes of it", nick = "interpolate")]
+    Interpolate,
+}
+
 /// Values of the properties.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
@@ -74,6 +90,10 @@ pub(super) struct Settings {
     pub qos: bool,
     pub overload: Overload,
     pub stats_interval: gst::ClockTime,
+    pub scene_threshold: f64,
+    pub scene_action: SceneAction,
+    pub still_threshold: f64,
+    pub dedup: bool,
 }
 
 impl Default for Settings {
@@ -92,6 +112,10 @@ impl Default for Settings {
             qos: true,
             overload: Overload::default(),
             stats_interval: gst::ClockTime::ZERO,
+            scene_threshold: 0.1,
+            scene_action: SceneAction::Repeat,
+            still_threshold: 0.0035,
+            dedup: false,
         }
     }
 }
@@ -151,6 +175,10 @@ impl Settings {
             "qos" => take(&mut self.qos, value),
             "overload" => take(&mut self.overload, value),
             "stats-interval" => take(&mut self.stats_interval, value),
+            "scene-threshold" => take(&mut self.scene_threshold, value),
+            "scene-action" => take(&mut self.scene_action, value),
+            "still-threshold" => take(&mut self.still_threshold, value),
+            "dedup" => take(&mut self.dedup, value),
             _ => false,
         }
     }
@@ -170,6 +198,10 @@ impl Settings {
             "qos" => self.qos.to_value(),
             "overload" => self.overload.to_value(),
             "stats-interval" => self.stats_interval.to_value(),
+            "scene-threshold" => self.scene_threshold.to_value(),
+            "scene-action" => self.scene_action.to_value(),
+            "still-threshold" => self.still_threshold.to_value(),
+            "dedup" => self.dedup.to_value(),
             _ => return None,
         })
     }
@@ -255,6 +287,33 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .blurb("Post an element message vfiinterp-stats each time this many nanoseconds have gone by (0 = never)")
             .maximum(gst::ClockTime::MAX.nseconds())
             .default_value(default.stats_interval.nseconds())
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("scene-threshold")
+            .nick("Scene threshold")
+            .blurb("A pair is a cut where at least this much of it is explained neither by motion nor by light (0 = never)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.scene_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("scene-action", default.scene_action)
+            .nick("Scene action")
+            .blurb("What is shown between two frames that a cut lies between")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("still-threshold")
+            .nick("Still threshold")
+            .blurb("A pair is repeated, not interpolated, where no block of 8x8 samples changes by more than this part of the full range (root mean square; 0 = only equal frames)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.still_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("dedup")
+            .nick("Replace duplicates")
+            .blurb("Interpolate across up to three repeated frames of the source, within 150 ms, and replace them; adds as much latency when live")
+            .default_value(default.dedup)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")

@@ -22,6 +22,14 @@ pub(super) struct Stats {
     pub late: u64,
     /// Synthesised frames not made to save effort.
     pub left_out: u64,
+    /// Cuts found.
+    pub cuts: u64,
+    /// Pairs that show the same.
+    pub stills: u64,
+    /// Originals that repeated the one before and had a frame made in their place.
+    pub duplicates: u64,
+    /// Comparing frames, and looking for cuts.
+    content_time: Duration,
     /// Shrinking frames for the network.
     shrink: Phase,
     /// The network.
@@ -83,6 +91,12 @@ impl Stats {
         };
     }
 
+    /// Frames were shrunk, and looked at, before it was clear whether one is to be made of them.
+    pub(super) fn add_content(&mut self, shrink: Duration, content: Duration) {
+        self.shrink.total += shrink;
+        self.content_time += content;
+    }
+
     /// A frame was made.
     pub(super) fn add(&mut self, times: &Times) {
         self.shrink.add(times.shrink);
@@ -101,6 +115,10 @@ impl Stats {
             .field("dropped", self.dropped)
             .field("late", self.late)
             .field("left-out", self.left_out)
+            .field("cuts", self.cuts)
+            .field("stills", self.stills)
+            .field("duplicates", self.duplicates)
+            .field("content-time", nanoseconds(self.content_time))
             .field("shrink-time", nanoseconds(self.shrink.total))
             .field("estimate-time", nanoseconds(self.estimate.total))
             .field("synthesise-time", nanoseconds(self.synthesise.total))

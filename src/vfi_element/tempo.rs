@@ -19,18 +19,28 @@ use super::settings::Overload;
 use super::worker::Worker;
 
 impl Worker {
-    /// Whether effort is to be put into a frame at this slot.
-    pub(super) fn asks(&mut self, imp: &VfiInterp, slot: &Slot) -> bool {
+    /// Whether a frame is to be made at this slot. If it would be too late, that is told.
+    pub(super) fn has_time(&mut self, imp: &VfiInterp, slot: &Slot) -> bool {
         let asks = self
             .effort
             .as_mut()
             .is_none_or(|effort| effort.asks(slot.offset));
-        imp.stats().left_out += u64::from(!asks);
-        asks
+        if !asks {
+            imp.stats().left_out += 1;
+            return false;
+        }
+        let Some(late_by) = self.lateness(imp, slot) else {
+            return true;
+        };
+        if let Some(effort) = &mut self.effort {
+            effort.not_tried();
+        }
+        self.tell_late(imp, slot, late_by);
+        false
     }
 
     /// By how much a frame would be too late to be of use, if it would.
-    pub(super) fn lateness(&self, imp: &VfiInterp, slot: &Slot) -> Option<u64> {
+    fn lateness(&self, imp: &VfiInterp, slot: &Slot) -> Option<u64> {
         if self.settings.overload == Overload::None {
             return None;
         }
@@ -90,11 +100,19 @@ impl Worker {
         late
     }
 
-    /// A frame wasn't tried, because it is too late.
-    pub(super) fn note_not_tried(&mut self) {
+    /// A frame that was asked for needs no effort: there is nothing to make.
+    pub(super) fn note_spared(&mut self) {
         if let Some(effort) = &mut self.effort {
-            effort.not_tried();
+            effort.spare();
         }
+    }
+
+    /// A pair was shrunk, and looked at, to find out what it shows.
+    pub(super) fn note_content(&mut self, imp: &VfiInterp, shrink: Duration, content: Duration) {
+        if let Some(effort) = &mut self.effort {
+            effort.spend(nanoseconds(shrink + content));
+        }
+        imp.stats().add_content(shrink, content);
     }
 
     /// A frame was given up because of the alarm.
@@ -145,15 +163,11 @@ impl Worker {
         held: &Frame,
         new: &Frame,
     ) -> Result<(), gst::FlowError> {
-        let times = new.buffer.pts().zip(held.buffer.pts());
-        let apart = times.and_then(|(new, held)| new.checked_sub(held));
-        let apart = apart.map_or(0, gst::ClockTime::nseconds);
-        self.learn_span(imp, apart);
         let speed = self
             .segment
             .as_ref()
             .map_or(1.0, |segment| segment.rate().abs());
-        let span = (apart as f64 / speed) as u64;
+        let span = (apart(held, new) as f64 / speed) as u64;
         let paced = imp.promise().live || (self.settings.qos && imp.downstream().paced());
         let changed = self
             .effort
@@ -277,13 +291,13 @@ impl Worker {
     }
 
     /// Learns how far apart frames of a varying rate are, because the latency follows from it.
-    fn learn_span(&mut self, imp: &VfiInterp, span: u64) {
+    pub(super) fn learn_span(&mut self, imp: &VfiInterp, held: &Frame, new: &Frame) {
         if !self.stream.as_ref().is_some_and(|stream| stream.variable) {
             return;
         }
         let known = imp.rates().frame.nseconds();
         let most = self.settings.max_gap.nseconds();
-        if let Some(grown) = self.spans.add(span, known, most) {
+        if let Some(grown) = self.spans.add(apart(held, new), known, most) {
             let grown = gst::ClockTime::from_nseconds(grown);
             gst::info!(CAT, imp = imp, "frames come up to {grown} apart");
             imp.set_frame(grown);
@@ -334,6 +348,13 @@ impl Worker {
                 .build(),
         );
     }
+}
+
+/// The time from one frame to the other, in nanoseconds.
+fn apart(held: &Frame, new: &Frame) -> u64 {
+    let times = new.buffer.pts().zip(held.buffer.pts());
+    let apart = times.and_then(|(new, held)| new.checked_sub(held));
+    apart.map_or(0, gst::ClockTime::nseconds)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -44,6 +44,17 @@ pub(super) struct Step {
     pub original: Option<Slot>,
 }
 
+impl Step {
+    /// The new frame's own slot, for a frame made in its place.
+    pub(super) fn stand_in(&self) -> Option<Slot> {
+        let own = self.original?;
+        Some(Slot {
+            content: Content::Between(self.before.phase_of(&own)?),
+            ..own
+        })
+    }
+}
+
 /// The newest input frame.
 #[derive(Clone, Copy, Debug)]
 struct Newest {

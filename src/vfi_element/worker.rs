@@ -10,15 +10,17 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::allocation;
-use super::between::stamp;
+use super::between::{Pair, stamp};
 use super::caps;
+use super::content::Scenes;
 use super::effort::Effort;
 use super::engine::{Engine, Frame};
+use super::hold::Hold;
 use super::imp::VfiInterp;
 use super::pacing::{Arrivals, Spans};
 use super::queue::Item;
 use super::settings::Settings;
-use super::timeline::{Target, Timeline};
+use super::timeline::{Step, Target, Timeline};
 
 /// What the caps fix.
 pub(super) struct Stream {
@@ -43,7 +45,11 @@ pub(super) struct Worker {
     pub(super) arrivals: Arrivals,
     pub(super) spans: Spans,
     pub(super) segment: Option<gst::Segment>,
-    held: Option<Frame>,
+    pub(super) held: Option<Frame>,
+    /// Duplicates of the held frame.
+    pub(super) hold: Hold<Frame>,
+    /// What pairs were like lately.
+    pub(super) scenes: Scenes,
 }
 
 impl Worker {
@@ -59,6 +65,8 @@ impl Worker {
     /// Forgets what came in, as a flush does; caps stay.
     pub(super) fn flush(&mut self) {
         self.held = None;
+        self.hold = Hold::default();
+        self.scenes = Scenes::default();
         self.segment = None;
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
@@ -87,6 +95,7 @@ impl Worker {
         use gst::EventView;
 
         gst::log!(CAT, imp = imp, "dealing with {event:?}");
+        self.release(imp)?;
         match event.view() {
             EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
             EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
@@ -115,6 +124,7 @@ impl Worker {
 
     /// Fills what is left of the held frame's time with it, and lets it go.
     fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        self.release(imp)?;
         let stop = self.segment_stop();
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
             for slot in timeline.drain(stop) {
@@ -246,19 +256,49 @@ impl Worker {
             // Nobody else holds it yet, so this changes the very buffer that came in.
             stamp(buffer.make_mut(), slot);
         }
-        let mut new = Frame::new(buffer);
-        let held = self.held.take();
-        if let Some(mut held) = held {
-            self.before(imp, &mut held, &mut new, step.before)?;
-            if let Some(engine) = &mut self.engine {
-                engine.recycle(held);
-            }
+        let new = Frame::new(buffer);
+        if self.settings.dedup {
+            self.without_duplicates(imp, step, new)
+        } else {
+            self.pass(imp, step, new, None)
         }
-        if step.original.is_some() {
+    }
+
+    /// Sends the slots before a frame and the frame itself.
+    pub(super) fn pass(
+        &mut self,
+        imp: &VfiInterp,
+        step: Step,
+        mut new: Frame,
+        known: Option<Pair>,
+    ) -> Result<(), gst::FlowError> {
+        if let Some(mut held) = self.held.take() {
+            self.before(imp, &mut held, &mut new, step.before, known)?;
+            self.learn_span(imp, &held, &new);
+            self.finish_pair(imp, &held, &new)?;
+            self.recycle(held);
+        }
+        self.arrive(imp, new, step.original.is_some())
+    }
+
+    /// A frame is through: it is sent, if it has a slot of its own, and held.
+    pub(super) fn arrive(
+        &mut self,
+        imp: &VfiInterp,
+        new: Frame,
+        shown: bool,
+    ) -> Result<(), gst::FlowError> {
+        if shown {
             imp.push_original(new.buffer.clone())?;
         }
         self.held = Some(new);
         Ok(())
+    }
+
+    pub(super) fn recycle(&mut self, frame: Frame) {
+        if let Some(engine) = &mut self.engine {
+            engine.recycle(frame);
+        }
     }
 
     /// Takes over what was changed from outside: settings, a new network, downstream's wishes.
@@ -269,6 +309,9 @@ impl Worker {
             && imp.load_failed.load(Ordering::Relaxed);
         if settings.model != self.settings.model || again {
             imp.load_in_background(settings.load_options());
+        }
+        if !settings.dedup {
+            self.release(imp)?;
         }
         self.settings = settings;
         if let Some(timeline) = &mut self.timeline {
@@ -285,6 +328,7 @@ impl Worker {
             && let Some(stream) = &self.stream
         {
             let input = stream.input.clone();
+            self.release(imp)?;
             self.negotiate(imp, input).inspect_err(|_| {
                 // A flush got in between: what downstream wants is still to be found out.
                 imp.srcpad().mark_reconfigure();

@@ -119,9 +119,9 @@ impl Ladder {
         self.rungs[self.at]
     }
 
-    /// Whether this rung has held for a window, or is the lowest.
+    /// Whether this rung has held for a while, or is the lowest.
     pub(super) fn is_settled(&self) -> bool {
-        self.calm > 0 || self.at + 1 == self.rungs.len()
+        self.calm >= HOLD || self.at + 1 == self.rungs.len()
     }
 
     /// Forgets a window that was begun: what follows is another stretch of the stream.

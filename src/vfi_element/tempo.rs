@@ -213,8 +213,10 @@ impl Worker {
             imp,
             gst::CoreError::Clock,
             (
-                "Making a frame takes up to {}, and latency allowed for {before}: it is {raised} now",
-                gst::ClockTime::from_nseconds(high)
+                "Making a frame takes up to {:.1} ms, and latency allowed for {:.1}: it is {:.1} ms now",
+                high as f64 / 1e6,
+                before.nseconds() as f64 / 1e6,
+                raised.nseconds() as f64 / 1e6
             )
         );
         imp.obj().notify("latency");

@@ -97,6 +97,8 @@ struct Record {
     steps: Vec<(f64, String)>,
     /// Originals that came in and did not go out.
     lost: usize,
+    /// The latency that the element reports, upstream's included, in milliseconds; 0 if not live.
+    promised: f64,
 }
 
 pub(crate) fn overload(args: &Overload) -> Result<()> {
@@ -304,7 +306,23 @@ fn follow(
         before = now;
     }
     record.lost = lock(seen).waiting.len();
+    record.promised = promised(vfi);
     Ok(record)
+}
+
+/// What the element reports as its latency, in milliseconds.
+fn promised(vfi: &gst::Element) -> f64 {
+    let mut query = gst::query::Latency::new();
+    let pad = vfi.static_pad("src");
+    if !pad.is_some_and(|pad| pad.query(&mut query)) {
+        return 0.0;
+    }
+    let (live, least, _) = query.result();
+    if live {
+        least.nseconds() as f64 / 1e6
+    } else {
+        0.0
+    }
 }
 
 /// What a message about effort says.
@@ -366,6 +384,12 @@ fn print(record: &Record, live: bool) {
         println!("{time:7.1} s  {told}");
     }
     println!("Originals lost: {}.", record.lost);
+    if live {
+        println!(
+            "Latency that the pipeline was told: {:.1} ms.",
+            record.promised
+        );
+    }
 }
 
 #[cfg(test)]

@@ -187,6 +187,7 @@ impl Effort {
     /// late.
     pub(super) fn made(&mut self, own: u64, network: u64, late: bool) {
         self.pair.work = self.pair.work.saturating_add(own).saturating_add(network);
+        self.pair.tried += 1;
         self.pair.late += u32::from(late);
         let ahead = std::mem::take(&mut self.ahead);
         self.costs.add(own.saturating_add(ahead), network);
@@ -197,6 +198,7 @@ impl Effort {
     /// twice as long is assumed, so that the next try is a while off.
     pub(super) fn cut_short(&mut self, spent: u64) {
         self.pair.work = self.pair.work.saturating_add(spent);
+        self.pair.tried += 1;
         self.pair.late += 1;
         self.costs.add_cut_short(spent.saturating_mul(2));
         self.untried = 0;
@@ -225,11 +227,6 @@ impl Effort {
     /// What all but one in ten frames take at the present size. `None` until that is known.
     pub(super) fn frame(&self) -> Option<u64> {
         self.costs.frame()
-    }
-
-    /// Another network: what was learned is void.
-    pub(super) fn forget(&mut self) {
-        *self = Self::new(self.wish);
     }
 }
 

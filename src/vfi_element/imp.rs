@@ -5,7 +5,7 @@
 //! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
 //! something is pushed, queried, posted, loaded or inferred.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,8 @@ pub struct VfiInterp {
     pub(super) stats: Mutex<Stats>,
     pub(super) downstream: Mutex<Downstream>,
     pub(super) promise: Mutex<Promise>,
-    /// Downstream held the latest frame for a while before it took it.
-    pub(super) push_waited: AtomicBool,
+    /// The frame pushed last.
+    pub(super) pushed: Mutex<Pushed>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     pub(super) canceller: Mutex<Option<Canceller>>,
@@ -52,8 +52,15 @@ pub struct VfiInterp {
     pub(super) load_failed: AtomicBool,
 }
 
-/// Downstream takes a frame faster than this unless it waits for something.
-const AT_ONCE: Duration = Duration::from_millis(1);
+/// How a frame went downstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pushed {
+    pub pts: Option<gst::ClockTime>,
+    /// How long it took.
+    pub took: Duration,
+    /// The running time at which downstream was done with it.
+    pub done: Option<gst::ClockTime>,
+}
 
 /// What latency and QoS are reckoned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -122,7 +129,7 @@ impl ObjectSubclass for VfiInterp {
             stats: Mutex::default(),
             downstream: Mutex::default(),
             promise: Mutex::default(),
-            push_waited: AtomicBool::new(false),
+            pushed: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
@@ -269,11 +276,14 @@ impl VfiInterp {
         gst::trace!(CAT, imp = self, "pushing {buffer:?}");
         // A flush may have come since the item was taken off the queue.
         self.queue.flow()?;
-        let start = Instant::now();
-        let result = self.srcpad.push(buffer).map(drop);
-        let waited = start.elapsed() > AT_ONCE;
-        self.push_waited.store(waited, Ordering::Relaxed);
-        result
+        let (pts, start) = (buffer.pts(), Instant::now());
+        self.srcpad.push(buffer)?;
+        *lock(&self.pushed) = Pushed {
+            pts,
+            took: start.elapsed(),
+            done: self.obj().current_running_time(),
+        };
+        Ok(())
     }
 
     pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {

@@ -51,7 +51,9 @@ pub(super) struct Pair {
     pub wanted: u32,
     /// Frames of those that this rung is to make.
     pub asked: u32,
-    /// Frames of those that were or would have been too late.
+    /// Frames of those that were made, or given up on the way.
+    pub tried: u32,
+    /// Frames of those asked for that were or would have been too late.
     pub late: u32,
 }
 
@@ -140,6 +142,7 @@ impl Ladder {
         sum.work = sum.work.saturating_add(pair.work);
         sum.wanted = sum.wanted.saturating_add(pair.wanted);
         sum.asked = sum.asked.saturating_add(pair.asked);
+        sum.tried = sum.tried.saturating_add(pair.tried);
         sum.late = sum.late.saturating_add(pair.late);
         let enough = sum.asked >= ENOUGH || self.rungs[self.at].share == Share::None;
         if sum.span < WINDOW || (!enough && sum.span < LONGEST) {
@@ -150,13 +153,14 @@ impl Ladder {
     }
 
     fn judge(&mut self, window: Pair, costs: &Costs) -> bool {
-        let to = if is_strained(window) {
+        let strained = self.is_strained(window);
+        let to = if strained {
             self.down(window, costs)
         } else {
             self.up(window, costs)
         };
         self.stood = self.stood.saturating_add(window.span);
-        self.calm = match is_strained(window) {
+        self.calm = match strained || window.late > 0 {
             true => 0,
             false => self.calm.saturating_add(window.span),
         };
@@ -176,6 +180,16 @@ impl Ladder {
         self.stood = 0;
         self.calm = 0;
         true
+    }
+
+    /// Whether the work left no room, or more than one in eight frames was late.
+    ///
+    /// Lateness says something of this rung only where frames were made on it; and at first, at the
+    /// start and after a fall, it comes of what was before.
+    fn is_strained(&self, window: Pair) -> bool {
+        let own = window.tried > 0 && (self.stood > 0 || self.climbed);
+        let late = window.late > 1 && window.late * 8 > window.asked;
+        (own && late) || window.work as f64 > window.span as f64 * STRAINED
     }
 
     /// The next rung below that is predicted to hold, else the lowest; `None` at the bottom.
@@ -213,12 +227,6 @@ impl Ladder {
         let cost = costs.predict(rung.pixels)?;
         Some(frames * cost as f64 / window.span as f64)
     }
-}
-
-/// Whether more than one in eight frames was late, or the work left no room.
-fn is_strained(window: Pair) -> bool {
-    let late = window.late > 1 && window.late * 8 > window.asked;
-    late || window.work as f64 > window.span as f64 * STRAINED
 }
 
 #[cfg(test)]

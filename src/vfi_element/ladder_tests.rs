@@ -91,6 +91,7 @@ impl Stream {
                     pair.late += 1;
                     continue;
                 }
+                pair.tried += 1;
                 let (own, network) = machine.make(rung.pixels);
                 self.costs.add(own, network);
                 pair.work += own + network;
@@ -203,12 +204,28 @@ fn frames_that_are_late_for_other_reasons_are_given_up() {
         work: 0,
         wanted: 1,
         asked: 1,
+        tried: 1,
         late: 1,
     };
-    for _ in 0..16 * 4 {
+    for _ in 0..16 * 8 {
         ladder.observe(pair, &costs);
     }
     assert_eq!(ladder.rung().share, Share::None);
+}
+
+#[test]
+fn where_nothing_is_made_there_is_nothing_to_give_up() {
+    let mut ladder = ladder();
+    let skipped = Pair {
+        span: SECOND / 30,
+        wanted: 1,
+        asked: 1,
+        late: 1,
+        ..Pair::default()
+    };
+    for _ in 0..1000 {
+        assert!(!ladder.observe(skipped, &Costs::default()));
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The task's dealings with time: what is too late, how much effort frames are worth, what the
 //! latency has to be, and when to report.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -12,11 +11,17 @@ use super::alarm::Alarm;
 use super::effort::{Effort, Wish, network_size};
 use super::engine::{Frame, Times};
 use super::grid::Slot;
-use super::imp::VfiInterp;
+use super::imp::{VfiInterp, lock};
 use super::ladder::Share;
 use super::pacing;
 use super::settings::Overload;
 use super::worker::Worker;
+
+/// Downstream takes a frame faster than this unless it waits for something.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// A sink may be done with a frame so many nanoseconds before its time.
+const EARLY: u64 = 2_000_000;
 
 impl Worker {
     /// Whether a frame is to be made at this slot. If it would be too late, that is told.
@@ -64,10 +69,21 @@ impl Worker {
     /// The running time at which a frame has to be out, where that was promised.
     fn deadline(&self, imp: &VfiInterp, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
-        let held = imp.push_waited.load(Ordering::Relaxed);
-        let delay = self.arrivals.delay();
-        let deadline = imp.promise().deadline(due.nseconds(), delay, held);
+        let promise = imp.promise();
+        let held = self.was_held(imp, promise.configured);
+        let deadline = promise.deadline(due.nseconds(), self.arrivals.delay(), held);
         deadline.map(gst::ClockTime::from_nseconds)
+    }
+
+    /// Whether downstream has kept the latest frame until the pipeline's `configured` latency had
+    /// passed, as a sink does that waits for its clock.
+    fn was_held(&self, imp: &VfiInterp, configured: u64) -> bool {
+        let pushed = *lock(&imp.pushed);
+        let Some((due, done)) = self.running_time(pushed.pts).zip(pushed.done) else {
+            return false;
+        };
+        let shown = due.nseconds().saturating_add(configured);
+        pushed.took > AT_ONCE && done.nseconds().saturating_add(EARLY) >= shown
     }
 
     /// Sees to it that what is being made is given up when it can't be in time any more.
@@ -174,9 +190,7 @@ impl Worker {
             .as_mut()
             .is_some_and(|effort| effort.finish(span, paced));
         if changed {
-            imp.stats().steps += 1;
             self.tell_effort(imp);
-            self.post_effort(imp);
             self.configure(imp)?;
         }
         self.raise_latency(imp);
@@ -245,26 +259,6 @@ impl Worker {
         }
     }
 
-    /// Says where the effort stands now.
-    fn tell_effort(&self, imp: &VfiInterp) {
-        let Some(effort) = &self.effort else {
-            return;
-        };
-        let (rung, wish) = (effort.rung(), effort.wish());
-        let (width, height) = network_size(wish.width, wish.height, rung.divisor);
-        gst::info!(
-            CAT,
-            imp = imp,
-            "effort: step {}, the network sees {width}x{height} (downscale {:.3}), {} of the frames are made",
-            effort.step(),
-            rung.divisor,
-            rung.share.part()
-        );
-        let mut stats = imp.stats();
-        stats.step = effort.step() as u64;
-        stats.downscale = rung.divisor;
-    }
-
     /// What follows has nothing to do with what was, as to time.
     pub(super) fn pause_pacing(&mut self) {
         self.arrivals.reset();
@@ -324,31 +318,38 @@ impl Worker {
         }
     }
 
-    fn post_effort(&self, imp: &VfiInterp) {
+    /// Says where the effort stands now; to the application, if that is another step than before.
+    fn tell_effort(&self, imp: &VfiInterp) {
         let Some(effort) = &self.effort else {
             return;
         };
-        let (rung, wish) = (effort.rung(), effort.wish());
+        let (rung, wish, step) = (effort.rung(), effort.wish(), effort.step());
         let (width, height) = network_size(wish.width, wish.height, rung.divisor);
         let name = match rung.share {
-            Share::All if effort.step() == 0 => "full",
+            Share::All if step == 0 => "full",
             Share::All => "smaller",
             Share::Half => "fewer",
             Share::None => "originals",
         };
         let structure = gst::Structure::builder("vfiinterp-overload")
-            .field("step", effort.step() as u64)
+            .field("step", step as u64)
             .field("name", name)
             .field("downscale", rung.divisor)
             .field("width", width as u64)
             .field("height", height as u64)
             .field("share", rung.share.part())
             .build();
-        imp.post(
-            gst::message::Element::builder(structure)
-                .src(&*imp.obj())
-                .build(),
-        );
+        gst::info!(CAT, imp = imp, "{structure}");
+        let before = {
+            let mut stats = imp.stats();
+            stats.downscale = rung.divisor;
+            std::mem::replace(&mut stats.step, step as u64)
+        };
+        if before != step as u64 {
+            imp.stats().steps += 1;
+            let message = gst::message::Element::builder(structure).src(&*imp.obj());
+            imp.post(message.build());
+        }
     }
 }
 

@@ -320,9 +320,8 @@ impl Worker {
         if let Some(engine) = imp.take_loaded() {
             imp.adopt(&engine);
             self.engine = Some(engine);
-            if let Some(effort) = &mut self.effort {
-                effort.forget();
-            }
+            // What another network costs is to be found out.
+            self.effort = None;
         }
         if (multiplied || imp.srcpad().check_reconfigure())
             && let Some(stream) = &self.stream

@@ -99,6 +99,13 @@ impl Rig {
         self.harness.testclock().unwrap()
     }
 
+    /// Waits until the element has done all that follows from what was pushed: a frame that has
+    /// come out need not be counted yet.
+    pub(crate) fn settle(&self) {
+        let pad = self.element.static_pad("sink").unwrap();
+        pad.query(&mut gst::query::Allocation::new(None, false));
+    }
+
     /// Takes frames until that of this time.
     pub(crate) fn pull_until_ms(&mut self, ms: u64) {
         let time = gst::ClockTime::from_mseconds(ms);

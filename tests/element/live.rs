@@ -98,6 +98,7 @@ fn frames_of_a_varying_rate_show_what_latency_they_need() {
             assert_eq!(min, gst::ClockTime::from_mseconds(5 + 15), "none is known");
         }
     }
+    rig.settle();
     let (_, min, _) = latency(&mut rig);
     assert_eq!(
         min,
@@ -119,6 +120,7 @@ fn a_branch_that_is_not_live_promises_nothing() {
         rig.push(&info, k);
         rig.pull_until_ms(40 * k);
     }
+    rig.settle();
     assert_eq!(rig.stat("synthesised"), 9);
     assert_eq!(rig.stat("late"), 0);
 }
@@ -209,6 +211,7 @@ fn run_by_the_clock(rig: &mut Rig, frames: u64, costs: &[u64]) -> Sent {
         rig.push(&info, k);
         rig.pull_until_ms(40 * k);
     }
+    rig.settle();
     sent
 }
 
@@ -260,6 +263,7 @@ fn an_original_does_not_wait_for_a_network_that_is_too_slow() {
     clock.set_time(deadline);
     clock.process_next_clock_id();
     rig.pull_until_ms(40);
+    rig.settle();
     assert_eq!(rig.stat("late"), 1);
     assert_eq!(rig.stat("estimate-time"), 0, "the run went on to its end");
 }
@@ -281,6 +285,7 @@ fn latency_grows_to_what_frames_take_and_says_so() {
         rig.push(&info, k);
         rig.pull_until_ms(40 * k);
     }
+    rig.settle();
     let raised = rig.element.property::<u64>("latency");
     assert!(
         (1_000_000..=80_000_000).contains(&raised) && raised % 1_000_000 == 0,

@@ -78,7 +78,7 @@ impl Default for Settings {
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
-            scene_threshold: 0.1,
+            scene_threshold: 0.3,
             scene_action: SceneAction::Repeat,
             still_threshold: 0.0035,
             dedup: false,

@@ -7,6 +7,8 @@
 mod fixtures;
 
 mod common;
+mod content;
+mod dedup;
 mod events;
 mod faults;
 mod formats;

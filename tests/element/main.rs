@@ -16,4 +16,5 @@ mod live;
 mod negotiation;
 mod pipeline;
 mod settings;
+mod sync;
 mod timing;

@@ -21,15 +21,21 @@ const REACH: usize = CELLS / 4;
 /// Levels a histogram tells apart.
 const LEVELS: usize = 16;
 
-/// The mean difference from which on a pair differs altogether. This and the next three were chosen
-/// on consecutive, second and fourth frames of 82 clips, and some 2400 cuts made by joining them
-/// (`vfi-lab content` shows how they do).
-const DIFFERENT: f32 = 0.2;
+/// The mean difference from which on a pair differs altogether. This and the next four were chosen on
+/// consecutive, second and fourth frames of 82 clips, some 2400 cuts made by joining them, and flashes drawn over
+/// them (`vfi-lab content` shows how they do).
+const DIFFERENT: f32 = 0.12;
 
 /// The difference of histograms from which on a pair differs altogether.
-const REDISTRIBUTED: f32 = 0.3;
+const REDISTRIBUTED: f32 = 0.2;
 
-/// How much of what was lately usual is taken off.
+/// The part of the detail that may well be missing where nothing is cut.
+const USUALLY_MISSING: f32 = 0.12;
+
+/// How much more has to be missing to be a cut for sure.
+const MISSING: f32 = 0.3;
+
+/// How much of the detail that was lately missing is taken off; of the other measures all is.
 const USUAL: f32 = 0.5;
 
 /// The weight of the newest pair in what is usual.
@@ -43,6 +49,15 @@ const EVEN: f32 = 0.02;
 
 /// Bars and black frames are not brighter than this.
 const DARK: f32 = 0.1;
+
+/// The least part of a picture between bars; what shows less is something drawn on black.
+const SHOWN: f32 = 0.25;
+
+/// Cells brighter than this may have lost their detail in a flash.
+const WHITE: f32 = 0.95;
+
+/// The rise of the mean luma that makes a frame a flash's.
+const BRIGHTER: f32 = 0.03;
 
 /// The luma of a frame, averaged to cells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -128,9 +143,8 @@ impl Scenes {
             histogram: part.histogram_difference(a, b),
             unexplained: 0.0,
         };
-        let above = |found: f32, usual: f32| (found - USUAL * usual).max(0.0);
-        let mean = above(found.mean, self.usual.mean);
-        let histogram = above(found.histogram, self.usual.histogram);
+        let mean = (found.mean - self.usual.mean).max(0.0);
+        let histogram = (found.histogram - self.usual.histogram).max(0.0);
         let most = ((mean / DIFFERENT).min(1.0) * (histogram / REDISTRIBUTED).min(1.0)).sqrt();
         let score = if part.is_black(a) != part.is_black(b) {
             if mean >= BLACKOUT { 1.0 } else { 0.0 }
@@ -138,13 +152,12 @@ impl Scenes {
             0.0
         } else {
             found.unexplained = part.unexplained(a, b).min(part.unexplained(b, a));
-            most * above(found.unexplained, self.usual.unexplained)
+            let usual = USUAL * self.usual.unexplained + USUALLY_MISSING;
+            let missing = found.unexplained - usual;
+            most * (missing / MISSING).clamp(0.0, 1.0)
         };
-        let score = f64::from(score);
-        if score < threshold {
-            self.usual.approach(&found);
-        }
-        score
+        self.usual.approach(&found);
+        f64::from(score)
     }
 }
 
@@ -177,9 +190,19 @@ impl Part {
         };
         let bar_row = |y: usize| even(&mut (0..a.width).map(|x| cell(x, y)));
         let bar_column = |x: usize| even(&mut (0..a.height).map(|y| cell(x, y)));
-        let rows = inner(a.height, bar_row);
-        let columns = inner(a.width, bar_column);
-        Self { columns, rows }
+        let part = Self {
+            columns: inner(a.width, bar_column),
+            rows: inner(a.height, bar_row),
+        };
+        let whole = Self {
+            columns: 0..a.width,
+            rows: 0..a.height,
+        };
+        if part.area() < SHOWN * whole.area() {
+            whole
+        } else {
+            part
+        }
     }
 
     fn cells<'a>(&self, of: &'a Thumbnail) -> impl Iterator<Item = f32> + use<'a> {
@@ -190,6 +213,10 @@ impl Part {
 
     fn area(&self) -> f32 {
         (self.columns.len() * self.rows.len()).max(1) as f32
+    }
+
+    fn mean(&self, of: &Thumbnail) -> f32 {
+        self.cells(of).sum::<f32>() / self.area()
     }
 
     fn mean_difference(&self, a: &Thumbnail, b: &Thumbnail) -> f32 {
@@ -222,24 +249,34 @@ impl Part {
     /// The part of the detail in `b` that is nowhere within reach in `a`.
     ///
     /// Of each block the detail is what differs from its mean, and the most that a block of `a`
-    /// explains of it, stretched as it likes, is the square of their correlation.
+    /// explains of it, stretched as it likes, is the square of their correlation. Where `b` is the brighter
+    /// one its white cells say nothing, because a flash leaves no detail there, and the others as much less as
+    /// there are fewer of them.
     fn unexplained(&self, a: &Thumbnail, b: &Thumbnail) -> f32 {
         let side = BLOCK.min(self.columns.len()).min(self.rows.len());
         if side < 2 {
             return 0.0;
         }
         let windows = Windows::new(a, side);
-        let (mut detail, mut missing) = (0.0, 0.0);
+        let flashed = self.mean(b) > self.mean(a) + BRIGHTER;
+        let limit = if flashed { WHITE } else { f32::MAX };
+        let (mut detail, mut missing, mut counted, mut cells) = (0.0, 0.0, 0.0, 0.0);
         for top in spread(&self.rows, side) {
             for left in spread(&self.columns, side) {
-                let block = Block::of(b, left, top, side);
+                let block = Block::of(b, left, top, side, limit);
                 detail += block.detail;
+                counted += block.number;
+                cells += (side * side) as f32;
                 if block.detail > NOISE * (side * side) as f32 {
                     missing += block.detail * (1.0 - self.likeness(&windows, &block));
                 }
             }
         }
-        if detail > 0.0 { missing / detail } else { 0.0 }
+        if detail > 0.0 {
+            missing / detail * counted / cells
+        } else {
+            0.0
+        }
     }
 
     /// The square of the best correlation within reach; it is looked for from the middle outwards,
@@ -295,30 +332,55 @@ struct Block {
     left: usize,
     top: usize,
     side: usize,
-    /// Differences from its mean, in rows of [`BLOCK`].
+    /// Differences from its mean; zero where a cell does not count.
     cells: [[f32; BLOCK]; BLOCK],
-    /// The sum of their squares.
+    /// Which cells count, by 1 and 0; none if all do.
+    counts: Option<[[f32; BLOCK]; BLOCK]>,
+    /// How many cells count.
+    number: f32,
+    /// The sum of the squares of the differences.
     detail: f32,
 }
 
 impl Block {
-    fn of(thumbnail: &Thumbnail, left: usize, top: usize, side: usize) -> Self {
+    /// A block whose cells above `limit` do not count; where most of them don't, none do.
+    fn of(thumbnail: &Thumbnail, left: usize, top: usize, side: usize, limit: f32) -> Self {
         let mut cells = [[0.0; BLOCK]; BLOCK];
+        let mut counts = [[0.0; BLOCK]; BLOCK];
+        let (mut sum, mut number) = (0.0, 0.0);
         let columns = left..left + side;
-        let rows = (top..top + side).map(|y| thumbnail.row(y, &columns));
-        let mean = rows.clone().flatten().sum::<f32>() / (side * side) as f32;
-        let mut detail = 0.0;
-        for (cells, row) in cells.iter_mut().zip(rows) {
-            for (cell, luma) in cells.iter_mut().zip(row) {
-                *cell = luma - mean;
-                detail += *cell * *cell;
+        for y in 0..side {
+            for (x, luma) in thumbnail.row(top + y, &columns).iter().enumerate() {
+                if *luma <= limit {
+                    cells[y][x] = *luma;
+                    counts[y][x] = 1.0;
+                    sum += luma;
+                    number += 1.0;
+                }
             }
+        }
+        let all = (side * side) as f32;
+        if number < all / 2.0 {
+            counts = Default::default();
+            number = 0.0;
+        }
+        let mean = sum / number.max(1.0);
+        let mut detail = 0.0;
+        for (cell, count) in cells
+            .as_flattened_mut()
+            .iter_mut()
+            .zip(counts.as_flattened())
+        {
+            *cell = (*cell - mean) * count;
+            detail += *cell * *cell;
         }
         Self {
             left,
             top,
             side,
             cells,
+            counts: (number < all).then_some(counts),
+            number,
             detail,
         }
     }
@@ -338,12 +400,11 @@ impl<'a> Windows<'a> {
         let mut details = vec![0.0; width * height];
         for y in 0..=height - side {
             for x in 0..=width - side {
+                let rows = (y..y + side).map(|line| thumbnail.row(line, &(x..x + side)));
                 let (mut sum, mut squares) = (0.0, 0.0);
-                for line in y..y + side {
-                    for luma in thumbnail.row(line, &(x..x + side)) {
-                        sum += luma;
-                        squares += luma * luma;
-                    }
+                for luma in rows.flatten() {
+                    sum += luma;
+                    squares += luma * luma;
                 }
                 details[y * width + x] = squares - sum * sum / (side * side) as f32;
             }
@@ -357,17 +418,33 @@ impl<'a> Windows<'a> {
 
     /// How alike the window at a place and a block are, from 0 (not at all, or inverse) to 1.
     fn correlation(&self, x: usize, y: usize, block: &Block) -> f32 {
-        let detail = self.details[y * self.thumbnail.width + x];
+        let columns = x..x + self.side;
+        let rows = (y..y + self.side).map(|line| self.thumbnail.row(line, &columns));
+        let mut product = 0.0;
+        let detail = match &block.counts {
+            None => {
+                for (row, cells) in rows.zip(&block.cells) {
+                    product += row.iter().zip(cells).map(|(a, b)| a * b).sum::<f32>();
+                }
+                self.details[y * self.thumbnail.width + x]
+            }
+            Some(counts) => {
+                let (mut sum, mut squares, mut number) = (0.0, 0.0, 0.0);
+                for (row, (cells, counts)) in rows.zip(block.cells.iter().zip(counts)) {
+                    for (luma, (cell, count)) in row.iter().zip(cells.iter().zip(counts)) {
+                        product += luma * cell;
+                        sum += count * luma;
+                        squares += count * luma * luma;
+                        number += count;
+                    }
+                }
+                squares - sum * sum / number
+            }
+        };
         if detail <= NOISE * (self.side * self.side) as f32 {
             return 0.0;
         }
-        let columns = x..x + self.side;
-        let mut product = 0.0;
-        for (line, cells) in block.cells[..self.side].iter().enumerate() {
-            let row = self.thumbnail.row(y + line, &columns);
-            // The block's cells add up to zero, so the window's mean has no part in the sum.
-            product += row.iter().zip(cells).map(|(a, b)| a * b).sum::<f32>();
-        }
+        // The block's cells add up to zero, so the window's mean has no part in the product.
         (product / (detail * block.detail).sqrt()).clamp(0.0, 1.0)
     }
 }

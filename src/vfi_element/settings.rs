@@ -112,7 +112,7 @@ impl Default for Settings {
             qos: true,
             overload: Overload::default(),
             stats_interval: gst::ClockTime::ZERO,
-            scene_threshold: 0.1,
+            scene_threshold: 0.3,
             scene_action: SceneAction::Repeat,
             still_threshold: 0.0035,
             dedup: false,

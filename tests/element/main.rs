@@ -7,6 +7,8 @@
 mod fixtures;
 
 mod common;
+mod content;
+mod dedup;
 mod events;
 mod faults;
 mod formats;
@@ -15,4 +17,5 @@ mod negotiation;
 mod overload;
 mod pipeline;
 mod settings;
+mod sync;
 mod timing;

@@ -8,7 +8,8 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::engine::Engine;
-use super::imp::{Rates, VfiInterp, lock};
+use super::imp::{VfiInterp, lock};
+use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
 use crate::models::{Interpolator, LoadOptions};
@@ -149,10 +150,5 @@ impl VfiInterp {
             ),
         }
         let _wanted = self.srcpad.push_event(gst::event::Eos::new());
-    }
-
-    pub(super) fn latency_changed(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
-        self.post(message);
     }
 }

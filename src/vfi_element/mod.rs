@@ -45,6 +45,7 @@ mod grid;
 mod hold;
 mod imp;
 mod ladder;
+mod latency;
 mod lifecycle;
 mod pacing;
 mod queue;

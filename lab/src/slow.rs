@@ -56,7 +56,8 @@ fn network(rounds: usize) -> Vec<u8> {
     encode(&model.finish())
 }
 
-/// How long the network in a file takes for a pair of pictures, in the middle of several runs.
+/// How long the network in a file takes for a pair of pictures at best, so that what else the machine does
+/// counts little.
 fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
     let options = LoadOptions {
         model: path.to_owned(),
@@ -67,14 +68,13 @@ fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
     let picture = Picture::new(width, height);
     let mut prepared = Prepared::default();
     interpolator.prepare(&picture, &mut prepared)?;
-    let mut times = Vec::new();
-    for _ in 0..9 {
+    let mut best = Duration::MAX;
+    for _ in 0..15 {
         let start = Instant::now();
         interpolator.estimate(&prepared, &prepared, 0.5)?;
-        times.push(start.elapsed());
+        best = best.min(start.elapsed());
     }
-    times.sort_unstable();
-    Ok(times[times.len() / 2])
+    Ok(best)
 }
 
 /// Writes to `path` a network that takes about `wanted` for pictures of this size, and tells how long it
@@ -82,8 +82,8 @@ fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
 pub(crate) fn write(path: &str, wanted: Duration, width: usize, height: usize) -> Result<Duration> {
     let save = |rounds| std::fs::write(path, network(rounds)).with_context(|| path.to_owned());
     let mut rounds = 8;
-    // The first guess is from a short run, the second from one as long as wanted.
-    for _ in 0..2 {
+    // The first guess is from a short run, the next from runs about as long as wanted.
+    for _ in 0..3 {
         save(rounds)?;
         let ratio = wanted.as_secs_f64() / time(path, width, height)?.as_secs_f64();
         rounds = ((rounds as f64 * ratio).round() as usize).clamp(1, 10_000);

@@ -91,7 +91,7 @@ const FITS: f64 = 0.8;
 const EASY: f64 = 0.65;
 
 /// How long to stay calm before a higher rung is tried at first,
-const HOLD: u64 = 2 * SECOND;
+const HOLD: u64 = 4 * SECOND;
 /// and at most.
 const LONGEST_HOLD: u64 = 120 * SECOND;
 /// A rung that held this long after a climb was worth it.

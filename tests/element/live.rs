@@ -281,7 +281,7 @@ fn latency_grows_to_what_frames_take_and_says_so() {
     rig.element
         .connect_notify(Some("latency"), move |_, _| notify.send(()).unwrap());
     rig.harness.set_src_caps(caps(text));
-    for k in 0..80 {
+    for k in 0..130 {
         rig.push(&info, k);
         rig.pull_until_ms(40 * k);
     }

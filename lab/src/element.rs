@@ -6,41 +6,72 @@ use anyhow::{Context, Result, bail};
 use gst::glib;
 use gst::prelude::*;
 
-use crate::clip::{self, Clip, make};
+use crate::clip::{self, Clip, Picture, make};
 use crate::luma::Luma;
 
 const ELEMENT: &str = "vfiinterp";
 
-/// The element at work on a clip's kept frames; gives all frames, the kept ones among them.
+/// `appsrc ! vfiinterp ! appsink`, at work until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Interpolated {
+struct Chain {
     pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
     element: gst::Element,
     sink: gst_app::AppSink,
-    failed: bool,
 }
 
-impl Interpolated {
-    /// Starts on a clip, with properties by name and text.
-    pub(crate) fn start(clip: &Clip, properties: &[(String, String)]) -> Result<Self> {
+impl Chain {
+    /// Starts it, with properties by name and text.
+    fn new(step: usize, properties: &[(String, String)]) -> Result<Self> {
         let source = gst_app::AppSrc::builder()
             .format(gst::Format::Time)
             .block(true)
             .max_buffers(2)
             .max_bytes(0)
             .build();
-        let element = element(clip.step, properties)?;
+        let element = element(step, properties)?;
         let sink = clip::sink(None);
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([source.upcast_ref(), &element, sink.upcast_ref()])?;
         gst::Element::link_many([source.upcast_ref(), &element, sink.upcast_ref()])?;
         // What goes wrong is told when the first frame is asked for.
         let _ = pipeline.set_state(gst::State::Playing);
-        feed(source, clip)?;
         Ok(Self {
             pipeline,
+            source,
             element,
             sink,
+        })
+    }
+
+    /// Sends a frame as one of a stream of `rate`.
+    fn push(&self, picture: Picture, number: u64, rate: gst::Fraction) -> Result<()> {
+        send(&self.source, picture, number, rate)?;
+        Ok(())
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        // This also ends the thread that feeds it.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The element at work on a clip's kept frames; gives all frames, the kept ones among them.
+#[derive(Debug)]
+pub(crate) struct Interpolated {
+    chain: Chain,
+    failed: bool,
+}
+
+impl Interpolated {
+    /// Starts on a clip, with properties by name and text.
+    pub(crate) fn start(clip: &Clip, properties: &[(String, String)]) -> Result<Self> {
+        let chain = Chain::new(clip.step, properties)?;
+        feed(chain.source.clone(), clip)?;
+        Ok(Self {
+            chain,
             failed: false,
         })
     }
@@ -53,9 +84,9 @@ impl Iterator for Interpolated {
         if self.failed {
             return None;
         }
-        let next = clip::pull(&self.pipeline, &self.sink).and_then(|picture| {
+        let next = clip::pull(&self.chain.pipeline, &self.chain.sink).and_then(|picture| {
             let luma = picture.map(|picture| picture.luma()).transpose()?;
-            all_made(&self.element)?;
+            all_made(&self.chain.element)?;
             Ok(luma)
         });
         self.failed = next.is_err();
@@ -63,11 +94,59 @@ impl Iterator for Interpolated {
     }
 }
 
-impl Drop for Interpolated {
-    fn drop(&mut self) {
-        // This also ends the thread that feeds it.
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
+/// What the element took a pair of frames for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Motion.
+    Moving,
+    /// The same twice.
+    Still,
+    /// A cut.
+    Cut,
+}
+
+/// What the element takes each pair of a clip's frames for. It gets the next frame only when it is
+/// through with the one before, so that its counters tell of one pair.
+pub(crate) fn verdicts(
+    clip: &Clip,
+    properties: &[(String, String)],
+) -> Result<impl Iterator<Item = Result<Verdict>> + use<>> {
+    let (frames, rate) = (clip.all()?, clip.kept_rate());
+    let chain = Chain::new(2, properties)?;
+    let mut before = None;
+    let verdicts = frames.enumerate().map(move |(number, picture)| {
+        chain.push(picture?, number as u64, rate)?;
+        // The frame itself, and for all but the first the one made before it.
+        for _ in 0..=usize::from(number > 0) {
+            clip::pull(&chain.pipeline, &chain.sink)?.context("vfiinterp keeps a frame back")?;
+        }
+        let now = ["cuts", "stills"].map(|name| count(&chain.element, name));
+        let [cuts, stills] = now;
+        let verdict = match before.replace((cuts, stills)) {
+            Some((before, _)) if before < cuts => Verdict::Cut,
+            Some((_, before)) if before < stills => Verdict::Still,
+            _ => Verdict::Moving,
+        };
+        Ok(verdict)
+    });
+    Ok(verdicts.skip(1))
+}
+
+/// A counter of the element's.
+fn count(element: &gst::Element, name: &str) -> u64 {
+    let stats = element.property::<Option<gst::Structure>>("stats");
+    stats.and_then(|stats| stats.get(name).ok()).unwrap_or(0)
+}
+
+/// Properties from `NAME=VALUE`.
+pub(crate) fn pairs(texts: &[String]) -> Result<Vec<(String, String)>> {
+    let pair = |text: &String| {
+        let pair = text.split_once('=');
+        let (name, value) =
+            pair.with_context(|| format!("--set {text}: expected PROPERTY=VALUE"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    texts.iter().map(pair).collect()
 }
 
 /// The element with everything set that was asked for.
@@ -98,7 +177,7 @@ pub(crate) fn check(properties: &[(String, String)]) -> Result<()> {
 }
 
 /// Sets a property from text, as gst-launch would, but with an error instead of an abort.
-fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
+pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
     let pspec = element
         .find_property(name)
         .filter(|pspec| pspec.flags().contains(glib::ParamFlags::WRITABLE))
@@ -115,17 +194,11 @@ fn feed(source: gst_app::AppSrc, clip: &Clip) -> Result<()> {
     let (kept, rate) = (clip.kept()?, clip.kept_rate());
     thread::spawn(move || {
         for (number, picture) in kept.enumerate() {
-            let sent = picture.and_then(|picture| {
-                let info = gst_video::VideoInfo::builder_from_info(&picture.info)
-                    .fps(rate)
-                    .build()?;
-                source.set_caps(Some(&info.to_caps()?));
-                Ok(source.push_buffer(timed(picture.buffer, number as u64, rate)))
-            });
+            let sent = picture.and_then(|picture| send(&source, picture, number as u64, rate));
             match sent {
-                Ok(Ok(_)) => {}
+                Ok(true) => {}
                 // Whoever reads has let go.
-                Ok(Err(_)) => return,
+                Ok(false) => return,
                 Err(error) => {
                     gst::element_error!(source, gst::StreamError::Failed, ("{error:#}"));
                     return;
@@ -135,6 +208,21 @@ fn feed(source: gst_app::AppSrc, clip: &Clip) -> Result<()> {
         let _ = source.end_of_stream();
     });
     Ok(())
+}
+
+/// Sends a frame at its place in a stream of `rate`; false if nobody takes it any more.
+fn send(
+    source: &gst_app::AppSrc,
+    picture: Picture,
+    number: u64,
+    rate: gst::Fraction,
+) -> Result<bool> {
+    let info = gst_video::VideoInfo::builder_from_info(&picture.info)
+        .fps(rate)
+        .build()?;
+    source.set_caps(Some(&info.to_caps()?));
+    let buffer = timed(picture.buffer, number, rate);
+    Ok(source.push_buffer(buffer).is_ok())
 }
 
 /// The frame at its place in a stream of `rate`.
@@ -151,11 +239,8 @@ fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buff
 
 /// An error if the element left a frame out: the comparison would be off by one from there.
 fn all_made(element: &gst::Element) -> Result<()> {
-    let stats = element
-        .property::<Option<gst::Structure>>("stats")
-        .context("vfiinterp keeps no statistics")?;
     for field in ["dropped", "late"] {
-        let count: u64 = stats.get(field).unwrap_or(0);
+        let count = count(element, field);
         if count > 0 {
             bail!("vfiinterp counts {count} frames as {field}");
         }

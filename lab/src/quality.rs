@@ -13,6 +13,9 @@ use crate::methods::{Method, Tools};
 use crate::metrics::{self, MOST_DB, WINDOW};
 use crate::table::{self, Table};
 
+/// What stands around the tables in a file.
+const MARK: &str = "quality";
+
 /// Drops frames of clips, rebuilds them in several ways, and compares them with the true ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -67,12 +70,7 @@ impl Args {
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
             .collect();
-        for pair in &self.set {
-            let (name, value) = pair
-                .split_once('=')
-                .with_context(|| format!("--set {pair}: expected PROPERTY=VALUE"))?;
-            all.push((name.to_owned(), value.to_owned()));
-        }
+        all.extend(element::pairs(&self.set)?);
         Ok(all)
     }
 
@@ -126,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         properties: &properties,
     };
     if let Some(path) = &args.table {
-        table::check(path)?;
+        table::check(path, MARK)?;
     }
     let (methods, versions) = available(&args.methods, &tools)?;
     let clips = args
@@ -154,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     println!("{notes}");
     if let Some(path) = &args.table {
         let tables: Vec<_> = tables.iter().map(Table::markdown).collect();
-        table::place(path, &format!("{}\n\n{notes}", tables.join("\n")))?;
+        table::place(path, MARK, &format!("{}\n\n{notes}", tables.join("\n")))?;
     }
     Ok(())
 }

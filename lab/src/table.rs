@@ -6,10 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// What stands around the tables in a file.
-const BEGIN: &str = "<!-- quality -->";
-const END: &str = "<!-- /quality -->";
-
 /// Rows of text below a head; the first column is words, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -73,37 +69,39 @@ impl Table {
     }
 }
 
-/// The file's text with `block` in it: between the markers, or alone in a file that is new.
-fn placed(file: Option<&str>, block: &str) -> Result<String> {
-    let block = format!("{BEGIN}\n\n{}\n\n{END}", block.trim());
+/// The file's text with `block` in it: between the markers `<!-- mark -->` and `<!-- /mark -->`, or
+/// alone in a file that is new.
+fn placed(file: Option<&str>, mark: &str, block: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
+    let block = format!("{begin}\n\n{}\n\n{end}", block.trim());
     let Some(text) = file else {
         return Ok(block + "\n");
     };
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
+    let parts = text.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
         Some(format!("{before}{block}{after}"))
     });
-    parts.with_context(|| format!("it has no place for tables, {BEGIN} and {END}"))
+    parts.with_context(|| format!("it has no place for tables, {begin} and {end}"))
 }
 
 /// Puts Markdown into a file, which is made if it isn't there.
-pub(crate) fn place(path: &Path, block: &str) -> Result<()> {
+pub(crate) fn place(path: &Path, mark: &str, block: &str) -> Result<()> {
     let write = || {
         let file = path
             .exists()
             .then(|| fs::read_to_string(path))
             .transpose()?;
-        Ok(fs::write(path, placed(file.as_deref(), block)?)?)
+        Ok(fs::write(path, placed(file.as_deref(), mark, block)?)?)
     };
     write().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
 }
 
 /// An error if [`place`] would fail, before the minutes that lead up to it.
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path, mark: &str) -> Result<()> {
     let name = path.display();
     if path.exists() {
         let text = fs::read_to_string(path).with_context(|| name.to_string())?;
-        placed(Some(&text), "").with_context(|| name.to_string())?;
+        placed(Some(&text), mark, "").with_context(|| name.to_string())?;
         return Ok(());
     }
     match path.parent() {
@@ -146,13 +144,13 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_is_replaced() {
-        let first = placed(None, "one\n").unwrap();
+        let first = placed(None, "quality", "one\n").unwrap();
         assert_eq!(first, "<!-- quality -->\n\none\n\n<!-- /quality -->\n");
         let around = format!("before\n{first}after\n");
         assert_eq!(
-            placed(Some(&around), "two").unwrap(),
+            placed(Some(&around), "quality", "two").unwrap(),
             around.replace("one", "two")
         );
-        assert!(placed(Some("no markers"), "two").is_err());
+        assert!(placed(Some("no markers"), "quality", "two").is_err());
     }
 }

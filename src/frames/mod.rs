@@ -4,6 +4,7 @@
 //! themselves stay in their own format at their own size, as [`Plane`]s.
 
 mod convert;
+mod difference;
 mod error;
 mod layout;
 mod motion;
@@ -12,6 +13,7 @@ mod plane;
 mod warp;
 
 pub use convert::{Enlarger, ScaleMethod, Shrinker, blend_alpha};
+pub use difference::difference;
 pub use error::FrameError;
 pub use layout::{FORMATS, FrameLayout};
 pub use motion::Motion;

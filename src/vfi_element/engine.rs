@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 
+use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{
-    self, Enlarger, FrameError, FrameLayout, Picture, Sampling, ScaleMethod, Shrinker,
+    self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker,
 };
 use crate::models::{
     Canceller, Estimate, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
@@ -26,6 +27,7 @@ pub(super) struct Frame {
 struct Small {
     picture: Picture,
     prepared: Prepared,
+    thumbnail: Thumbnail,
     /// The configuration it was made under.
     generation: u64,
 }
@@ -103,6 +105,13 @@ struct Stage {
 /// Tells what was prepared under one configuration of one engine from all others.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+impl Times {
+    /// The element's own work.
+    pub(super) fn own(&self) -> Duration {
+        self.shrink + self.synthesise
+    }
+}
+
 impl Engine {
     /// An engine without a stage: [`Engine::configure`] comes before the first frame.
     pub(super) fn new(interpolator: Interpolator) -> Self {
@@ -123,7 +132,8 @@ impl Engine {
         self.interpolator.canceller()
     }
 
-    /// Fits the engine to the caps and settings; nothing happens if they are the same as before.
+    /// Fits the engine to the caps and settings, the network seeing frames divided by `divisor`;
+    /// nothing happens if they are the same as before.
     ///
     /// # Errors
     /// What does not go together, and why.
@@ -131,10 +141,11 @@ impl Engine {
         &mut self,
         info: &gst_video::VideoInfo,
         settings: &Settings,
+        divisor: f64,
     ) -> anyhow::Result<()> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
-        let mut look = settings.look(info.width(), info.height());
+        let mut look = settings.look(info.width(), info.height(), divisor);
         if let Some(size) = self.info().fixed_size {
             // it takes no other, whatever the frame's shape; the way back restores that
             look.size = size;
@@ -189,8 +200,7 @@ impl Engine {
 
         let frame_a = readable(&a.buffer, &stage.info)?;
         let frame_b = readable(&b.buffer, &stage.info)?;
-        let mut frame_out = gst_video::VideoFrameRef::from_buffer_ref_writable(out, &stage.info)
-            .context("the output buffer can't be mapped")?;
+        let mut frame_out = writable(out, &stage.info)?;
         let picture = match (estimate, &mut stage.enlarger) {
             (Estimate::Motion(motion), None) => {
                 frames::synthesise(
@@ -228,6 +238,73 @@ impl Engine {
         })
     }
 
+    /// By how much two frames differ where they differ most: see [`frames::difference`].
+    pub(super) fn difference(
+        &self,
+        a: &Frame,
+        b: &Frame,
+        limit: f64,
+    ) -> Result<Option<f64>, Failure> {
+        let Some(stage) = &self.stage else {
+            return Err(anyhow!("frames before caps").into());
+        };
+        let (a, b) = (
+            readable(&a.buffer, &stage.info)?,
+            readable(&b.buffer, &stage.info)?,
+        );
+        let (a, b) = (stage.layout.planes(&a)?, stage.layout.planes(&b)?);
+        Ok(frames::difference(&a, &b, limit))
+    }
+
+    /// Makes what the network needs of two frames, and gives their thumbnails.
+    pub(super) fn prepare_pair<'f>(
+        &mut self,
+        a: &'f mut Frame,
+        b: &'f mut Frame,
+    ) -> Result<(&'f Thumbnail, &'f Thumbnail), Failure> {
+        self.prepare(a)?;
+        self.prepare(b)?;
+        match (&a.small, &b.small) {
+            (Some(a), Some(b)) => Ok((&a.thumbnail, &b.thumbnail)),
+            _ => Err(anyhow!("frames before caps").into()),
+        }
+    }
+
+    /// Lays `b` over `a` in `out`, as much as `phase` says, in the frames' own format.
+    pub(super) fn crossfade(
+        &self,
+        a: &Frame,
+        b: &Frame,
+        phase: f64,
+        out: &mut gst::BufferRef,
+    ) -> Result<(), Failure> {
+        let Some(stage) = &self.stage else {
+            return Err(anyhow!("frames before caps").into());
+        };
+        let (a, b) = (
+            readable(&a.buffer, &stage.info)?,
+            readable(&b.buffer, &stage.info)?,
+        );
+        let mut out = writable(out, &stage.info)?;
+        let standing = Motion {
+            width: 1,
+            height: 1,
+            cover_x: 1.0,
+            cover_y: 1.0,
+            unit: 1.0,
+            flow: &[0.0; 4],
+            mask: &[1.0 - phase as f32],
+        };
+        frames::synthesise(
+            &stage.layout.planes(&a)?,
+            &stage.layout.planes(&b)?,
+            &standing,
+            Sampling::Bilinear,
+            &mut stage.layout.planes_mut(&mut out)?,
+        )?;
+        Ok(())
+    }
+
     /// Takes back the storage of a frame that is no longer needed.
     pub(super) fn recycle(&mut self, frame: Frame) {
         self.spare = frame.small.or(self.spare.take());
@@ -247,6 +324,7 @@ impl Engine {
         let mut small = self.spare.take().unwrap_or_else(|| Small {
             picture: Picture::new(stage.look.size.0, stage.look.size.1),
             prepared: Prepared::default(),
+            thumbnail: Thumbnail::default(),
             generation: stage.generation,
         });
         small.generation = stage.generation;
@@ -254,6 +332,7 @@ impl Engine {
         stage.shrinker.shrink(&mapped, &mut small.picture)?;
         self.interpolator
             .prepare(&small.picture, &mut small.prepared)?;
+        small.thumbnail.set(&small.picture);
         frame.small = Some(small);
         Ok(())
     }
@@ -282,6 +361,14 @@ fn readable<'a>(
             info.size()
         )
     })
+}
+
+fn writable<'a>(
+    buffer: &'a mut gst::BufferRef,
+    info: &'a gst_video::VideoInfo,
+) -> anyhow::Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>> {
+    gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
+        .context("the output buffer can't be mapped")
 }
 
 impl From<ScaleMethod> for Sampling {

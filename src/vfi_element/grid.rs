@@ -66,6 +66,21 @@ pub(super) struct Slots {
     pub pair: Option<(u128, u128)>,
 }
 
+impl Slots {
+    /// Ticks from one frame to the other.
+    pub(super) fn length(&self) -> Option<u128> {
+        self.pair.map(|(a, b)| b - a)
+    }
+
+    /// Where a slot of this grid lies between the two frames; the second frame's own is at 1, give
+    /// or take what it was moved by to be on it.
+    pub(super) fn phase_of(&self, slot: &Slot) -> Option<f64> {
+        let (a, b) = self.pair?;
+        let n = slot.offset.checked_sub(self.grid.origin.offset)?;
+        Some(self.grid.phase(n, a, b))
+    }
+}
+
 impl Iterator for Slots {
     type Item = Slot;
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use glib::prelude::*;
 use gst::prelude::*;
 
+use super::effort::network_size;
 use crate::frames::ScaleMethod;
 use crate::models::{
     DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily, Precision,
@@ -32,6 +33,48 @@ pub(super) enum Upscale {
     Image,
 }
 
+/// What happens to synthesised frames when there is no time for them. Originals go out in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpOverload")]
+pub(super) enum Overload {
+    /// A frame that would be late isn't made.
+    #[enum_value(name = "Leave out frames that would be late", nick = "skip")]
+    Skip,
+    /// The nearest original goes out in its place.
+    #[enum_value(
+        name = "Send the nearest original in place of frames that would be late",
+        nick = "repeat"
+    )]
+    Repeat,
+    /// Late frames are left out; and while that goes on the network sees smaller pictures, then
+    /// fewer frames are made, then none.
+    #[default]
+    #[enum_value(
+        name = "As skip, and put less effort into frames until they are in time: smaller pictures for the network, fewer frames, none",
+        nick = "degrade"
+    )]
+    Degrade,
+    /// Everything is made, however late.
+    #[enum_value(name = "Make every frame, however late", nick = "none")]
+    None,
+}
+
+/// What is shown between two frames that a cut lies between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpSceneAction")]
+pub(super) enum SceneAction {
+    /// The frame before the cut, until the cut.
+    #[default]
+    #[enum_value(name = "The frame before the cut, until the cut", nick = "repeat")]
+    Repeat,
+    /// Both frames laid over each other.
+    #[enum_value(name = "Both frames laid over each other", nick = "blend")]
+    Blend,
+    /// What the network makes of it.
+    #[enum_value(name = "What the network makes of it", nick = "interpolate")]
+    Interpolate,
+}
+
 /// Values of the properties.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
@@ -39,6 +82,8 @@ pub(super) struct Settings {
     pub model_family: ModelFamily,
     pub model_info: String,
     pub bisection_depth: u32,
+    /// How often `model` was set: the same again asks for another try, if it could not be loaded.
+    pub model_set: u32,
     pub multiplier: u32,
     pub downscale: f64,
     pub downscale_method: ScaleMethod,
@@ -50,6 +95,12 @@ pub(super) struct Settings {
     pub latency: gst::ClockTime,
     pub max_gap: gst::ClockTime,
     pub qos: bool,
+    pub overload: Overload,
+    pub stats_interval: gst::ClockTime,
+    pub scene_threshold: f64,
+    pub scene_action: SceneAction,
+    pub still_threshold: f64,
+    pub dedup: bool,
 }
 
 impl Default for Settings {
@@ -59,6 +110,7 @@ impl Default for Settings {
             model_family: ModelFamily::Auto,
             model_info: String::new(),
             bisection_depth: DEFAULT_BISECTION_DEPTH,
+            model_set: 0,
             multiplier: 2,
             downscale: 0.0,
             downscale_method: ScaleMethod::Bilinear,
@@ -70,6 +122,12 @@ impl Default for Settings {
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
+            overload: Overload::default(),
+            stats_interval: gst::ClockTime::ZERO,
+            scene_threshold: 0.3,
+            scene_action: SceneAction::Repeat,
+            still_threshold: 0.0035,
+            dedup: false,
         }
     }
 }
@@ -83,12 +141,6 @@ pub(super) struct Look {
     pub upscale: Upscale,
     pub upscale_method: ScaleMethod,
 }
-
-/// The network's long side that an automatic `downscale` aims at, in pixels.
-const AUTO_LONG_SIDE: f64 = 640.0;
-
-/// The smallest side a network is given, in pixels.
-const SMALLEST_SIDE: f64 = 16.0;
 
 impl Settings {
     /// What the model is to be loaded with.
@@ -111,26 +163,15 @@ impl Settings {
             || self.model_info != before.model_info
     }
 
-    /// What these settings make of frames of `width` x `height` pixels.
-    pub(super) fn look(&self, width: u32, height: u32) -> Look {
+    /// What these settings make of frames of `width` x `height` pixels, which the network sees
+    /// divided by `divisor`.
+    pub(super) fn look(&self, width: u32, height: u32, divisor: f64) -> Look {
         Look {
-            size: self.network_size(width, height),
+            size: network_size(width, height, divisor),
             downscale_method: self.downscale_method,
             upscale: self.upscale,
             upscale_method: self.upscale_method,
         }
-    }
-
-    /// The network's picture for a frame of `width` x `height` pixels.
-    fn network_size(&self, width: u32, height: u32) -> (usize, usize) {
-        let (width, height) = (f64::from(width), f64::from(height));
-        let divisor = if self.downscale == 0.0 {
-            (width.max(height) / AUTO_LONG_SIDE).max(1.0)
-        } else {
-            self.downscale.max(1.0)
-        };
-        let shrink = |side: f64| (side / divisor).round().max(SMALLEST_SIDE.min(side)) as usize;
-        (shrink(width), shrink(height))
     }
 
     /// Takes a property's new value; `false` for a name that is no settable property. GObject has
@@ -143,12 +184,14 @@ impl Settings {
             "model" => {
                 let model = value.get::<Option<String>>().ok().flatten();
                 self.model = model.unwrap_or_else(|| Self::default().model);
+                self.model_set = self.model_set.wrapping_add(1);
                 true
             }
             "model-family" => take(&mut self.model_family, value),
             "model-info" => {
                 let info = value.get::<Option<String>>().ok().flatten();
                 self.model_info = info.unwrap_or_default();
+                self.model_set = self.model_set.wrapping_add(1);
                 true
             }
             "bisection-depth" => take(&mut self.bisection_depth, value),
@@ -163,6 +206,12 @@ impl Settings {
             "latency" => take(&mut self.latency, value),
             "max-gap" => take(&mut self.max_gap, value),
             "qos" => take(&mut self.qos, value),
+            "overload" => take(&mut self.overload, value),
+            "stats-interval" => take(&mut self.stats_interval, value),
+            "scene-threshold" => take(&mut self.scene_threshold, value),
+            "scene-action" => take(&mut self.scene_action, value),
+            "still-threshold" => take(&mut self.still_threshold, value),
+            "dedup" => take(&mut self.dedup, value),
             _ => false,
         }
     }
@@ -185,6 +234,12 @@ impl Settings {
             "latency" => self.latency.to_value(),
             "max-gap" => self.max_gap.to_value(),
             "qos" => self.qos.to_value(),
+            "overload" => self.overload.to_value(),
+            "stats-interval" => self.stats_interval.to_value(),
+            "scene-threshold" => self.scene_threshold.to_value(),
+            "scene-action" => self.scene_action.to_value(),
+            "still-threshold" => self.still_threshold.to_value(),
+            "dedup" => self.dedup.to_value(),
             _ => return None,
         })
     }
@@ -233,7 +288,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecDouble::builder("downscale")
             .nick("Downscale")
-            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side near 640)")
+            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side of 640, or less where a clock sets the pace and that takes too long)")
             .minimum(0.0)
             .maximum(16.0)
             .default_value(default.downscale)
@@ -273,7 +328,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecUInt64::builder("latency")
             .nick("Latency")
-            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines")
+            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines; raised, with a warning, when frames take longer")
             .maximum(gst::ClockTime::MAX.nseconds())
             .default_value(default.latency.nseconds())
             .mutable_playing()
@@ -287,13 +342,52 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecBoolean::builder("qos")
             .nick("Quality of service")
-            .blurb("Skip synthesised frames that downstream reports would be late; originals are never skipped")
+            .blurb("Heed what downstream reports of late frames, as overload says; originals are never skipped")
             .default_value(default.qos)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("overload", default.overload)
+            .nick("Overload")
+            .blurb("What happens to synthesised frames there is no time for; originals always go out")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("stats-interval")
+            .nick("Statistics interval")
+            .blurb("Post an element message vfiinterp-stats each time this many nanoseconds have gone by (0 = never)")
+            .maximum(gst::ClockTime::MAX.nseconds())
+            .default_value(default.stats_interval.nseconds())
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("scene-threshold")
+            .nick("Scene threshold")
+            .blurb("A pair is a cut where at least this much of it is explained neither by motion nor by light (0 = never)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.scene_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("scene-action", default.scene_action)
+            .nick("Scene action")
+            .blurb("What is shown between two frames that a cut lies between")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("still-threshold")
+            .nick("Still threshold")
+            .blurb("A pair is repeated, not interpolated, where no block of 8x8 samples changes by more than this part of the full range (root mean square; 0 = only equal frames)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.still_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("dedup")
+            .nick("Replace duplicates")
+            .blurb("Interpolate across up to three repeated frames of the source, within 150 ms, and replace them; adds as much latency when live")
+            .default_value(default.dedup)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counts of frames, total nanoseconds of each phase, provider and model")
+            .blurb("Counts of frames, times of each phase in nanoseconds, effort and latency now, provider and model")
             .read_only()
             .build(),
     ]
@@ -302,24 +396,6 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn auto_brings_the_long_side_near_640() {
-        let settings = Settings::default();
-        assert_eq!(settings.network_size(1280, 720), (640, 360));
-        assert_eq!(settings.network_size(1080, 1920), (360, 640));
-        assert_eq!(settings.network_size(320, 240), (320, 240));
-    }
-
-    #[test]
-    fn a_divisor_never_shrinks_below_what_a_network_can_use() {
-        let settings = Settings {
-            downscale: 16.0,
-            ..Settings::default()
-        };
-        assert_eq!(settings.network_size(3840, 2160), (240, 135));
-        assert_eq!(settings.network_size(160, 32), (16, 16));
-    }
 
     #[test]
     fn what_a_model_is_taken_for_is_another_model() {

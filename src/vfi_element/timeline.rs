@@ -17,6 +17,20 @@ use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots};
 /// original is sharper than anything synthesised beside it.
 const SNAP: u128 = 16;
 
+/// How far a declared grid may lie off the frames' own times on the whole, in nanoseconds, before it is
+/// moved: containers round to milliseconds, and that is to leave no trace.
+const SLACK: u64 = 1_000_000;
+
+/// The same as a part of a frame, where that is more.
+const SLACK_PART: u64 = 16;
+
+/// The weight of one frame in where frames lie on the whole, as a part.
+const WEIGHT: i64 = 32;
+
+/// The most that a grid is moved in a frame's time, as a part of that time: too little to be seen, and
+/// half a frame is made up for within a few seconds.
+const GLIDE: u64 = 256;
+
 /// What rate the output has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -44,6 +58,17 @@ pub(super) struct Step {
     pub original: Option<Slot>,
 }
 
+impl Step {
+    /// The new frame's own slot, for a frame made in its place.
+    pub(super) fn stand_in(&self) -> Option<Slot> {
+        let own = self.original?;
+        Some(Slot {
+            content: Content::Between(self.before.phase_of(&own)?),
+            ..own
+        })
+    }
+}
+
 /// The newest input frame.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
@@ -68,6 +93,9 @@ pub(super) struct Timeline {
     next: u64,
     /// The frames keep to the declared rate, so far.
     steady: bool,
+    /// How much later than their places on the declared grid frames come, lately and on the whole, in
+    /// nanoseconds.
+    late: i64,
     /// Once a frame has been drained, nothing off its grid may go before this time.
     floor: u64,
     newest: Option<Newest>,
@@ -84,6 +112,7 @@ impl Timeline {
             origin: Origin::default(),
             next: 0,
             steady: true,
+            late: 0,
             floor: 0,
             newest: None,
         }
@@ -212,6 +241,7 @@ impl Timeline {
     /// nothing can be made before it.
     fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
         self.steady = true;
+        self.late = 0;
         self.begin_at(pts);
         self.newest = Some(Newest {
             at: 0,
@@ -306,6 +336,7 @@ impl Timeline {
         {
             let expected = previous.saturating_add(frame);
             if real.abs_diff(expected) < frame / 2 {
+                self.centre(pts, expected, frame);
                 return Ok(expected);
             }
             let nearest = (real + frame / 2) / frame * frame;
@@ -319,6 +350,29 @@ impl Timeline {
             Ok(real.max(previous + 1))
         } else {
             Err(Refusal::NotLater)
+        }
+    }
+
+    /// Moves the declared grid a little where frames are off it on the whole: the first one may have
+    /// been early or late itself (a camera's often is), and clocks differ. Phases, and which frame takes which slot,
+    /// stay as they are; only when they leave glides.
+    fn centre(&mut self, pts: u64, place: u128, frame: u128) {
+        let time = self.time(place);
+        let late = i64::try_from(pts.abs_diff(time)).unwrap_or(i64::MAX);
+        let late = if pts < time { -late } else { late };
+        self.late += (late - self.late) / WEIGHT;
+        let frame = self.nanoseconds(frame);
+        let slot = self.grid(frame.into()).output.time(1);
+        let slack = SLACK.max(frame / SLACK_PART);
+        let most = (frame / GLIDE).min(slot / 4);
+        let move_by = self.late.unsigned_abs().saturating_sub(slack).min(most);
+        let base = &mut self.origin.base;
+        if self.late < 0 {
+            *base = base.saturating_sub(move_by);
+            self.late = self.late.saturating_add_unsigned(move_by);
+        } else {
+            *base = base.saturating_add(move_by);
+            self.late = self.late.saturating_sub_unsigned(move_by);
         }
     }
 

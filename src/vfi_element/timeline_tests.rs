@@ -109,6 +109,40 @@ fn a_million_frames_do_not_drift() {
 }
 
 #[test]
+fn ntsc_film_at_sixty_is_exact_for_half_an_hour() {
+    // Slot n lies at n/60 s, frame k at k * 1001/24000 s: 400 n - 1001 k of a frame's 1001 parts in.
+    let frames = 30 * 60 * 24_000 / 1001;
+    let mut timeline = fixed((24_000, 1001), (60, 1));
+    let mut n = 0;
+    for k in 0..frames {
+        let pts = rate(24_000, 1001).time(k);
+        let step = timeline.advance(Some(pts), None).unwrap();
+        for slot in step.before.chain(step.original) {
+            assert_eq!(
+                (slot.offset, slot.pts),
+                (n, rate(60, 1).time(n)),
+                "no drift"
+            );
+            assert_eq!(slot.pts + slot.duration.unwrap(), rate(60, 1).time(n + 1));
+            match slot.content {
+                Content::Original => assert_eq!(400 * n, 1001 * k),
+                Content::Between(phase) => {
+                    let parts = 400 * n - 1001 * (k - 1);
+                    // A frame lasts 41.7 ms: a phase this near is off by less than a nanosecond.
+                    assert!(
+                        (phase - parts as f64 / 1001.0).abs() < 1e-12,
+                        "{n}: {phase}"
+                    );
+                }
+                Content::Repeat => panic!("slot {n} repeats"),
+            }
+            n += 1;
+        }
+    }
+    assert_eq!(n, 1 + (frames - 1) * 1001 / 400);
+}
+
+#[test]
 fn millisecond_timestamps_do_not_disturb_a_declared_rate() {
     let mut timeline = fixed((30, 1), (60, 1));
     let mut slots = Vec::new();
@@ -200,11 +234,11 @@ fn frames_that_do_not_keep_the_declared_rate_are_taken_as_they_come() {
 
 #[test]
 fn drift_against_the_declared_rate_is_noticed() {
-    // 29.97 declared as 30: after half a frame the timestamps count.
+    // 29 declared as 30: no clock is that wrong. After half a frame the timestamps count.
     let mut timeline = fixed((30, 1), (60, 1));
     let mut last = 0;
     for k in 0..20_000 {
-        let pts = rate(30_000, 1001).time(k);
+        let pts = rate(29, 1).time(k);
         let step = timeline.advance(Some(pts), None).unwrap();
         last = step
             .before
@@ -287,7 +321,94 @@ fn a_new_rate_holds_from_the_next_pair_on() {
     assert!(own.pts.abs_diff(2 * SECOND / 30) <= 1, "{}", own.pts);
 }
 
+#[test]
+fn a_variable_stream_is_not_interpolated_across_a_gap() {
+    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), SECOND / 10);
+    timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
+    let step = timeline.advance(Some(SECOND), Some(SECOND / 25)).unwrap();
+    let before: Vec<_> = step.before.map(|s| (s.pts, s.content)).collect();
+    assert_eq!(
+        before,
+        [(SECOND / 50, Content::Repeat)],
+        "its own time, and no more"
+    );
+    let original = step.original.unwrap();
+    assert!(original.discont);
+    assert_eq!(original.pts, SECOND);
+}
+
+#[test]
+fn a_clock_that_is_a_little_off_is_followed() {
+    // A camera's 29.997 frames a second, declared as 30: every frame keeps a slot of its own.
+    let mut timeline = fixed((30, 1), (60, 1));
+    for k in 0..3000 {
+        let pts = k * 33_336_667;
+        let step = timeline.advance(Some(pts), None).unwrap();
+        assert!(k == 0 || step.before.count() == 1);
+        let own = step.original.expect("every frame has a slot");
+        assert!(own.pts.abs_diff(pts) < 3_000_000, "{} at {pts}", own.pts);
+    }
+}
+
+/// Feeds frames at these times at a declared rate, doubled: the times their slots got. Every frame
+/// has a slot of its own, and slots follow each other evenly, give or take what a grid may glide.
+fn doubled(declared: (u64, u64), times: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut timeline = fixed(declared, (2 * declared.0, declared.1));
+    let frame = rate(declared.0, declared.1).time(1);
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut own = Vec::new();
+    for pts in times {
+        let step = timeline.advance(Some(pts), None).unwrap();
+        own.push(step.original.expect("a slot of its own").pts);
+        slots.extend(step.before.chain(step.original));
+    }
+    for pair in slots.windows(2) {
+        let after = pair[1].pts - pair[0].pts;
+        assert!(after.abs_diff(frame / 2) <= frame / 256 + 1, "{pair:?}");
+        assert_eq!(pair[1].offset, pair[0].offset + 1);
+    }
+    own
+}
+
 proptest! {
+    /// Frames that are rounded, down, up or to the nearest, lie where the rate says to the nanosecond.
+    #[test]
+    fn rounded_timestamps_leave_no_trace(
+        (num, den) in prop::sample::select(vec![(24, 1), (24_000, 1001), (25, 1), (30_000, 1001), (50, 1), (60_000, 1001), (120, 1)]),
+        unit in prop::sample::select(vec![1u64, 11_111, 1_000_000]),
+        add in 0u64..1_000_000,
+        base in 0u64..1_000_000_000_000,
+    ) {
+        let round = |t: u64| (t + add % unit) / unit * unit;
+        let times = (0..400).map(|k| round(base + rate(num, den).time(k)));
+        let first = round(base);
+        for (k, own) in doubled((num, den), times).into_iter().enumerate() {
+            prop_assert_eq!(own, first + rate(2 * num, den).time(2 * k as u64));
+        }
+    }
+
+    /// A first frame that is off its place, and jitter, are made up for: frames leave when they came
+    /// on the whole.
+    #[test]
+    fn a_grid_settles_where_the_frames_are(
+        num in prop::sample::select(vec![24u64, 30, 60]),
+        off in -0.45f64..0.45,
+        jitter in prop::collection::vec(-0.04f64..0.04, 900),
+    ) {
+        let frame = rate(num, 1).time(1);
+        let part = |part: f64| (part * frame as f64) as i64;
+        let regular = |k: usize| SECOND + rate(num, 1).time(k as u64);
+        let times = jitter.iter().enumerate().map(|(k, jitter)| {
+            let moved = if k == 0 { part(off) } else { part(*jitter) };
+            regular(k).saturating_add_signed(moved)
+        });
+        let own = doubled((num, 1), times);
+        let slack = (frame / 16).max(1_000_000) + frame / 50;
+        for (k, own) in own.into_iter().enumerate().skip(600) {
+            prop_assert!(own.abs_diff(regular(k)) <= slack, "{k}: {own} for {}", regular(k));
+        }
+    }
+
     /// Whatever comes in, what goes out is in order, never overlaps, and is bounded by the time
     /// that passed.
     #[test]

@@ -3,36 +3,53 @@
 //! The worker owns all that only the task touches, so no lock is held while it shrinks, infers
 //! or pushes.
 
+use std::sync::atomic::Ordering;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::allocation;
+use super::between::{Pair, stamp};
 use super::caps;
-use super::engine::{Engine, Failure, Frame};
-use super::grid::{Content, Slot, Slots};
+use super::content::Scenes;
+use super::effort::Effort;
+use super::engine::{Engine, Frame};
+use super::hold::Hold;
 use super::imp::VfiInterp;
+use super::pacing::{Arrivals, Spans};
 use super::queue::Item;
 use super::settings::Settings;
-use super::timeline::Timeline;
+use super::timeline::{Step, Target, Timeline};
 
 /// What the caps fix.
-struct Stream {
+pub(super) struct Stream {
     input: gst::Caps,
     output: gst::Caps,
-    info: gst_video::VideoInfo,
-    pool: gst::BufferPool,
+    pub(super) info: gst_video::VideoInfo,
+    /// Whether frames come at no fixed rate.
+    pub(super) variable: bool,
+    /// Whether more than two frames leave for one that comes.
+    pub(super) several: bool,
+    pub(super) pool: gst::BufferPool,
 }
 
 /// The task's own state.
 #[derive(Default)]
 pub(super) struct Worker {
-    settings: Settings,
-    engine: Option<Engine>,
-    stream: Option<Stream>,
+    pub(super) settings: Settings,
+    pub(super) engine: Option<Engine>,
+    pub(super) stream: Option<Stream>,
     timeline: Option<Timeline>,
-    segment: Option<gst::Segment>,
-    held: Option<Frame>,
+    pub(super) effort: Option<Effort>,
+    pub(super) arrivals: Arrivals,
+    pub(super) spans: Spans,
+    pub(super) segment: Option<gst::Segment>,
+    pub(super) held: Option<Frame>,
+    /// Duplicates of the held frame.
+    pub(super) hold: Hold<Frame>,
+    /// What pairs were like lately.
+    pub(super) scenes: Scenes,
 }
 
 impl Worker {
@@ -48,7 +65,10 @@ impl Worker {
     /// Forgets what came in, as a flush does; caps stay.
     pub(super) fn flush(&mut self) {
         self.held = None;
+        self.hold = Hold::default();
+        self.scenes = Scenes::default();
         self.segment = None;
+        self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
         }
@@ -60,7 +80,12 @@ impl Worker {
     /// What upstream is to be told.
     pub(super) fn handle(&mut self, imp: &VfiInterp, item: Item) -> Result<(), gst::FlowError> {
         match item {
-            Item::Buffer(buffer) => self.buffer(imp, buffer),
+            Item::Buffer(buffer, arrival) => {
+                self.note_arrival(&buffer, arrival);
+                self.buffer(imp, buffer)?;
+                self.report(imp);
+                Ok(())
+            }
             Item::Event(event) => self.event(imp, event),
             Item::Drain => self.drain(imp),
         }
@@ -70,12 +95,14 @@ impl Worker {
         use gst::EventView;
 
         gst::log!(CAT, imp = imp, "dealing with {event:?}");
+        self.release(imp)?;
         match event.view() {
             EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
             EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
                 self.finish_stretch(imp)?;
                 self.segment = Some(new.segment().clone());
-                imp.pacing().reset();
+                imp.downstream().reset();
+                self.pause_pacing();
             }
             EventView::StreamStart(_) => self.finish_stretch(imp)?,
             EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,
@@ -97,6 +124,7 @@ impl Worker {
 
     /// Fills what is left of the held frame's time with it, and lets it go.
     fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        self.release(imp)?;
         let stop = self.segment_stop();
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
             for slot in timeline.drain(stop) {
@@ -110,15 +138,6 @@ impl Worker {
         let segment = self.segment.as_ref()?;
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
         segment.stop().map(gst::ClockTime::nseconds)
-    }
-
-    /// Sends the held frame once more.
-    fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
-        let mut buffer = again(&held.buffer)?;
-        stamp(buffer.make_mut(), slot);
-        imp.push(buffer)?;
-        imp.stats().repeated += 1;
-        Ok(())
     }
 
     fn input_caps(&mut self, imp: &VfiInterp, input: gst::Caps) -> Result<(), gst::FlowError> {
@@ -188,9 +207,16 @@ impl Worker {
             }
         }
         imp.set_rates(rate, target);
+        let several = match (rate, target) {
+            (_, Target::Multiple(m)) => m > 2,
+            (Some(from), Target::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,
+            (None, Target::Fixed(_)) => true,
+        };
         self.stream = Some(Stream {
             input,
             output,
+            variable: rate.is_none(),
+            several,
             info: out_info,
             pool,
         });
@@ -230,129 +256,62 @@ impl Worker {
             // Nobody else holds it yet, so this changes the very buffer that came in.
             stamp(buffer.make_mut(), slot);
         }
-        let mut new = Frame::new(buffer);
-        let held = self.held.take();
-        if let Some(mut held) = held {
-            self.before(imp, &mut held, &mut new, step.before)?;
-            if let Some(engine) = &mut self.engine {
-                engine.recycle(held);
-            }
+        let new = Frame::new(buffer);
+        if self.settings.dedup {
+            self.without_duplicates(imp, step, new)
+        } else {
+            self.pass(imp, step, new, None)
         }
-        if step.original.is_some() {
+    }
+
+    /// Sends the slots before a frame and the frame itself.
+    pub(super) fn pass(
+        &mut self,
+        imp: &VfiInterp,
+        step: Step,
+        mut new: Frame,
+        known: Option<Pair>,
+    ) -> Result<(), gst::FlowError> {
+        if let Some(mut held) = self.held.take() {
+            self.before(imp, &mut held, &mut new, step.before, known)?;
+            self.learn_span(imp, &held, &new);
+            self.finish_pair(imp, &held, &new)?;
+            self.recycle(held);
+        }
+        self.arrive(imp, new, step.original.is_some())
+    }
+
+    /// A frame is through: it is sent, if it has a slot of its own, and held.
+    pub(super) fn arrive(
+        &mut self,
+        imp: &VfiInterp,
+        new: Frame,
+        shown: bool,
+    ) -> Result<(), gst::FlowError> {
+        if shown {
             imp.push_original(new.buffer.clone())?;
         }
         self.held = Some(new);
         Ok(())
     }
 
-    /// The slots between two frames.
-    fn before(
-        &mut self,
-        imp: &VfiInterp,
-        held: &mut Frame,
-        new: &mut Frame,
-        slots: Slots,
-    ) -> Result<(), gst::FlowError> {
-        for slot in slots {
-            match slot.content {
-                Content::Between(phase) => {
-                    if self.too_late(imp, &slot) {
-                        continue;
-                    }
-                    let buffer = self.synthesise(imp, held, new, phase, &slot)?;
-                    imp.push(buffer)?;
-                    imp.stats().synthesised += 1;
-                }
-                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
-            }
+    pub(super) fn recycle(&mut self, frame: Frame) {
+        if let Some(engine) = &mut self.engine {
+            engine.recycle(frame);
         }
-        Ok(())
-    }
-
-    /// Whether a frame would be too late to be of use; says so if it would.
-    fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
-        if !self.settings.qos {
-            return false;
-        }
-        let segment = self.segment.as_ref();
-        let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) else {
-            return false;
-        };
-        let pts = gst::ClockTime::from_nseconds(slot.pts);
-        let Some(running_time) = segment.to_running_time(pts) else {
-            return false;
-        };
-        let pacing = *imp.pacing();
-        let Some(late_by) = pacing.late_by(running_time.nseconds()) else {
-            return false;
-        };
-        let (processed, dropped) = {
-            let mut stats = imp.stats();
-            stats.late += 1;
-            (stats.originals + stats.synthesised, stats.late)
-        };
-        let message = gst::message::Qos::builder(imp.is_live())
-            .running_time(running_time)
-            .stream_time(segment.to_stream_time(pts))
-            .timestamp(pts)
-            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
-            .values(
-                i64::try_from(late_by).unwrap_or(i64::MAX),
-                pacing.proportion(),
-                1_000_000,
-            )
-            .stats(
-                gst::format::Buffers::from_u64(processed),
-                gst::format::Buffers::from_u64(dropped),
-            )
-            .src(&*imp.obj())
-            .build();
-        imp.post(message);
-        true
-    }
-
-    fn synthesise(
-        &mut self,
-        imp: &VfiInterp,
-        held: &mut Frame,
-        new: &mut Frame,
-        phase: f64,
-        slot: &Slot,
-    ) -> Result<gst::Buffer, gst::FlowError> {
-        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        let mut buffer = stream.pool.acquire_buffer(None)?;
-        let out = buffer.make_mut();
-        let times = engine
-            .synthesise(held, new, phase, out)
-            .map_err(|failure| match failure {
-                Failure::Cancelled => gst::FlowError::Flushing,
-                Failure::Failed(error) => {
-                    gst::element_imp_error!(
-                        imp,
-                        gst::StreamError::Failed,
-                        ("No frame could be made: {error:#}")
-                    );
-                    gst::FlowError::Error
-                }
-            })?;
-        crop_like(out, &held.buffer);
-        stamp(out, slot);
-        let mut stats = imp.stats();
-        stats.shrink_time += times.shrink;
-        stats.estimate_time += times.estimate;
-        stats.synthesise_time += times.synthesise;
-        drop(stats);
-        Ok(buffer)
     }
 
     /// Takes over what was changed from outside: settings, a new network, downstream's wishes.
     fn take_changes(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         let settings = imp.settings().clone();
         let multiplied = settings.multiplier != self.settings.multiplier;
-        if settings.wants_other_model(&self.settings) {
+        let again = settings.model_set != self.settings.model_set
+            && imp.load_failed.load(Ordering::Relaxed);
+        if settings.wants_other_model(&self.settings) || again {
             imp.load_in_background(settings.load_options());
+        }
+        if !settings.dedup {
+            self.release(imp)?;
         }
         self.settings = settings;
         if let Some(timeline) = &mut self.timeline {
@@ -361,21 +320,32 @@ impl Worker {
         if let Some(engine) = imp.take_loaded() {
             imp.adopt(&engine);
             self.engine = Some(engine);
+            // What another network costs is to be found out.
+            self.effort = None;
         }
         if (multiplied || imp.srcpad().check_reconfigure())
             && let Some(stream) = &self.stream
         {
             let input = stream.input.clone();
+            self.release(imp)?;
             self.negotiate(imp, input).inspect_err(|_| {
                 // A flush got in between: what downstream wants is still to be found out.
                 imp.srcpad().mark_reconfigure();
             })?;
         }
-        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
+        self.fit_effort(imp);
+        self.configure(imp)
+    }
+
+    /// Makes the engine do what the effort asks for.
+    pub(super) fn configure(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let (Some(stream), Some(engine), Some(effort)) =
+            (&self.stream, &mut self.engine, &self.effort)
+        else {
             return Ok(());
         };
         engine
-            .configure(&stream.info, &self.settings)
+            .configure(&stream.info, &self.settings, effort.rung().divisor)
             .map_err(|error| {
                 gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
                 gst::FlowError::Error
@@ -387,49 +357,5 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // Fails only for a pool that was never active.
         let _stopped = self.pool.set_active(false);
-    }
-}
-
-/// Gives a buffer its place.
-fn stamp(buffer: &mut gst::BufferRef, slot: &Slot) {
-    buffer.set_pts(gst::ClockTime::from_nseconds(slot.pts));
-    buffer.set_dts(None);
-    buffer.set_duration(slot.duration.map(gst::ClockTime::from_nseconds));
-    buffer.set_offset(slot.offset);
-    buffer.set_offset_end(slot.offset.saturating_add(1));
-    if slot.discont {
-        buffer.set_flags(gst::BufferFlags::DISCONT);
-    } else {
-        buffer.unset_flags(gst::BufferFlags::DISCONT);
-    }
-}
-
-/// The same memory once more, with what describes the picture but not what belongs to one moment
-/// (captions, timecodes).
-fn again(buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
-    let mut copy = buffer
-        .copy_region(gst::BufferCopyFlags::MEMORY, ..)
-        .map_err(|_| gst::FlowError::Error)?;
-    let target = copy.make_mut();
-    if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
-        gst_video::VideoMeta::add_full(
-            target,
-            meta.video_frame_flags(),
-            meta.format(),
-            meta.width(),
-            meta.height(),
-            meta.offset(),
-            meta.stride(),
-        )
-        .map_err(|_| gst::FlowError::Error)?;
-    }
-    crop_like(target, buffer);
-    Ok(copy)
-}
-
-/// Shows the same part of the frame as `original`.
-fn crop_like(buffer: &mut gst::BufferRef, original: &gst::Buffer) {
-    if let Some(crop) = original.meta::<gst_video::VideoCropMeta>() {
-        gst_video::VideoCropMeta::add(buffer, crop.rect());
     }
 }

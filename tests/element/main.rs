@@ -7,13 +7,17 @@
 mod fixtures;
 
 mod common;
+mod content;
+mod dedup;
 mod events;
 mod faults;
 mod formats;
 mod live;
 mod negotiation;
+mod overload;
 mod pipeline;
 mod rife;
 mod settings;
 mod signatures;
+mod sync;
 mod timing;

@@ -1,0 +1,269 @@
+//! What leaves between two originals: made, repeated or left out, and given its place in time.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::alarm::Alarm;
+use super::engine::{Engine, Failure, Frame, Times};
+use super::grid::{Content, Slot};
+use super::imp::VfiInterp;
+use super::settings::{Overload, SceneAction};
+use super::worker::Worker;
+
+/// What lies between two frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pair {
+    /// Motion, to be followed.
+    Moving,
+    /// Nothing: both show the same.
+    Still,
+    /// A cut.
+    Cut,
+}
+
+impl Worker {
+    /// The slots between two frames. What the pair shows is found out when the first slot needs it,
+    /// unless it is known already.
+    pub(super) fn before(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        slots: impl Iterator<Item = Slot>,
+        mut known: Option<Pair>,
+    ) -> Result<(), gst::FlowError> {
+        for slot in slots {
+            match slot.content {
+                Content::Between(phase) => {
+                    if !self.has_time(imp, &slot) {
+                        self.instead(imp, held, new, phase, &slot)?;
+                        continue;
+                    }
+                    let pair = match known {
+                        Some(pair) => pair,
+                        None => *known.insert(self.judge(imp, held, new)?),
+                    };
+                    match (pair, self.settings.scene_action) {
+                        (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
+                            self.note_spared();
+                            Self::repeat(imp, held, &slot)?;
+                        }
+                        (Pair::Cut, SceneAction::Blend) => {
+                            self.note_spared();
+                            let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
+                                engine.crossfade(held, new, phase, out)
+                            };
+                            let buffer = self.make(imp, &held.buffer, &slot, fade)?;
+                            imp.push_synthesised(buffer)?;
+                        }
+                        (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
+                            match self.synthesise(imp, held, new, phase, &slot)? {
+                                Some(buffer) => imp.push_synthesised(buffer)?,
+                                None => self.instead(imp, held, new, phase, &slot)?,
+                            }
+                        }
+                    }
+                }
+                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pair shows, and counts it.
+    fn judge(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let limit = self.settings.still_threshold;
+        if self.difference(imp, held, new, limit)?.is_some() {
+            imp.stats().stills += 1;
+            return Ok(Pair::Still);
+        }
+        self.judge_moving(imp, held, new)
+    }
+
+    /// By how much two frames differ where they differ most; `None` if that is more than `limit`.
+    pub(super) fn difference(
+        &mut self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        limit: f64,
+    ) -> Result<Option<f64>, gst::FlowError> {
+        let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let found = engine.difference(held, new, limit);
+        self.note_content(imp, Duration::ZERO, start.elapsed());
+        found.map_err(|failure| failed(imp, failure))
+    }
+
+    /// What a pair shows that is not still, and counts it.
+    pub(super) fn judge_moving(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+    ) -> Result<Pair, gst::FlowError> {
+        let threshold = self.settings.scene_threshold;
+        if threshold <= 0.0 {
+            return Ok(Pair::Moving);
+        }
+        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let start = Instant::now();
+        let prepared = engine.prepare_pair(held, new);
+        let shrunk = Instant::now();
+        let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
+        let score = self.scenes.score(thumbnails.0, thumbnails.1, threshold);
+        gst::trace!(CAT, imp = imp, "scene score {score:.3}");
+        self.note_content(imp, shrunk - start, shrunk.elapsed());
+        if score < threshold {
+            return Ok(Pair::Moving);
+        }
+        imp.stats().cuts += 1;
+        Ok(Pair::Cut)
+    }
+
+    /// What is sent where no frame was made.
+    fn instead(
+        &self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<(), gst::FlowError> {
+        if self.settings.overload != Overload::Repeat {
+            return Ok(());
+        }
+        Self::repeat(imp, if phase < 0.5 { held } else { new }, slot)
+    }
+
+    /// Makes a frame; `None` if it is too late, which has then been told.
+    pub(super) fn synthesise(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let original = held.buffer.clone();
+        let alarm = self.alarm(imp, slot);
+        let start = Instant::now();
+        let mut times = Times::default();
+        let made = self.make(imp, &original, slot, |engine, out| {
+            times = engine.synthesise(held, new, phase, out)?;
+            Ok(())
+        });
+        let rang = alarm.is_some_and(Alarm::stop);
+        if rang {
+            imp.rearm();
+        }
+        let late_by = match made {
+            Ok(buffer) => match self.note_made(imp, slot, &times) {
+                None => return Ok(Some(buffer)),
+                Some(late_by) => late_by,
+            },
+            Err(gst::FlowError::Flushing) if rang && imp.queue.flow().is_ok() => {
+                self.note_cut_short(start.elapsed());
+                0
+            }
+            Err(flow) => return Err(flow),
+        };
+        self.tell_late(imp, slot, late_by);
+        Ok(None)
+    }
+
+    /// A new buffer for a slot, beside `original`, that `fill` fills.
+    fn make(
+        &mut self,
+        imp: &VfiInterp,
+        original: &gst::Buffer,
+        slot: &Slot,
+        fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
+    ) -> Result<gst::Buffer, gst::FlowError> {
+        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let mut buffer = stream.pool.acquire_buffer(None)?;
+        let out = buffer.make_mut();
+        fill(engine, out).map_err(|failure| failed(imp, failure))?;
+        crop_like(out, original);
+        stamp(out, slot);
+        Ok(buffer)
+    }
+
+    /// Sends a frame once more.
+    pub(super) fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
+        let mut buffer = again(&held.buffer)?;
+        stamp(buffer.make_mut(), slot);
+        imp.push(buffer)?;
+        imp.stats().repeated += 1;
+        Ok(())
+    }
+}
+
+/// What upstream is told of a failure; the application is told why.
+fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
+    match failure {
+        Failure::Cancelled => gst::FlowError::Flushing,
+        Failure::Failed(error) => {
+            gst::element_imp_error!(
+                imp,
+                gst::StreamError::Failed,
+                ("No frame could be made: {error:#}")
+            );
+            gst::FlowError::Error
+        }
+    }
+}
+
+/// Gives a buffer its place.
+pub(super) fn stamp(buffer: &mut gst::BufferRef, slot: &Slot) {
+    buffer.set_pts(gst::ClockTime::from_nseconds(slot.pts));
+    buffer.set_dts(None);
+    buffer.set_duration(slot.duration.map(gst::ClockTime::from_nseconds));
+    buffer.set_offset(slot.offset);
+    buffer.set_offset_end(slot.offset.saturating_add(1));
+    if slot.discont {
+        buffer.set_flags(gst::BufferFlags::DISCONT);
+    } else {
+        buffer.unset_flags(gst::BufferFlags::DISCONT);
+    }
+}
+
+/// The same memory once more, with what describes the picture but not what belongs to one moment
+/// (captions, timecodes).
+fn again(buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+    let mut copy = buffer
+        .copy_region(gst::BufferCopyFlags::MEMORY, ..)
+        .map_err(|_| gst::FlowError::Error)?;
+    let target = copy.make_mut();
+    if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
+        gst_video::VideoMeta::add_full(
+            target,
+            meta.video_frame_flags(),
+            meta.format(),
+            meta.width(),
+            meta.height(),
+            meta.offset(),
+            meta.stride(),
+        )
+        .map_err(|_| gst::FlowError::Error)?;
+    }
+    crop_like(target, buffer);
+    Ok(copy)
+}
+
+/// Shows the same part of the frame as `original`.
+fn crop_like(buffer: &mut gst::BufferRef, original: &gst::Buffer) {
+    if let Some(crop) = original.meta::<gst_video::VideoCropMeta>() {
+        gst_video::VideoCropMeta::add(buffer, crop.rect());
+    }
+}

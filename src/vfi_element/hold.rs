@@ -1,0 +1,161 @@
+//! Duplicates in the source: how long they are held, and what is shown in their time. Pure.
+//!
+//! Of A A B B, the second A says nothing but that A lasts. It is held until it is known where A leads to,
+//! and then the time of both is filled with motion from A to B, the second A's own slot included.
+//! What does not move on within the bounds is no cadence but a still scene or slow motion: all that is held
+//! leaves as it came, and in a still scene what follows leaves at once.
+
+use super::grid::{Content, Slot};
+use super::timeline::Step;
+
+/// The most duplicates of one frame that are held: enough for animation on fours, for film in 60 or
+/// 50 fields a second, and for 15 frames in 60.
+const MOST: usize = 3;
+
+/// How long after the frame itself its last duplicate may come, in nanoseconds: three at 24 frames
+/// a second, one at 10.
+const LONGEST: u64 = 150_000_000;
+
+/// How much longer a frame may take, in nanoseconds, because duplicates are held; `frame` is the
+/// distance of two input frames, 0 where that varies.
+pub(super) fn delay(frame: u64) -> u64 {
+    match LONGEST.checked_div(frame) {
+        Some(frames) => frames.min(MOST as u64) * frame,
+        None => LONGEST,
+    }
+}
+
+/// The most frames that are held beside the pair.
+pub(super) const fn most() -> usize {
+    MOST
+}
+
+/// The largest local difference of what may be a duplicate. Compression alone makes a repeated frame
+/// differ by up to a twenty-fifth (x264 at crf 28), motion makes it several times as much.
+const LIMIT: f64 = 0.04;
+
+/// How many times a duplicate's difference a frame differs by that is none.
+const MOVES: f64 = 3.0;
+
+/// What is to be done with a frame that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It may be a duplicate: hold it.
+    Hold,
+    /// It belongs to no cadence: what is held leaves as it came, and so does this one.
+    Pass,
+    /// What is held was duplicates, and this one moves on: so long, in nanoseconds, is the way to it.
+    Bridge(u64),
+}
+
+/// Duplicates of one frame that wait to be replaced, with the steps they came with.
+#[derive(Debug)]
+pub(super) struct Hold<F> {
+    waiting: Vec<(Step, F)>,
+    /// The largest difference of one that waits from the frame it repeats.
+    difference: f64,
+    /// More came than can be held: nothing is held until something moves.
+    still: bool,
+}
+
+impl<F> Default for Hold<F> {
+    fn default() -> Self {
+        Self {
+            waiting: Vec::new(),
+            difference: 0.0,
+            still: false,
+        }
+    }
+}
+
+impl<F> Hold<F> {
+    /// Up to where the next frame's difference has to be known.
+    pub(super) fn limit(&self) -> f64 {
+        LIMIT.max(MOVES * self.difference)
+    }
+
+    /// Decides on a frame by its difference from the frame that is held for: `None` above the limit.
+    /// What differs by no more than `still` does not move.
+    pub(super) fn next(&mut self, step: &Step, difference: Option<f64>, still: f64) -> Next {
+        let moves = difference.is_none_or(|d| d > still.max(MOVES * self.difference));
+        let Some(span) = self.nanoseconds(step) else {
+            self.still = false;
+            return Next::Pass;
+        };
+        if moves && !self.waiting.is_empty() {
+            return Next::Bridge(span);
+        }
+        let alike = difference.is_some_and(|d| d <= LIMIT);
+        let fits = self.waiting.len() < MOST && span <= LONGEST;
+        if alike && fits && !self.still {
+            return Next::Hold;
+        }
+        self.still = !moves;
+        Next::Pass
+    }
+
+    /// Holds a frame of this difference.
+    pub(super) fn push(&mut self, step: Step, frame: F, difference: f64) {
+        self.waiting.push((step, frame));
+        self.difference = self.difference.max(difference);
+    }
+
+    /// Everything that waits, in order.
+    pub(super) fn take(&mut self) -> Vec<(Step, F)> {
+        self.difference = 0.0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// From the frame that is held for to the one that comes with `step`, in nanoseconds; `None` if
+    /// there is no way from one to the other.
+    fn nanoseconds(&self, step: &Step) -> Option<u64> {
+        let steps = self.waiting.iter().map(|(step, _)| step).chain([step]);
+        let lengths = steps.map(|step| {
+            let ticks = step.before.length()?;
+            Some(ticks / u128::from(step.before.grid.ticks_in_ns))
+        });
+        let sum = lengths.sum::<Option<u128>>()?;
+        u64::try_from(sum).ok()
+    }
+}
+
+/// A step's part of the way from the first frame to the last, when several steps are made one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part {
+    passed: f64,
+    length: f64,
+    total: f64,
+}
+
+/// The parts of steps that are made one, in order.
+pub(super) fn parts<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Part> {
+    let lengths: Vec<_> = steps
+        .map(|step| step.before.length().unwrap_or(0))
+        .collect();
+    let total = lengths.iter().sum::<u128>().max(1) as f64;
+    let mut passed = 0;
+    let part = |length| {
+        let part = Part {
+            passed: passed as f64,
+            length: length as f64,
+            total,
+        };
+        passed += length;
+        part
+    };
+    lengths.into_iter().map(part).collect()
+}
+
+impl Part {
+    /// A slot of the step, at its phase of the whole way.
+    pub(super) fn place(&self, slot: Slot) -> Slot {
+        let content = match slot.content {
+            Content::Between(phase) => {
+                let whole = (self.passed + phase * self.length) / self.total;
+                Content::Between(whole.min(1.0))
+            }
+            other => other,
+        };
+        Slot { content, ..slot }
+    }
+}

@@ -156,8 +156,13 @@ impl Engine {
         }
         let model = self.interpolator.info();
         if look.upscale == Upscale::Motion && model.kind != ModelKind::Motion {
+            let why = model
+                .notes
+                .iter()
+                .find_map(|n| n.strip_prefix("no motion: "));
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             bail!(
-                "upscale=motion needs a model that gives motion, {} gives only a picture: use upscale=auto or image",
+                "upscale=motion needs a model that gives motion, {} gives only a picture{why}: use upscale=auto or image",
                 model.name
             );
         }

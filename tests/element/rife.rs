@@ -83,3 +83,22 @@ fn a_file_that_refines_its_blend_gives_its_picture() {
     let refined = |picture| between(file("rife46_7_refined", picture), "auto", text);
     assert_eq!(refined(false), refined(true));
 }
+
+#[test]
+fn why_a_file_has_no_motion_is_told_to_who_wants_it() {
+    let text = "RGB 128x64 30/1";
+    let mut rig = Rig::with_model(file("rife46_7_refined", false));
+    let bus = gst::Bus::new();
+    rig.element.set_bus(Some(&bus));
+    rig.element.set_property_from_str("upscale", "motion");
+    rig.harness.set_src_caps(caps(text));
+    for k in 0..2 {
+        let _flow = rig.harness.push(frame(&info(text), k));
+    }
+    let error =
+        bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
+    let Some(gst::MessageView::Error(error)) = error.as_ref().map(|m| m.view()) else {
+        panic!("no error");
+    };
+    assert!(error.error().to_string().contains("more than a blend"));
+}

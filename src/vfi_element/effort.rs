@@ -337,6 +337,7 @@ mod tests {
             width: 64,
             height: 64,
             several,
+            fixed: None,
         });
         while effort.rung().share != Share::Half {
             effort.asks(1);

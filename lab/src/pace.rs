@@ -203,6 +203,8 @@ fn run(stream: &Stream, seconds: u64, live: bool, period: u64) -> Result<Record>
         element::set(&vfi, name, value)?;
     }
     let queue = make("queue")?;
+    // By default it may take in 10 MB while the sink has no turn, and what it took in stays in the pools.
+    queue.set_property("max-size-buffers", 4u32);
     let sink = make("fakesink")?;
     sink.set_property("sync", live);
     sink.set_property("qos", live);
@@ -341,19 +343,19 @@ fn effort(structure: &gst::StructureRef) -> Option<String> {
     ))
 }
 
-/// This process' resident memory in kilobytes.
+/// This process' resident memory in kilobytes, without files: those come and go as others need memory.
 fn resident() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
     status
         .lines()
         .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
+            line.strip_prefix("RssAnon:")?
                 .split_whitespace()
                 .next()?
                 .parse()
                 .ok()
         })
-        .context("/proc/self/status: no VmRSS")
+        .context("/proc/self/status: no RssAnon")
 }
 
 fn print(record: &Record, live: bool) {

@@ -6,6 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
+use super::content::Change;
 use super::engine::{Engine, Failure, Frame};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
@@ -19,6 +20,8 @@ pub(super) enum Pair {
     Moving,
     /// Nothing: both show the same.
     Still,
+    /// Another light: a flash, a quick fade.
+    Flash,
     /// A cut.
     Cut,
 }
@@ -48,7 +51,7 @@ impl Worker {
                         (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
                             Self::repeat(imp, held, &slot)?;
                         }
-                        (Pair::Cut, SceneAction::Blend) => {
+                        (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
                             let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
                                 engine.crossfade(held, new, phase, out)
                             };
@@ -113,16 +116,22 @@ impl Worker {
         let prepared = engine.prepare_pair(held, new);
         let shrunk = Instant::now();
         let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
-        let score = self.scenes.score(thumbnails.0, thumbnails.1, threshold);
-        gst::trace!(CAT, imp = imp, "scene score {score:.3}");
+        let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
+        gst::trace!(CAT, imp = imp, "changes: {change:?}");
         let mut stats = imp.stats();
         stats.shrink_time += shrunk - start;
         stats.content_time += shrunk.elapsed();
-        if score < threshold {
-            return Ok(Pair::Moving);
-        }
-        stats.cuts += 1;
-        Ok(Pair::Cut)
+        Ok(match change {
+            Change::None => Pair::Moving,
+            Change::Light => {
+                stats.flashes += 1;
+                Pair::Flash
+            }
+            Change::Cut => {
+                stats.cuts += 1;
+                Pair::Cut
+            }
+        })
     }
 
     /// Whether a frame would be too late to be of use; says so if it would.

@@ -34,6 +34,7 @@ use crate::models::runtime::{self, LogLevel};
 
 mod allocation;
 mod between;
+mod blocks;
 mod caps;
 mod content;
 mod dedup;

@@ -121,6 +121,11 @@ fn nothing_is_left_and_memory_is_flat() {
             source(10, "NV12"),
             source(10, "I420")
         ));
+        // With a deadline for each frame, which passes or doesn't.
+        let live = source(10, "NV12").replacen("videotestsrc", "videotestsrc is-live=true", 1);
+        play(&format!(
+            "{live} ! {vfi} latency=0 stats-interval=1 ! fakesink sync=true qos=true"
+        ));
         stop_in_the_middle(&format!("{} ! {vfi} ! {sink}", source(-1, "NV12")));
         seek(&format!("{} ! {vfi} ! {sink}", source(-1, "NV12")));
         fail(&format!("{} ! {vfi}", source(-1, "NV12")));

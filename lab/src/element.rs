@@ -183,7 +183,7 @@ pub(crate) fn check(properties: &[(String, String)]) -> Result<()> {
 }
 
 /// Sets a property from text, as gst-launch would, but with an error instead of an abort.
-fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
+pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
     let pspec = element
         .find_property(name)
         .filter(|pspec| pspec.flags().contains(glib::ParamFlags::WRITABLE))

@@ -11,7 +11,9 @@ mod element;
 mod luma;
 mod methods;
 mod metrics;
+mod pace;
 mod quality;
+mod slow;
 mod table;
 
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ struct Args {
 enum Command {
     /// Drops frames of clips, rebuilds them, and compares them with the true ones
     Quality(quality::Args),
+    /// Asks for more than the machine can do, and tells what becomes of frames, latency and memory
+    Overload(pace::Overload),
+    /// Runs a long stream, and tells whether memory or latency grow
+    Soak(pace::Soak),
     /// Looks for cuts and still pictures in clips, and compares with labels
     Content(content::Args),
 }
@@ -46,6 +52,8 @@ fn run(args: &Args) -> Result<()> {
     init()?;
     match &args.command {
         Command::Quality(args) => quality::run(args),
+        Command::Overload(args) => pace::overload(args),
+        Command::Soak(args) => pace::soak(args),
         Command::Content(args) => content::run(args),
     }
 }

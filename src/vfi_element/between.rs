@@ -1,16 +1,17 @@
 //! What leaves between two originals: made, repeated or left out, and given its place in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
+use super::alarm::Alarm;
 use super::content::Change;
-use super::engine::{Engine, Failure, Frame};
+use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
-use super::settings::SceneAction;
+use super::settings::{Overload, SceneAction};
 use super::worker::Worker;
 
 /// What lies between two frames.
@@ -40,7 +41,8 @@ impl Worker {
         for slot in slots {
             match slot.content {
                 Content::Between(phase) => {
-                    if self.too_late(imp, &slot) {
+                    if !self.has_time(imp, &slot) {
+                        self.instead(imp, held, new, phase, &slot)?;
                         continue;
                     }
                     let pair = match known {
@@ -49,9 +51,11 @@ impl Worker {
                     };
                     match (pair, self.settings.scene_action) {
                         (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
+                            self.note_spared();
                             Self::repeat(imp, held, &slot)?;
                         }
                         (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
+                            self.note_spared();
                             let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
                                 engine.crossfade(held, new, phase, out)
                             };
@@ -59,8 +63,10 @@ impl Worker {
                             imp.push_synthesised(buffer)?;
                         }
                         (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
-                            let buffer = self.synthesise(imp, held, new, phase, &slot)?;
-                            imp.push_synthesised(buffer)?;
+                            match self.synthesise(imp, held, new, phase, &slot)? {
+                                Some(buffer) => imp.push_synthesised(buffer)?,
+                                None => self.instead(imp, held, new, phase, &slot)?,
+                            }
                         }
                     }
                 }
@@ -87,7 +93,7 @@ impl Worker {
 
     /// By how much two frames differ where they differ most; `None` if that is more than `limit`.
     pub(super) fn difference(
-        &self,
+        &mut self,
         imp: &VfiInterp,
         held: &Frame,
         new: &Frame,
@@ -96,7 +102,7 @@ impl Worker {
         let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         let start = Instant::now();
         let found = engine.difference(held, new, limit);
-        imp.stats().content_time += start.elapsed();
+        self.note_content(imp, Duration::ZERO, start.elapsed());
         found.map_err(|failure| failed(imp, failure))
     }
 
@@ -118,64 +124,36 @@ impl Worker {
         let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
         let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
         gst::trace!(CAT, imp = imp, "changes: {change:?}");
-        let mut stats = imp.stats();
-        stats.shrink_time += shrunk - start;
-        stats.content_time += shrunk.elapsed();
+        self.note_content(imp, shrunk - start, shrunk.elapsed());
         Ok(match change {
             Change::None => Pair::Moving,
             Change::Light => {
-                stats.flashes += 1;
+                imp.stats().flashes += 1;
                 Pair::Flash
             }
             Change::Cut => {
-                stats.cuts += 1;
+                imp.stats().cuts += 1;
                 Pair::Cut
             }
         })
     }
 
-    /// Whether a frame would be too late to be of use; says so if it would.
-    pub(super) fn too_late(&self, imp: &VfiInterp, slot: &Slot) -> bool {
-        if !self.settings.qos {
-            return false;
+    /// What is sent where no frame was made.
+    fn instead(
+        &self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<(), gst::FlowError> {
+        if self.settings.overload != Overload::Repeat {
+            return Ok(());
         }
-        let segment = self.segment.as_ref();
-        let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) else {
-            return false;
-        };
-        let pts = gst::ClockTime::from_nseconds(slot.pts);
-        let Some(running_time) = segment.to_running_time(pts) else {
-            return false;
-        };
-        let pacing = *imp.pacing();
-        let Some(late_by) = pacing.late_by(running_time.nseconds()) else {
-            return false;
-        };
-        let (processed, dropped) = {
-            let mut stats = imp.stats();
-            stats.late += 1;
-            (stats.originals + stats.synthesised, stats.late)
-        };
-        let message = gst::message::Qos::builder(imp.is_live())
-            .running_time(running_time)
-            .stream_time(segment.to_stream_time(pts))
-            .timestamp(pts)
-            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
-            .values(
-                i64::try_from(late_by).unwrap_or(i64::MAX),
-                pacing.proportion(),
-                1_000_000,
-            )
-            .stats(
-                gst::format::Buffers::from_u64(processed),
-                gst::format::Buffers::from_u64(dropped),
-            )
-            .src(&*imp.obj())
-            .build();
-        imp.post(message);
-        true
+        Self::repeat(imp, if phase < 0.5 { held } else { new }, slot)
     }
 
+    /// Makes a frame; `None` if it is too late, which has then been told.
     pub(super) fn synthesise(
         &mut self,
         imp: &VfiInterp,
@@ -183,16 +161,32 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<gst::Buffer, gst::FlowError> {
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let original = held.buffer.clone();
-        self.make(imp, &original, slot, |engine, out| {
-            let times = engine.synthesise(held, new, phase, out)?;
-            let mut stats = imp.stats();
-            stats.shrink_time += times.shrink;
-            stats.estimate_time += times.estimate;
-            stats.synthesise_time += times.synthesise;
+        let alarm = self.alarm(imp, slot);
+        let start = Instant::now();
+        let mut times = Times::default();
+        let made = self.make(imp, &original, slot, |engine, out| {
+            times = engine.synthesise(held, new, phase, out)?;
             Ok(())
-        })
+        });
+        let rang = alarm.is_some_and(Alarm::stop);
+        if rang {
+            imp.rearm();
+        }
+        let late_by = match made {
+            Ok(buffer) => match self.note_made(imp, slot, &times) {
+                None => return Ok(Some(buffer)),
+                Some(late_by) => late_by,
+            },
+            Err(gst::FlowError::Flushing) if rang && imp.queue.flow().is_ok() => {
+                self.note_cut_short(start.elapsed());
+                0
+            }
+            Err(flow) => return Err(flow),
+        };
+        self.tell_late(imp, slot, late_by);
+        Ok(None)
     }
 
     /// A new buffer for a slot, beside `original`, that `fill` fills.
@@ -214,7 +208,7 @@ impl Worker {
         Ok(buffer)
     }
 
-    /// Sends the held frame once more.
+    /// Sends a frame once more.
     pub(super) fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
         let mut buffer = again(&held.buffer)?;
         stamp(buffer.make_mut(), slot);

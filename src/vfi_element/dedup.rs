@@ -70,6 +70,7 @@ impl Worker {
             let slots = step.before.clone().map(|slot| part.place(slot));
             self.before(imp, &mut held, &mut new, slots, known)?;
         }
+        self.finish_pair(imp, &held, &new)?;
         self.recycle(held);
         self.arrive(imp, new, step.original.is_some())
     }
@@ -94,10 +95,12 @@ impl Worker {
         let Content::Between(phase) = slot.content else {
             return imp.push_original(duplicate);
         };
-        if self.too_late(imp, slot) {
+        if !self.has_time(imp, slot) {
             return imp.push_original(duplicate);
         }
-        let mut buffer = self.synthesise(imp, held, new, phase, slot)?;
+        let Some(mut buffer) = self.synthesise(imp, held, new, phase, slot)? else {
+            return imp.push_original(duplicate);
+        };
         carry(&duplicate, buffer.make_mut());
         imp.push_synthesised(buffer)?;
         imp.stats().duplicates += 1;

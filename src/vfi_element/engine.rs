@@ -105,6 +105,13 @@ struct Stage {
 /// Tells what was prepared under one configuration of one engine from all others.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+impl Times {
+    /// The element's own work.
+    pub(super) fn own(&self) -> Duration {
+        self.shrink + self.synthesise
+    }
+}
+
 impl Engine {
     /// An engine without a stage: [`Engine::configure`] comes before the first frame.
     pub(super) fn new(interpolator: Interpolator) -> Self {
@@ -125,7 +132,8 @@ impl Engine {
         self.interpolator.canceller()
     }
 
-    /// Fits the engine to the caps and settings; nothing happens if they are the same as before.
+    /// Fits the engine to the caps and settings, the network seeing frames divided by `divisor`;
+    /// nothing happens if they are the same as before.
     ///
     /// # Errors
     /// What does not go together, and why.
@@ -133,8 +141,9 @@ impl Engine {
         &mut self,
         info: &gst_video::VideoInfo,
         settings: &Settings,
+        divisor: f64,
     ) -> anyhow::Result<()> {
-        let look = settings.look(info.width(), info.height());
+        let look = settings.look(info.width(), info.height(), divisor);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
             return Ok(());

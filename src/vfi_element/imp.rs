@@ -5,8 +5,9 @@
 //! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
 //! something is pushed, queried, posted, loaded or inferred.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -15,13 +16,12 @@ use super::CAT;
 use super::allocation;
 use super::caps;
 use super::engine::Engine;
-use super::grid::Rate;
 use super::hold;
-use super::pacing::Pacing;
+use super::latency::Rates;
+use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
-use super::timeline::Target;
 use super::worker::Worker;
 use crate::models::Canceller;
 
@@ -34,7 +34,10 @@ pub struct VfiInterp {
     /// Lies here while the task does not run an iteration.
     pub(super) worker: Mutex<Option<Box<Worker>>>,
     pub(super) stats: Mutex<Stats>,
-    pub(super) pacing: Mutex<Pacing>,
+    pub(super) downstream: Mutex<Downstream>,
+    pub(super) promise: Mutex<Promise>,
+    /// The frame pushed last.
+    pub(super) pushed: Mutex<Pushed>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     pub(super) canceller: Mutex<Option<Canceller>>,
@@ -44,18 +47,18 @@ pub struct VfiInterp {
     pub(super) loaded: Mutex<Option<Engine>>,
     /// Counts loads, so that only the latest takes effect.
     pub(super) loads: AtomicU64,
-    pub(super) live: AtomicBool,
+    /// The latest load has failed.
+    pub(super) load_failed: AtomicBool,
 }
 
-/// What latency and QoS are reckoned with.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Rates {
-    /// Whether there is anything to make between originals.
-    pub interpolates: bool,
-    /// Time from one input frame to the next; 0 where that varies.
-    pub frame: gst::ClockTime,
-    /// Time from one output frame to the next; 0 where that varies.
-    pub slot: gst::ClockTime,
+/// How a frame went downstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pushed {
+    pub pts: Option<gst::ClockTime>,
+    /// How long it took.
+    pub took: Duration,
+    /// The running time at which downstream was done with it.
+    pub done: Option<gst::ClockTime>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,13 +115,15 @@ impl ObjectSubclass for VfiInterp {
             settings: Mutex::default(),
             worker: Mutex::default(),
             stats: Mutex::default(),
-            pacing: Mutex::default(),
+            downstream: Mutex::default(),
+            promise: Mutex::default(),
+            pushed: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
             loaded: Mutex::default(),
             loads: AtomicU64::new(0),
-            live: AtomicBool::new(false),
+            load_failed: AtomicBool::new(false),
         }
     }
 }
@@ -147,7 +152,10 @@ impl ObjectImpl for VfiInterp {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         let value = self.settings().get(pspec.name());
-        value.unwrap_or_else(|| self.stats().to_structure().to_value())
+        value.unwrap_or_else(|| {
+            let latency = self.own_latency().nseconds();
+            self.stats().to_structure(latency).to_value()
+        })
     }
 
     fn constructed(&self) {
@@ -227,12 +235,24 @@ impl VfiInterp {
         lock(&self.stats)
     }
 
-    pub(super) fn pacing(&self) -> MutexGuard<'_, Pacing> {
-        lock(&self.pacing)
+    /// What downstream reports of late frames.
+    pub(super) fn downstream(&self) -> MutexGuard<'_, Downstream> {
+        lock(&self.downstream)
     }
 
-    pub(super) fn is_live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
+    /// What was promised of the latency.
+    pub(super) fn promise(&self) -> Promise {
+        *lock(&self.promise)
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        *lock(&self.rates)
+    }
+
+    /// The time of the pipeline's clock, or of the system's where there is none.
+    pub(super) fn now(&self) -> gst::ClockTime {
+        let clock = self.obj().clock();
+        clock.map_or_else(gst::get_timestamp, |clock| clock.time())
     }
 
     pub(super) fn post(&self, message: gst::Message) {
@@ -244,7 +264,14 @@ impl VfiInterp {
         gst::trace!(CAT, imp = self, "pushing {buffer:?}");
         // A flush may have come since the item was taken off the queue.
         self.queue.flow()?;
-        self.srcpad.push(buffer).map(drop)
+        let (pts, start) = (buffer.pts(), Instant::now());
+        self.srcpad.push(buffer)?;
+        *lock(&self.pushed) = Pushed {
+            pts,
+            took: start.elapsed(),
+            done: self.obj().current_running_time(),
+        };
+        Ok(())
     }
 
     pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
@@ -267,28 +294,21 @@ impl VfiInterp {
         }
     }
 
-    /// New rates: the latency may be another.
-    pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
-        let output = match target {
-            Target::Fixed(rate) => Some(rate),
-            Target::Multiple(_) => None,
-        };
-        let time =
-            |rate: Option<Rate>| gst::ClockTime::from_nseconds(rate.map_or(0, |rate| rate.time(1)));
-        let rates = Rates {
-            interpolates: input.is_none() || input != output,
-            frame: time(input),
-            slot: time(output),
-        };
-        let changed = std::mem::replace(&mut *lock(&self.rates), rates) != rates;
-        if changed {
-            self.latency_changed();
-        }
-    }
-
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
         lock(&self.loaded).take()
+    }
+
+    /// Allows runs again after an [`Alarm`](super::alarm::Alarm).
+    pub(super) fn rearm(&self) {
+        let Some(canceller) = lock(&self.canceller).clone() else {
+            return;
+        };
+        canceller.rearm();
+        if self.queue.flow().is_err() {
+            // A flush or stop is under way, and has cancelled it too.
+            canceller.cancel();
+        }
     }
 
     /// From now on this network runs.
@@ -327,7 +347,8 @@ impl VfiInterp {
 
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::trace!(CAT, imp = self, "got {buffer:?}");
-        self.queue.push_buffer(buffer)?;
+        let arrival = self.obj().current_running_time();
+        self.queue.push_buffer(buffer, arrival)?;
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -346,7 +367,7 @@ impl VfiInterp {
                 if let Some(worker) = &mut *lock(&self.worker) {
                     worker.flush();
                 }
-                self.pacing().reset();
+                self.downstream().reset();
                 self.restart();
                 wanted
             }
@@ -422,7 +443,10 @@ impl VfiInterp {
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, imp = self, "got {event:?}");
-        let rates = *lock(&self.rates);
+        let rates = self.rates();
+        if let gst::EventView::Latency(latency) = event.view() {
+            lock(&self.promise).configured = latency.latency().nseconds();
+        }
         let settings = self.settings().clone();
         if let gst::EventView::Qos(qos) = event.view()
             && (rates.interpolates || settings.dedup)
@@ -431,7 +455,8 @@ impl VfiInterp {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
                 let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
-                self.pacing().observe(proportion, diff, timestamp, slot);
+                let mut downstream = self.downstream();
+                downstream.observe(proportion, diff, timestamp, slot);
             }
             // Upstream would drop originals; what can be left out is left out here.
             return true;
@@ -461,37 +486,5 @@ impl VfiInterp {
             result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);
         }
         query.set_result(&result);
-    }
-
-    /// A frame between two can be made when the second is there, and then takes its time.
-    fn latency_query(&self, query: &mut gst::query::Latency) -> bool {
-        let mut upstream = gst::query::Latency::new();
-        if !self.sinkpad.peer_query(&mut upstream) {
-            return false;
-        }
-        let (live, mut min, mut max) = upstream.result();
-        self.live.store(live, Ordering::Relaxed);
-        let rates = *lock(&self.rates);
-        let settings = self.settings().clone();
-        if live && (rates.interpolates || settings.dedup) {
-            let budget = settings.latency;
-            self.queue.fit(budget, rates.frame);
-            let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
-            let held = if settings.dedup {
-                gst::ClockTime::from_nseconds(hold::delay(rates.frame.nseconds()))
-            } else {
-                gst::ClockTime::ZERO
-            };
-            let wait = rates.frame.saturating_add(budget).saturating_add(held);
-            min = min.saturating_add(wait);
-            max = max.map(|max| max.saturating_add(queued).saturating_add(held));
-        }
-        gst::debug!(
-            CAT,
-            imp = self,
-            "latency: live {live}, min {min}, max {max:?}"
-        );
-        query.set(live, min, max);
-        true
     }
 }

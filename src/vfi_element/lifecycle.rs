@@ -8,7 +8,9 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::engine::Engine;
-use super::imp::{Rates, VfiInterp, lock};
+use super::imp::{VfiInterp, lock};
+use super::latency::Rates;
+use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
 use crate::models::{Interpolator, LoadOptions};
 
@@ -19,7 +21,7 @@ impl VfiInterp {
             .map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
         let engine = Engine::new(interpolator);
         self.stats().reset();
-        self.pacing().reset();
+        *self.downstream() = Downstream::default();
         self.adopt(&engine);
         *lock(&self.worker) = Some(Box::new(Worker::new(settings, engine)));
         Ok(())
@@ -36,12 +38,14 @@ impl VfiInterp {
         *lock(&self.canceller) = None;
         *lock(&self.pool) = None;
         *lock(&self.rates) = Rates::default();
+        *lock(&self.promise) = Promise::default();
     }
 
     /// Loads another network while the current one goes on; a failure is a warning, and the
     /// stream goes on with what it has.
     pub(super) fn load_in_background(&self, options: LoadOptions) {
         let load = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
+        self.load_failed.store(false, Ordering::Relaxed);
         let element = self.obj().downgrade();
         let work = move || {
             let loaded = Interpolator::load(&options);
@@ -56,11 +60,16 @@ impl VfiInterp {
                         *place = Some(Engine::new(interpolator));
                     }
                 }
-                Err(error) => gst::element_imp_warning!(
-                    imp,
-                    gst::ResourceError::OpenRead,
-                    ("The model stays as it is: {error}")
-                ),
+                Err(error) => {
+                    if imp.loads.load(Ordering::Relaxed) == load {
+                        imp.load_failed.store(true, Ordering::Relaxed);
+                    }
+                    gst::element_imp_warning!(
+                        imp,
+                        gst::ResourceError::OpenRead,
+                        ("The model stays as it is: {error}")
+                    );
+                }
             }
         };
         let thread = thread::Builder::new().name("vfiinterp-load".into());
@@ -141,10 +150,5 @@ impl VfiInterp {
             ),
         }
         let _wanted = self.srcpad.push_event(gst::event::Eos::new());
-    }
-
-    pub(super) fn latency_changed(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
-        self.post(message);
     }
 }

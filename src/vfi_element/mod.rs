@@ -4,11 +4,13 @@
 //! upstream's thread                      the src pad's task
 //! imp: chain, serialized events  ─────►  queue ─► worker ─► engine (shrink, estimate, make)
 //! imp: flush, seek, queries                         │  ▲
-//! lifecycle: start, stop, load                      ▼  └── timeline, pacing: when and whether
+//! lifecycle: start, stop, load                      ▼  ├── timeline: when
+//! latency: what the pipeline is told                │  └── tempo (pacing, effort): whether, and how
 //!                                                 src pad
 //! ```
 //!
-//! [`imp`] and [`lifecycle`] are glue; [`timeline`], [`pacing`] and [`caps`] are pure; the
+//! [`imp`], [`lifecycle`], [`latency`] and [`tempo`] are glue; [`timeline`], [`pacing`], [`effort`] (with
+//! its [`ladder`] and [`calibration`]) and [`caps`] are pure; the
 //! [`worker`] owns all that only the task touches, so that nothing is locked while a frame is made
 //! or pushed.
 //!
@@ -17,13 +19,19 @@
 //! Play a file at 60 frames a second:
 //! ```text
 //! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! vfiinterp \
-//!     ! video/x-raw,framerate=60/1 ! videoconvert ! autovideosink
+//!     ! video/x-raw,framerate=60/1 ! queue ! videoconvert ! autovideosink
 //! ```
 //!
 //! Four times as many frames from a camera, on a network that sees a quarter of each side:
 //! ```text
 //! gst-launch-1.0 v4l2src ! videoconvert ! vfiinterp multiplier=4 downscale=4 \
-//!     ! videoconvert ! autovideosink
+//!     ! queue ! videoconvert ! autovideosink
+//! ```
+//!
+//! The same, with figures once a second and a message whenever less or more effort goes into frames:
+//! ```text
+//! gst-launch-1.0 -m v4l2src ! videoconvert ! vfiinterp stats-interval=1000000000 \
+//!     ! queue ! videoconvert ! autovideosink
 //! ```
 
 use std::sync::LazyLock;
@@ -32,22 +40,29 @@ use glib::prelude::*;
 
 use crate::models::runtime::{self, LogLevel};
 
+mod alarm;
 mod allocation;
 mod between;
 mod blocks;
+mod calibration;
 mod caps;
 mod content;
 mod dedup;
+mod effort;
 mod engine;
 mod grid;
 mod hold;
 mod imp;
+mod ladder;
+mod latency;
 mod lifecycle;
 mod pacing;
 mod queue;
 mod settings;
 mod stats;
+mod tempo;
 mod timeline;
+mod window;
 mod worker;
 
 /// The element's log category.

@@ -10,8 +10,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// What waits for the task.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// A frame.
-    Buffer(gst::Buffer),
+    /// A frame, and the running time at which it came in, where there is a clock.
+    Buffer(gst::Buffer, Option<gst::ClockTime>),
     /// A serialized event.
     Event(gst::Event),
     /// Upstream wants its memory back: nothing may be held.
@@ -47,7 +47,7 @@ impl Queue {
     /// Frames that may always wait, beside the pair the task holds.
     const LEAST: usize = 2;
     /// Frames that may wait at most.
-    const MOST: usize = 16;
+    const MOST: usize = 64;
 
     /// A closed queue.
     pub(super) fn new() -> Self {
@@ -124,10 +124,14 @@ impl Queue {
     ///
     /// # Errors
     /// What the queue was closed with.
-    pub(super) fn push_buffer(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    pub(super) fn push_buffer(
+        &self,
+        buffer: gst::Buffer,
+        arrival: Option<gst::ClockTime>,
+    ) -> Result<(), gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
         state.told = state.flow.is_err();
-        self.put(&mut state, Item::Buffer(buffer))?;
+        self.put(&mut state, Item::Buffer(buffer, arrival))?;
         state.buffers += 1;
         Ok(())
     }
@@ -172,7 +176,7 @@ impl Queue {
         let Some(item) = state.items.pop_front() else {
             return Err(gst::FlowError::Error);
         };
-        if matches!(item, Item::Buffer(_)) {
+        if matches!(item, Item::Buffer(..)) {
             state.buffers -= 1;
         }
         state.unfinished = match &item {
@@ -258,7 +262,7 @@ mod tests {
         gst::init().unwrap();
         let queue = Queue::new();
         let flushing = Err(gst::FlowError::Flushing);
-        assert_eq!(queue.push_buffer(gst::Buffer::new()), flushing);
+        assert_eq!(queue.push_buffer(gst::Buffer::new(), None), flushing);
         assert_eq!(queue.push_event(gst::event::Eos::new()), flushing);
         assert_eq!(queue.wait_idle(), flushing);
     }
@@ -266,9 +270,9 @@ mod tests {
     #[test]
     fn items_leave_in_order() {
         let queue = open();
-        queue.push_buffer(gst::Buffer::new()).unwrap();
+        queue.push_buffer(gst::Buffer::new(), None).unwrap();
         queue.push_event(gst::event::Eos::new()).unwrap();
-        assert!(matches!(queue.pop(), Ok(Item::Buffer(_))));
+        assert!(matches!(queue.pop(), Ok(Item::Buffer(..))));
         assert!(matches!(queue.pop(), Ok(Item::Event(_))));
     }
 
@@ -276,10 +280,10 @@ mod tests {
     fn a_full_queue_holds_the_pusher_until_it_is_closed() {
         let queue = open();
         for _ in 0..Queue::LEAST {
-            queue.push_buffer(gst::Buffer::new()).unwrap();
+            queue.push_buffer(gst::Buffer::new(), None).unwrap();
         }
         let other = queue.clone();
-        let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new()));
+        let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new(), None));
         queue.close(gst::FlowError::Eos);
         assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
     }
@@ -294,7 +298,7 @@ mod tests {
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         let segment = gst::event::Segment::new(&segment);
         queue.push_event(segment).unwrap();
-        queue.push_buffer(gst::Buffer::new()).unwrap();
+        queue.push_buffer(gst::Buffer::new(), None).unwrap();
         // The first is being dealt with when the flush comes.
         queue.pop().unwrap();
         queue.close(gst::FlowError::Flushing);

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use glib::prelude::*;
 use gst::prelude::*;
 
+use super::effort::network_size;
 use crate::frames::ScaleMethod;
 use crate::models::{ExecutionProvider, LoadOptions};
 
@@ -30,6 +31,32 @@ pub(super) enum Upscale {
     Image,
 }
 
+/// What happens to synthesised frames when there is no time for them. Originals go out in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpOverload")]
+pub(super) enum Overload {
+    /// A frame that would be late isn't made.
+    #[enum_value(name = "Leave out frames that would be late", nick = "skip")]
+    Skip,
+    /// The nearest original goes out in its place.
+    #[enum_value(
+        name = "Send the nearest original in place of frames that would be late",
+        nick = "repeat"
+    )]
+    Repeat,
+    /// Late frames are left out; and while that goes on the network sees smaller pictures, then
+    /// fewer frames are made, then none.
+    #[default]
+    #[enum_value(
+        name = "As skip, and put less effort into frames until they are in time: smaller pictures for the network, fewer frames, none",
+        nick = "degrade"
+    )]
+    Degrade,
+    /// Everything is made, however late.
+    #[enum_value(name = "Make every frame, however late", nick = "none")]
+    None,
+}
+
 /// What is shown between two frames that a cut lies between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpSceneAction")]
@@ -50,6 +77,8 @@ pub(super) enum SceneAction {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     pub model: String,
+    /// How often `model` was set: the same again asks for another try, if it could not be loaded.
+    pub model_set: u32,
     pub multiplier: u32,
     pub downscale: f64,
     pub downscale_method: ScaleMethod,
@@ -59,6 +88,8 @@ pub(super) struct Settings {
     pub latency: gst::ClockTime,
     pub max_gap: gst::ClockTime,
     pub qos: bool,
+    pub overload: Overload,
+    pub stats_interval: gst::ClockTime,
     pub scene_threshold: f64,
     pub scene_action: SceneAction,
     pub still_threshold: f64,
@@ -69,6 +100,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model: "vfi-lite".into(),
+            model_set: 0,
             multiplier: 2,
             downscale: 0.0,
             downscale_method: ScaleMethod::Bilinear,
@@ -78,6 +110,8 @@ impl Default for Settings {
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
+            overload: Overload::default(),
+            stats_interval: gst::ClockTime::ZERO,
             scene_threshold: 0.3,
             scene_action: SceneAction::Repeat,
             still_threshold: 0.0035,
@@ -96,12 +130,6 @@ pub(super) struct Look {
     pub upscale_method: ScaleMethod,
 }
 
-/// The network's long side that an automatic `downscale` aims at, in pixels.
-const AUTO_LONG_SIDE: f64 = 640.0;
-
-/// The smallest side a network is given, in pixels.
-const SMALLEST_SIDE: f64 = 16.0;
-
 impl Settings {
     /// What the model is to be loaded with.
     pub(super) fn load_options(&self) -> LoadOptions {
@@ -112,26 +140,15 @@ impl Settings {
         }
     }
 
-    /// What these settings make of frames of `width` x `height` pixels.
-    pub(super) fn look(&self, width: u32, height: u32) -> Look {
+    /// What these settings make of frames of `width` x `height` pixels, which the network sees
+    /// divided by `divisor`.
+    pub(super) fn look(&self, width: u32, height: u32, divisor: f64) -> Look {
         Look {
-            size: self.network_size(width, height),
+            size: network_size(width, height, divisor),
             downscale_method: self.downscale_method,
             upscale: self.upscale,
             upscale_method: self.upscale_method,
         }
-    }
-
-    /// The network's picture for a frame of `width` x `height` pixels.
-    fn network_size(&self, width: u32, height: u32) -> (usize, usize) {
-        let (width, height) = (f64::from(width), f64::from(height));
-        let divisor = if self.downscale == 0.0 {
-            (width.max(height) / AUTO_LONG_SIDE).max(1.0)
-        } else {
-            self.downscale.max(1.0)
-        };
-        let shrink = |side: f64| (side / divisor).round().max(SMALLEST_SIDE.min(side)) as usize;
-        (shrink(width), shrink(height))
     }
 
     /// Takes a property's new value; `false` for a name that is no settable property. GObject has
@@ -144,6 +161,7 @@ impl Settings {
             "model" => {
                 let model = value.get::<Option<String>>().ok().flatten();
                 self.model = model.unwrap_or_else(|| Self::default().model);
+                self.model_set = self.model_set.wrapping_add(1);
                 true
             }
             "multiplier" => take(&mut self.multiplier, value),
@@ -155,6 +173,8 @@ impl Settings {
             "latency" => take(&mut self.latency, value),
             "max-gap" => take(&mut self.max_gap, value),
             "qos" => take(&mut self.qos, value),
+            "overload" => take(&mut self.overload, value),
+            "stats-interval" => take(&mut self.stats_interval, value),
             "scene-threshold" => take(&mut self.scene_threshold, value),
             "scene-action" => take(&mut self.scene_action, value),
             "still-threshold" => take(&mut self.still_threshold, value),
@@ -176,6 +196,8 @@ impl Settings {
             "latency" => self.latency.to_value(),
             "max-gap" => self.max_gap.to_value(),
             "qos" => self.qos.to_value(),
+            "overload" => self.overload.to_value(),
+            "stats-interval" => self.stats_interval.to_value(),
             "scene-threshold" => self.scene_threshold.to_value(),
             "scene-action" => self.scene_action.to_value(),
             "still-threshold" => self.still_threshold.to_value(),
@@ -209,7 +231,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecDouble::builder("downscale")
             .nick("Downscale")
-            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side near 640)")
+            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side of 640, or less where a clock sets the pace and that takes too long)")
             .minimum(0.0)
             .maximum(16.0)
             .default_value(default.downscale)
@@ -237,7 +259,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecUInt64::builder("latency")
             .nick("Latency")
-            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines")
+            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines; raised, with a warning, when frames take longer")
             .maximum(gst::ClockTime::MAX.nseconds())
             .default_value(default.latency.nseconds())
             .mutable_playing()
@@ -251,8 +273,20 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecBoolean::builder("qos")
             .nick("Quality of service")
-            .blurb("Skip synthesised frames that downstream reports would be late; originals are never skipped")
+            .blurb("Heed what downstream reports of late frames, as overload says; originals are never skipped")
             .default_value(default.qos)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("overload", default.overload)
+            .nick("Overload")
+            .blurb("What happens to synthesised frames there is no time for; originals always go out")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("stats-interval")
+            .nick("Statistics interval")
+            .blurb("Post an element message vfiinterp-stats each time this many nanoseconds have gone by (0 = never)")
+            .maximum(gst::ClockTime::MAX.nseconds())
+            .default_value(default.stats_interval.nseconds())
             .mutable_playing()
             .build(),
         glib::ParamSpecDouble::builder("scene-threshold")
@@ -284,7 +318,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counts of frames, total nanoseconds of each phase, provider and model")
+            .blurb("Counts of frames, times of each phase in nanoseconds, effort and latency now, provider and model")
             .read_only()
             .build(),
     ]
@@ -293,24 +327,6 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn auto_brings_the_long_side_near_640() {
-        let settings = Settings::default();
-        assert_eq!(settings.network_size(1280, 720), (640, 360));
-        assert_eq!(settings.network_size(1080, 1920), (360, 640));
-        assert_eq!(settings.network_size(320, 240), (320, 240));
-    }
-
-    #[test]
-    fn a_divisor_never_shrinks_below_what_a_network_can_use() {
-        let settings = Settings {
-            downscale: 16.0,
-            ..Settings::default()
-        };
-        assert_eq!(settings.network_size(3840, 2160), (240, 135));
-        assert_eq!(settings.network_size(160, 32), (16, 16));
-    }
 
     #[test]
     fn every_setting_can_be_read_under_its_name() {

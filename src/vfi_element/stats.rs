@@ -1,6 +1,9 @@
-//! Counters and timings, as the `stats` property shows them.
+//! Counters and timings, as the `stats` property and the message `vfiinterp-stats` show them.
 
 use std::time::Duration;
+
+use super::engine::Times;
+use super::window::Window;
 
 /// What the element has done since it was started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,12 +14,14 @@ pub(super) struct Stats {
     pub originals: u64,
     /// Frames made and sent.
     pub synthesised: u64,
-    /// Originals sent once more, where there was nothing to interpolate towards.
+    /// Originals sent once more, where nothing was made.
     pub repeated: u64,
     /// Frames that came in without a place in time.
     pub dropped: u64,
-    /// Synthesised frames not made because they would have been late.
+    /// Synthesised frames not made or not sent because they would have been late.
     pub late: u64,
+    /// Synthesised frames not made to save effort.
+    pub left_out: u64,
     /// Cuts found.
     pub cuts: u64,
     /// Pairs between which the light changes too much to follow motion.
@@ -26,17 +31,56 @@ pub(super) struct Stats {
     /// Originals that repeated the one before and had a frame made in their place.
     pub duplicates: u64,
     /// Comparing frames, and looking for cuts.
-    pub content_time: Duration,
+    content_time: Duration,
     /// Shrinking frames for the network.
-    pub shrink_time: Duration,
+    shrink: Phase,
     /// The network.
-    pub estimate_time: Duration,
+    estimate: Phase,
     /// Making full-size frames.
-    pub synthesise_time: Duration,
+    synthesise: Phase,
+    /// How many rungs below full effort it works.
+    pub step: u64,
+    /// How often that has changed.
+    pub steps: u64,
+    /// What the frame is divided by for the network; 0 before the first frame.
+    pub downscale: f64,
     /// Where the network runs.
     pub provider: String,
     /// The network's name.
     pub model: String,
+    /// When the latest message was posted, and what counted then.
+    reported: Option<(u64, Counts)>,
+}
+
+/// How long one phase takes, a frame made.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Phase {
+    total: Duration,
+    latest: Window,
+}
+
+impl Phase {
+    fn add(&mut self, time: Duration) {
+        self.total += time;
+        self.latest.add(nanoseconds(time));
+    }
+}
+
+/// What a rate is counted of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    frames_in: u64,
+    out: u64,
+    synthesised: u64,
+    dropped: u64,
+    late: u64,
+    left_out: u64,
+    /// Shrinking, estimating, synthesising.
+    times: [Duration; 3],
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Stats {
@@ -49,9 +93,22 @@ impl Stats {
         };
     }
 
-    /// As a structure; times in nanoseconds, summed over all frames.
-    pub(super) fn to_structure(&self) -> gst::Structure {
-        let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    /// Frames were shrunk, and looked at, before it was clear whether one is to be made of them.
+    pub(super) fn add_content(&mut self, shrink: Duration, content: Duration) {
+        self.shrink.total += shrink;
+        self.content_time += content;
+    }
+
+    /// A frame was made.
+    pub(super) fn add(&mut self, times: &Times) {
+        self.shrink.add(times.shrink);
+        self.estimate.add(times.estimate);
+        self.synthesise.add(times.synthesise);
+    }
+
+    /// As a structure; times in nanoseconds, summed over all frames; `latency` is the element's own
+    /// in nanoseconds.
+    pub(super) fn to_structure(&self, latency: u64) -> gst::Structure {
         gst::Structure::builder("application/x-vfiinterp-stats")
             .field("frames-in", self.frames_in)
             .field("originals", self.originals)
@@ -59,16 +116,143 @@ impl Stats {
             .field("repeated", self.repeated)
             .field("dropped", self.dropped)
             .field("late", self.late)
+            .field("left-out", self.left_out)
             .field("cuts", self.cuts)
             .field("flashes", self.flashes)
             .field("stills", self.stills)
             .field("duplicates", self.duplicates)
             .field("content-time", nanoseconds(self.content_time))
-            .field("shrink-time", nanoseconds(self.shrink_time))
-            .field("estimate-time", nanoseconds(self.estimate_time))
-            .field("synthesise-time", nanoseconds(self.synthesise_time))
+            .field("shrink-time", nanoseconds(self.shrink.total))
+            .field("estimate-time", nanoseconds(self.estimate.total))
+            .field("synthesise-time", nanoseconds(self.synthesise.total))
+            .field("shrink-time-high", self.shrink.latest.high().unwrap_or(0))
+            .field(
+                "estimate-time-high",
+                self.estimate.latest.high().unwrap_or(0),
+            )
+            .field(
+                "synthesise-time-high",
+                self.synthesise.latest.high().unwrap_or(0),
+            )
+            .field("step", self.step)
+            .field("steps", self.steps)
+            .field("downscale", self.downscale)
+            .field("latency", latency)
             .field("provider", &self.provider)
             .field("model", &self.model)
             .build()
+    }
+
+    /// What happened since the message before, if that was `interval` nanoseconds ago; `now` is the
+    /// time of any clock that only goes on, in nanoseconds. The first call only begins to count.
+    pub(super) fn report(
+        &mut self,
+        now: u64,
+        interval: u64,
+        latency: u64,
+    ) -> Option<gst::Structure> {
+        let counts = self.counts();
+        let Some((then, before)) = self.reported else {
+            self.reported = Some((now, counts));
+            return None;
+        };
+        let passed = now.checked_sub(then).filter(|passed| *passed >= interval)?;
+        self.reported = Some((now, counts));
+        let seconds = passed as f64 / 1e9;
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let made = counts.synthesised.saturating_sub(before.synthesised);
+        let [shrink, estimate, synthesise] = std::array::from_fn(|phase| {
+            let spent = counts.times[phase].saturating_sub(before.times[phase]);
+            nanoseconds(spent).checked_div(made).unwrap_or(0)
+        });
+        Some(
+            gst::Structure::builder("vfiinterp-stats")
+                .field("interval", passed)
+                .field("rate-in", rate(counts.frames_in, before.frames_in))
+                .field("rate-out", rate(counts.out, before.out))
+                .field(
+                    "rate-synthesised",
+                    rate(counts.synthesised, before.synthesised),
+                )
+                .field("dropped", counts.dropped - before.dropped)
+                .field("late", counts.late - before.late)
+                .field("left-out", counts.left_out - before.left_out)
+                .field("shrink-time", shrink)
+                .field("shrink-time-high", self.shrink.latest.high().unwrap_or(0))
+                .field("estimate-time", estimate)
+                .field(
+                    "estimate-time-high",
+                    self.estimate.latest.high().unwrap_or(0),
+                )
+                .field("synthesise-time", synthesise)
+                .field(
+                    "synthesise-time-high",
+                    self.synthesise.latest.high().unwrap_or(0),
+                )
+                .field("step", self.step)
+                .field("downscale", self.downscale)
+                .field("latency", latency)
+                .build(),
+        )
+    }
+
+    /// The next message counts from the next call of [`Stats::report`] on.
+    pub(super) fn stop_reporting(&mut self) {
+        self.reported = None;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            frames_in: self.frames_in,
+            out: self.originals + self.synthesised + self.repeated,
+            synthesised: self.synthesised,
+            dropped: self.dropped,
+            late: self.late,
+            left_out: self.left_out,
+            times: [
+                self.shrink.total,
+                self.estimate.total,
+                self.synthesise.total,
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_report_counts_its_interval_only() {
+        gst::init().unwrap();
+        let mut stats = Stats {
+            frames_in: 100,
+            originals: 100,
+            ..Stats::default()
+        };
+        assert_eq!(stats.report(5 * SECOND, SECOND, 0), None, "it begins here");
+        stats.frames_in += 60;
+        stats.originals += 60;
+        stats.synthesised += 40;
+        stats.late += 20;
+        for _ in 0..40 {
+            stats.add(&Times {
+                estimate: Duration::from_millis(3),
+                ..Times::default()
+            });
+        }
+        assert_eq!(stats.report(6 * SECOND - 1, SECOND, 0), None, "too early");
+        let report = stats.report(7 * SECOND, SECOND, 44).unwrap();
+        assert_eq!(report.get("rate-in"), Ok(30.0));
+        assert_eq!(report.get("rate-out"), Ok(50.0));
+        assert_eq!(report.get("rate-synthesised"), Ok(20.0));
+        assert_eq!(report.get("late"), Ok(20u64));
+        assert_eq!(report.get("estimate-time"), Ok(3_000_000u64));
+        assert_eq!(report.get("estimate-time-high"), Ok(3_000_000u64));
+        assert_eq!(report.get("latency"), Ok(44u64));
+        let report = stats.report(8 * SECOND, SECOND, 0).unwrap();
+        assert_eq!(report.get("rate-in"), Ok(0.0));
     }
 }

@@ -3,6 +3,8 @@
 //! The worker owns all that only the task touches, so no lock is held while it shrinks, infers
 //! or pushes.
 
+use std::sync::atomic::Ordering;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -11,18 +13,24 @@ use super::allocation;
 use super::between::{Pair, stamp};
 use super::caps;
 use super::content::Scenes;
+use super::effort::Effort;
 use super::engine::{Engine, Frame};
 use super::hold::Hold;
 use super::imp::VfiInterp;
+use super::pacing::{Arrivals, Spans};
 use super::queue::Item;
 use super::settings::Settings;
-use super::timeline::{Step, Timeline};
+use super::timeline::{Step, Target, Timeline};
 
 /// What the caps fix.
 pub(super) struct Stream {
     input: gst::Caps,
     output: gst::Caps,
-    info: gst_video::VideoInfo,
+    pub(super) info: gst_video::VideoInfo,
+    /// Whether frames come at no fixed rate.
+    pub(super) variable: bool,
+    /// Whether more than two frames leave for one that comes.
+    pub(super) several: bool,
     pub(super) pool: gst::BufferPool,
 }
 
@@ -33,6 +41,9 @@ pub(super) struct Worker {
     pub(super) engine: Option<Engine>,
     pub(super) stream: Option<Stream>,
     timeline: Option<Timeline>,
+    pub(super) effort: Option<Effort>,
+    pub(super) arrivals: Arrivals,
+    pub(super) spans: Spans,
     pub(super) segment: Option<gst::Segment>,
     pub(super) held: Option<Frame>,
     /// Duplicates of the held frame.
@@ -57,6 +68,7 @@ impl Worker {
         self.hold = Hold::default();
         self.scenes = Scenes::default();
         self.segment = None;
+        self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
         }
@@ -68,7 +80,12 @@ impl Worker {
     /// What upstream is to be told.
     pub(super) fn handle(&mut self, imp: &VfiInterp, item: Item) -> Result<(), gst::FlowError> {
         match item {
-            Item::Buffer(buffer) => self.buffer(imp, buffer),
+            Item::Buffer(buffer, arrival) => {
+                self.note_arrival(&buffer, arrival);
+                self.buffer(imp, buffer)?;
+                self.report(imp);
+                Ok(())
+            }
             Item::Event(event) => self.event(imp, event),
             Item::Drain => self.drain(imp),
         }
@@ -84,7 +101,8 @@ impl Worker {
             EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
                 self.finish_stretch(imp)?;
                 self.segment = Some(new.segment().clone());
-                imp.pacing().reset();
+                imp.downstream().reset();
+                self.pause_pacing();
             }
             EventView::StreamStart(_) => self.finish_stretch(imp)?,
             EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,
@@ -189,9 +207,16 @@ impl Worker {
             }
         }
         imp.set_rates(rate, target);
+        let several = match (rate, target) {
+            (_, Target::Multiple(m)) => m > 2,
+            (Some(from), Target::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,
+            (None, Target::Fixed(_)) => true,
+        };
         self.stream = Some(Stream {
             input,
             output,
+            variable: rate.is_none(),
+            several,
             info: out_info,
             pool,
         });
@@ -249,6 +274,8 @@ impl Worker {
     ) -> Result<(), gst::FlowError> {
         if let Some(mut held) = self.held.take() {
             self.before(imp, &mut held, &mut new, step.before, known)?;
+            self.learn_span(imp, &held, &new);
+            self.finish_pair(imp, &held, &new)?;
             self.recycle(held);
         }
         self.arrive(imp, new, step.original.is_some())
@@ -278,7 +305,9 @@ impl Worker {
     fn take_changes(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         let settings = imp.settings().clone();
         let multiplied = settings.multiplier != self.settings.multiplier;
-        if settings.model != self.settings.model {
+        let again = settings.model_set != self.settings.model_set
+            && imp.load_failed.load(Ordering::Relaxed);
+        if settings.model != self.settings.model || again {
             imp.load_in_background(settings.load_options());
         }
         if !settings.dedup {
@@ -291,6 +320,8 @@ impl Worker {
         if let Some(engine) = imp.take_loaded() {
             imp.adopt(&engine);
             self.engine = Some(engine);
+            // What another network costs is to be found out.
+            self.effort = None;
         }
         if (multiplied || imp.srcpad().check_reconfigure())
             && let Some(stream) = &self.stream
@@ -302,11 +333,19 @@ impl Worker {
                 imp.srcpad().mark_reconfigure();
             })?;
         }
-        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
+        self.fit_effort(imp);
+        self.configure(imp)
+    }
+
+    /// Makes the engine do what the effort asks for.
+    pub(super) fn configure(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let (Some(stream), Some(engine), Some(effort)) =
+            (&self.stream, &mut self.engine, &self.effort)
+        else {
             return Ok(());
         };
         engine
-            .configure(&stream.info, &self.settings)
+            .configure(&stream.info, &self.settings, effort.rung().divisor)
             .map_err(|error| {
                 gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
                 gst::FlowError::Error

@@ -66,6 +66,8 @@ impl Rig {
     fn start(model: TemporaryFile, downstream: Option<&str>) -> Self {
         let element = element_with(&model);
         let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        // A harness is live unless told otherwise; then frames that take long are a matter of concern.
+        harness.set_live(false);
         if let Some(downstream) = downstream {
             harness.set_sink_caps(downstream.parse().unwrap());
         }
@@ -82,6 +84,32 @@ impl Rig {
         let buffer = frame(info, k);
         self.harness.push(buffer.copy()).unwrap();
         buffer
+    }
+
+    /// Upstream is live, and takes this many milliseconds.
+    pub(crate) fn make_live(&mut self, ms: u64) {
+        self.harness.set_live(true);
+        let latency = gst::ClockTime::from_mseconds(ms);
+        self.harness.set_upstream_latency(latency);
+    }
+
+    /// The pipeline's clock is one that goes on only when it is told to.
+    pub(crate) fn use_test_clock(&mut self) -> gst_check::TestClock {
+        self.harness.use_testclock();
+        self.harness.testclock().unwrap()
+    }
+
+    /// Waits until the element has done all that follows from what was pushed: a frame that has
+    /// come out need not be counted yet.
+    pub(crate) fn settle(&self) {
+        let pad = self.element.static_pad("sink").unwrap();
+        pad.query(&mut gst::query::Allocation::new(None, false));
+    }
+
+    /// Takes frames until that of this time.
+    pub(crate) fn pull_until_ms(&mut self, ms: u64) {
+        let time = gst::ClockTime::from_mseconds(ms);
+        while self.harness.pull().unwrap().pts() < Some(time) {}
     }
 
     /// Ends the stream and gives everything that came out.

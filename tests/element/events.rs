@@ -275,6 +275,7 @@ fn what_downstream_returns_reaches_upstream() {
 fn late_news_from_downstream_skips_only_synthesised_frames() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);
+    rig.element.set_property_from_str("overload", "skip");
     rig.push(&info, 0);
     rig.harness.pull().unwrap();
     // Half a second late at frame 0: nothing before about a second is worth making.

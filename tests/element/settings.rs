@@ -115,6 +115,24 @@ fn a_model_that_cannot_be_loaded_while_playing_is_a_warning() {
 }
 
 #[test]
+fn a_model_that_could_not_be_loaded_may_be_tried_again() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    let bus = gst::Bus::new();
+    rig.element.set_bus(Some(&bus));
+    rig.push(&info, 0);
+    for k in 1..3 {
+        rig.element.set_property("model", "no-such-model");
+        rig.push(&info, k);
+        let warning = bus.timed_pop_filtered(
+            gst::ClockTime::from_seconds(60),
+            &[gst::MessageType::Warning],
+        );
+        assert!(warning.is_some(), "try {k}");
+    }
+}
+
+#[test]
 fn stats_begin_anew_with_the_stream() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);

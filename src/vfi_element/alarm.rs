@@ -1,0 +1,56 @@
+//! Gives up a run of the network at a moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gst::prelude::*;
+
+use crate::models::Canceller;
+
+/// What the clock's thread and the task know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Set,
+    Stopped,
+    Rung,
+}
+
+/// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has to
+/// be rearmed.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    id: gst::SingleShotClockId,
+    state: Arc<Mutex<State>>,
+}
+
+impl Alarm {
+    /// Sets one. `None` if the clock can't do that.
+    pub(super) fn set(
+        clock: &gst::Clock,
+        time: gst::ClockTime,
+        canceller: Canceller,
+    ) -> Option<Self> {
+        let state = Arc::new(Mutex::new(State::Set));
+        let id = clock.new_single_shot_id(time);
+        let shared = state.clone();
+        id.wait_async(move |_, reached, _| {
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            // Under the lock, so that once it is stopped it cancels nothing that comes later.
+            if reached.is_some() && *state == State::Set {
+                *state = State::Rung;
+                canceller.cancel();
+            }
+        })
+        .ok()?;
+        Some(Self { id, state })
+    }
+
+    /// Stops it; tells whether it has rung already.
+    pub(super) fn stop(self) -> bool {
+        let rung = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Stopped) == State::Rung
+        };
+        self.id.unschedule();
+        rung
+    }
+}

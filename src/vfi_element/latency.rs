@@ -1,0 +1,128 @@
+//! The element's latency: what it follows from, and what the pipeline is told.
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::grid::Rate;
+use super::hold;
+use super::imp::{VfiInterp, lock};
+use super::timeline::Target;
+
+/// What latency and QoS are reckoned with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rates {
+    /// Whether there is anything to make between originals.
+    pub interpolates: bool,
+    /// Time from one input frame to the next; where that varies the longest seen, 0 before that.
+    pub frame: gst::ClockTime,
+    /// Time from one output frame to the next; 0 where that varies.
+    pub slot: gst::ClockTime,
+}
+
+impl VfiInterp {
+    /// New rates: the latency may be another.
+    pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
+        let output = match target {
+            Target::Fixed(rate) => Some(rate),
+            Target::Multiple(_) => None,
+        };
+        let time =
+            |rate: Option<Rate>| gst::ClockTime::from_nseconds(rate.map_or(0, |rate| rate.time(1)));
+        let before = self.rates();
+        let rates = Rates {
+            interpolates: input.is_none() || input != output,
+            // What was learned of a rate that varies holds on.
+            frame: input.map_or(before.frame, |_| time(input)),
+            slot: time(output),
+        };
+        self.replace_rates(rates);
+    }
+
+    /// Frames of a varying rate come this far apart.
+    pub(super) fn set_frame(&self, frame: gst::ClockTime) {
+        self.replace_rates(Rates {
+            frame,
+            ..self.rates()
+        });
+    }
+
+    fn replace_rates(&self, rates: Rates) {
+        let changed = std::mem::replace(&mut *lock(&self.rates), rates) != rates;
+        if changed {
+            // What is promised from here on must be known, whether or not the pipeline asks.
+            self.ask_latency();
+            self.latency_changed();
+        }
+    }
+
+    pub(super) fn latency_query(&self, query: &mut gst::query::Latency) -> bool {
+        let Some((live, min, max)) = self.ask_latency() else {
+            return false;
+        };
+        query.set(live, min, max);
+        true
+    }
+
+    /// What upstream has, and what is added to it where that is live: what is promised from now on.
+    /// `None` if upstream doesn't know.
+    ///
+    /// A frame between two can be made when the second is there, and then takes its time.
+    fn ask_latency(&self) -> Option<(bool, gst::ClockTime, Option<gst::ClockTime>)> {
+        let mut upstream = gst::query::Latency::new();
+        if !self.sinkpad.peer_query(&mut upstream) {
+            return None;
+        }
+        let (live, mut min, mut max) = upstream.result();
+        let rates = self.rates();
+        let wait = self.own_latency();
+        let delays = !wait.is_zero();
+        let known = delays && !rates.frame.is_zero();
+        {
+            let mut promise = lock(&self.promise);
+            promise.live = live;
+            promise.upstream = min.nseconds();
+            promise.wait = known.then_some(wait.nseconds());
+        }
+        if live && delays {
+            let held = self.held_back();
+            let budget = wait.saturating_sub(rates.frame).saturating_sub(held);
+            self.queue.fit(budget, rates.frame);
+            let queued = rates.frame.saturating_mul(self.queue.capacity() as u64 + 1);
+            min = min.saturating_add(wait);
+            max = max.map(|max| max.saturating_add(queued).saturating_add(held));
+        }
+        gst::debug!(
+            CAT,
+            imp = self,
+            "latency: live {live}, min {min}, max {max:?}"
+        );
+        Some((live, min, max))
+    }
+
+    /// How long after it has come in a frame may leave.
+    pub(super) fn own_latency(&self) -> gst::ClockTime {
+        let rates = self.rates();
+        let settings = self.settings().clone();
+        if rates.interpolates || settings.dedup {
+            let frame = rates.frame.saturating_add(settings.latency);
+            frame.saturating_add(self.held_back())
+        } else {
+            gst::ClockTime::ZERO
+        }
+    }
+
+    /// How long frames are held because they may be duplicates.
+    fn held_back(&self) -> gst::ClockTime {
+        if self.settings().dedup {
+            gst::ClockTime::from_nseconds(hold::delay(self.rates().frame.nseconds()))
+        } else {
+            gst::ClockTime::ZERO
+        }
+    }
+
+    pub(super) fn latency_changed(&self) {
+        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        self.post(message);
+    }
+}

@@ -1,0 +1,365 @@
+//! The task's dealings with time: what is too late, how much effort frames are worth, what the
+//! latency has to be, and when to report.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::alarm::Alarm;
+use super::effort::{Effort, Wish, network_size};
+use super::engine::{Frame, Times};
+use super::grid::Slot;
+use super::imp::{VfiInterp, lock};
+use super::ladder::Share;
+use super::pacing;
+use super::settings::Overload;
+use super::worker::Worker;
+
+/// Downstream takes a frame faster than this unless it waits for something.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// A sink may be done with a frame so many nanoseconds before its time.
+const EARLY: u64 = 2_000_000;
+
+impl Worker {
+    /// Whether a frame is to be made at this slot. If it would be too late, that is told.
+    pub(super) fn has_time(&mut self, imp: &VfiInterp, slot: &Slot) -> bool {
+        let asks = self
+            .effort
+            .as_mut()
+            .is_none_or(|effort| effort.asks(slot.offset));
+        if !asks {
+            imp.stats().left_out += 1;
+            return false;
+        }
+        let Some(late_by) = self.lateness(imp, slot) else {
+            return true;
+        };
+        if let Some(effort) = &mut self.effort {
+            effort.not_tried();
+        }
+        self.tell_late(imp, slot, late_by);
+        false
+    }
+
+    /// By how much a frame would be too late to be of use, if it would.
+    fn lateness(&self, imp: &VfiInterp, slot: &Slot) -> Option<u64> {
+        if self.settings.overload == Overload::None {
+            return None;
+        }
+        let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
+        let reported = match self.settings.qos {
+            true => imp.downstream().late_by(due.nseconds()),
+            false => None,
+        };
+        let expected = self.effort.as_ref().map_or(0, Effort::expected);
+        reported.or_else(|| self.overdue(imp, slot, expected))
+    }
+
+    /// By how much a frame that is ready in `more` nanoseconds breaks the promise, if it does.
+    fn overdue(&self, imp: &VfiInterp, slot: &Slot, more: u64) -> Option<u64> {
+        let deadline = self.deadline(imp, slot)?.nseconds();
+        let now = imp.obj().current_running_time()?.nseconds();
+        let ready = now.saturating_add(more);
+        ready.checked_sub(deadline).filter(|late| *late > 0)
+    }
+
+    /// The running time at which a frame has to be out, where that was promised.
+    fn deadline(&self, imp: &VfiInterp, slot: &Slot) -> Option<gst::ClockTime> {
+        let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
+        let promise = imp.promise();
+        let held = self.was_held(imp, promise.configured);
+        let deadline = promise.deadline(due.nseconds(), self.arrivals.delay(), held);
+        deadline.map(gst::ClockTime::from_nseconds)
+    }
+
+    /// Whether downstream has kept the latest frame until the pipeline's `configured` latency had
+    /// passed, as a sink does that waits for its clock.
+    fn was_held(&self, imp: &VfiInterp, configured: u64) -> bool {
+        let pushed = *lock(&imp.pushed);
+        let Some((due, done)) = self.running_time(pushed.pts).zip(pushed.done) else {
+            return false;
+        };
+        let shown = due.nseconds().saturating_add(configured);
+        pushed.took > AT_ONCE && done.nseconds().saturating_add(EARLY) >= shown
+    }
+
+    /// Sees to it that what is being made is given up when it can't be in time any more.
+    pub(super) fn alarm(&self, imp: &VfiInterp, slot: &Slot) -> Option<Alarm> {
+        if self.settings.overload == Overload::None {
+            return None;
+        }
+        let deadline = self.deadline(imp, slot)?;
+        let element = imp.obj();
+        let time = element.base_time()?.checked_add(deadline)?;
+        let canceller = self.engine.as_ref()?.canceller();
+        Alarm::set(&element.clock()?, time, canceller)
+    }
+
+    /// A frame was made. By how much it is too late to be sent, if it is.
+    pub(super) fn note_made(&mut self, imp: &VfiInterp, slot: &Slot, times: &Times) -> Option<u64> {
+        let sent = matches!(self.settings.overload, Overload::None | Overload::Repeat);
+        let late = match sent {
+            true => None,
+            false => self.overdue(imp, slot, 0),
+        };
+        if let Some(effort) = &mut self.effort {
+            effort.made(
+                nanoseconds(times.own()),
+                nanoseconds(times.estimate),
+                late.is_some(),
+            );
+        }
+        imp.stats().add(times);
+        late
+    }
+
+    /// A frame that was asked for needs no effort: there is nothing to make.
+    pub(super) fn note_spared(&mut self) {
+        if let Some(effort) = &mut self.effort {
+            effort.spare();
+        }
+    }
+
+    /// A pair was shrunk, and looked at, to find out what it shows.
+    pub(super) fn note_content(&mut self, imp: &VfiInterp, shrink: Duration, content: Duration) {
+        if let Some(effort) = &mut self.effort {
+            effort.spend(nanoseconds(shrink + content));
+        }
+        imp.stats().add_content(shrink, content);
+    }
+
+    /// A frame was given up because of the alarm.
+    pub(super) fn note_cut_short(&mut self, spent: Duration) {
+        if let Some(effort) = &mut self.effort {
+            effort.cut_short(nanoseconds(spent));
+        }
+    }
+
+    /// Counts a frame that was not sent because it is too late, and tells the application.
+    pub(super) fn tell_late(&self, imp: &VfiInterp, slot: &Slot, late_by: u64) {
+        let (processed, dropped) = {
+            let mut stats = imp.stats();
+            stats.late += 1;
+            (stats.originals + stats.synthesised, stats.late)
+        };
+        let Some(segment) = self.time_segment() else {
+            return;
+        };
+        let pts = gst::ClockTime::from_nseconds(slot.pts);
+        let proportion = imp.downstream().proportion();
+        let message = gst::message::Qos::builder(imp.promise().live)
+            .running_time(segment.to_running_time(pts))
+            .stream_time(segment.to_stream_time(pts))
+            .timestamp(pts)
+            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
+            .values(
+                i64::try_from(late_by).unwrap_or(i64::MAX),
+                proportion,
+                1_000_000,
+            )
+            .stats(
+                gst::format::Buffers::from_u64(processed),
+                gst::format::Buffers::from_u64(dropped),
+            )
+            .src(&*imp.obj())
+            .build();
+        imp.post(message);
+    }
+
+    /// A pair is done: learns from it what to do with the next one.
+    ///
+    /// # Errors
+    /// If the engine can't do what the new effort asks for.
+    pub(super) fn finish_pair(
+        &mut self,
+        imp: &VfiInterp,
+        held: &Frame,
+        new: &Frame,
+    ) -> Result<(), gst::FlowError> {
+        let speed = self
+            .segment
+            .as_ref()
+            .map_or(1.0, |segment| segment.rate().abs());
+        let span = (apart(held, new) as f64 / speed) as u64;
+        let paced = imp.promise().live || (self.settings.qos && imp.downstream().paced());
+        let changed = self
+            .effort
+            .as_mut()
+            .is_some_and(|effort| effort.finish(span, paced));
+        if changed {
+            self.tell_effort(imp);
+            self.configure(imp)?;
+        }
+        self.raise_latency(imp);
+        Ok(())
+    }
+
+    /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as long
+    /// as less effort may do.
+    fn raise_latency(&mut self, imp: &VfiInterp) {
+        let frame = imp.rates().frame;
+        let Some(effort) = self.effort.as_ref().filter(|effort| effort.is_settled()) else {
+            return;
+        };
+        let Some(high) = effort.frame().filter(|_| imp.promise().live) else {
+            return;
+        };
+        let before = self.settings.latency;
+        // What takes longer than two frames can't be kept up with, however long one waits.
+        let most = before.max(frame.saturating_mul(2)).nseconds();
+        let Some(raised) = pacing::raised(high, before.nseconds(), most) else {
+            return;
+        };
+        let raised = gst::ClockTime::from_nseconds(raised);
+        {
+            let mut settings = imp.settings();
+            if settings.latency != before {
+                // It has just been set from outside.
+                return;
+            }
+            settings.latency = raised;
+        }
+        self.settings.latency = raised;
+        gst::element_imp_warning!(
+            imp,
+            gst::CoreError::Clock,
+            (
+                "Making a frame takes up to {:.1} ms, and latency allowed for {:.1}: it is {:.1} ms now",
+                high as f64 / 1e6,
+                before.nseconds() as f64 / 1e6,
+                raised.nseconds() as f64 / 1e6
+            )
+        );
+        imp.obj().notify("latency");
+        imp.latency_changed();
+    }
+
+    /// Keeps the effort for the stream and settings at hand.
+    pub(super) fn fit_effort(&mut self, imp: &VfiInterp) {
+        let Some(stream) = &self.stream else {
+            return;
+        };
+        let wish = Wish {
+            width: stream.info.width(),
+            height: stream.info.height(),
+            downscale: self.settings.downscale,
+            degrade: self.settings.overload == Overload::Degrade,
+            several: stream.several,
+        };
+        if self
+            .effort
+            .as_ref()
+            .is_none_or(|effort| effort.wish() != wish)
+        {
+            self.effort = Some(Effort::new(wish));
+            self.tell_effort(imp);
+        }
+    }
+
+    /// What follows has nothing to do with what was, as to time.
+    pub(super) fn pause_pacing(&mut self) {
+        self.arrivals.reset();
+        if let Some(effort) = &mut self.effort {
+            effort.pause();
+        }
+    }
+
+    pub(super) fn note_arrival(
+        &mut self,
+        buffer: &gst::BufferRef,
+        arrival: Option<gst::ClockTime>,
+    ) {
+        if let Some((due, arrival)) = self.running_time(buffer.pts()).zip(arrival) {
+            self.arrivals.add(due.nseconds(), arrival.nseconds());
+        }
+    }
+
+    /// The running time of a timestamp, in a segment that has one for it.
+    fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        self.time_segment()?.to_running_time(pts)
+    }
+
+    fn time_segment(&self) -> Option<&gst::FormattedSegment<gst::ClockTime>> {
+        self.segment.as_ref()?.downcast_ref()
+    }
+
+    /// Learns how far apart frames of a varying rate are, because the latency follows from it.
+    pub(super) fn learn_span(&mut self, imp: &VfiInterp, held: &Frame, new: &Frame) {
+        if !self.stream.as_ref().is_some_and(|stream| stream.variable) {
+            return;
+        }
+        let known = imp.rates().frame.nseconds();
+        let most = self.settings.max_gap.nseconds();
+        if let Some(grown) = self.spans.add(apart(held, new), known, most) {
+            let grown = gst::ClockTime::from_nseconds(grown);
+            gst::info!(CAT, imp = imp, "frames come up to {grown} apart");
+            imp.set_frame(grown);
+        }
+    }
+
+    /// Posts what happened lately, if it is time.
+    pub(super) fn report(&self, imp: &VfiInterp) {
+        let interval = self.settings.stats_interval.nseconds();
+        if interval == 0 {
+            imp.stats().stop_reporting();
+            return;
+        }
+        let (now, latency) = (imp.now().nseconds(), imp.own_latency().nseconds());
+        let report = imp.stats().report(now, interval, latency);
+        if let Some(report) = report {
+            imp.post(
+                gst::message::Element::builder(report)
+                    .src(&*imp.obj())
+                    .build(),
+            );
+        }
+    }
+
+    /// Says where the effort stands now; to the application, if that is another step than before.
+    fn tell_effort(&self, imp: &VfiInterp) {
+        let Some(effort) = &self.effort else {
+            return;
+        };
+        let (rung, wish, step) = (effort.rung(), effort.wish(), effort.step());
+        let (width, height) = network_size(wish.width, wish.height, rung.divisor);
+        let name = match rung.share {
+            Share::All if step == 0 => "full",
+            Share::All => "smaller",
+            Share::Half => "fewer",
+            Share::None => "originals",
+        };
+        let structure = gst::Structure::builder("vfiinterp-overload")
+            .field("step", step as u64)
+            .field("name", name)
+            .field("downscale", rung.divisor)
+            .field("width", width as u64)
+            .field("height", height as u64)
+            .field("share", rung.share.part())
+            .build();
+        gst::info!(CAT, imp = imp, "{structure}");
+        let before = {
+            let mut stats = imp.stats();
+            stats.downscale = rung.divisor;
+            std::mem::replace(&mut stats.step, step as u64)
+        };
+        if before != step as u64 {
+            imp.stats().steps += 1;
+            let message = gst::message::Element::builder(structure).src(&*imp.obj());
+            imp.post(message.build());
+        }
+    }
+}
+
+/// The time from one frame to the other, in nanoseconds.
+fn apart(held: &Frame, new: &Frame) -> u64 {
+    let times = new.buffer.pts().zip(held.buffer.pts());
+    let apart = times.and_then(|(new, held)| new.checked_sub(held));
+    apart.map_or(0, gst::ClockTime::nseconds)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

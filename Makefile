@@ -90,9 +90,12 @@ bench: setup ## Measure the element's own cost beside the network
 	$(CARGO) bench
 
 .PHONY: install
-install: build ## Install the plugin for this user, with ONNX Runtime beside it
+install: build ## Install plugin, ONNX Runtime and vfi-models for this user
+	$(CARGO) build --release --locked --package vfi-models
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins $(PLUGIN)
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins/onnxruntime $(ORT_LIB)
+	install -D -t $(PREFIX)/bin target/release/vfi-models
+	install -D -m 644 -t $(PREFIX)/share/vfiinterp/convert convert/convert.py convert/film.py convert/rife.py convert/requirements.txt
 
 .PHONY: clean
 clean: ## Remove everything that was made

@@ -143,6 +143,8 @@ fn nothing_is_left_and_memory_is_flat() {
         .unwrap();
     tracer.emit_by_name::<()>("activity-start-tracking", &[]);
     scenarios();
+    // a task that was joined is still held by its thread for a moment
+    gst::Task::cleanup_all();
     let checkpoint = tracer.emit_by_name::<gst::Structure>("activity-get-checkpoint", &[]);
     let objects = |list: &str| -> Vec<String> {
         let list = checkpoint.get::<gst::List>(list).unwrap();

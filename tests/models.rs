@@ -7,9 +7,11 @@ mod fixtures;
 use std::time::{Duration, Instant};
 
 use fixtures::TemporaryFile;
+use fixtures::foreign::{Answer, Foreign, Form};
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{
-    Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, Prepared,
+    Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelFamily, ModelKind,
+    Prepared,
 };
 
 fn options(model: &str) -> LoadOptions {
@@ -55,7 +57,7 @@ fn pair(interpolator: &Interpolator, width: usize, height: usize) -> ([Picture; 
 fn estimated(interpolator: &mut Interpolator, [a, b]: &[Prepared; 2], phase: f32) -> Picture {
     match interpolator.estimate(a, b, phase) {
         Ok(Estimate::Picture(picture)) => picture.clone(),
-        Ok(Estimate::Motion(_)) => panic!("it gave motion"),
+        Ok(other) => panic!("it gave {other:?}"),
         Err(error) => panic!("{error}"),
     }
 }
@@ -166,14 +168,7 @@ fn motion_is_described_exactly() {
 
 #[test]
 fn every_form_of_timestep_is_fed() {
-    let forms: [&[i64]; 6] = [
-        &[],
-        &[1],
-        &[-1, 1],
-        &[1, 1, 1, 1],
-        &[1, 1, -1, -1],
-        &[1, 1, 64, 64],
-    ];
+    let forms: [&[i64]; 5] = [&[], &[1], &[-1, 1], &[1, 1, 1, 1], &[1, 1, -1, -1]];
     for (i, form) in forms.into_iter().enumerate() {
         let mut network = load(
             &format!("blend{i}.onnx"),
@@ -189,44 +184,146 @@ fn every_form_of_timestep_is_fed() {
 }
 
 #[test]
-fn a_network_without_timestep_answers_midway() {
+fn a_midpoint_only_network_halves_the_pair_and_its_halves() {
     let mut network = load("mean.onnx", &fixtures::mean());
     assert!(!network.info().any_phase);
     let (pictures, prepared) = pair(&network, 20, 10);
-    for phase in [0.25, 0.5] {
+    // in any order
+    for phase in [0.25, 0.5, 0.75, 0.125, 1.0 / 64.0] {
         let found = estimated(&mut network, &prepared, phase);
-        assert_blend(&found, &pictures, 0.5);
+        assert_blend(&found, &pictures, phase);
+    }
+    network.set_bisection_depth(2);
+    assert_blend(&estimated(&mut network, &prepared, 0.4), &pictures, 0.5);
+    let [a, b] = &prepared;
+    assert!(matches!(network.estimate(a, b, 0.1), Ok(Estimate::First)));
+    assert!(matches!(network.estimate(a, b, 0.9), Ok(Estimate::Second)));
+}
+
+#[test]
+fn what_was_made_of_one_pair_is_not_taken_for_another() {
+    let mut network = load("mean5.onnx", &fixtures::mean());
+    let (pictures, [a, mut b]) = pair(&network, 20, 10);
+    let found = estimated(&mut network, &[a.clone(), b.clone()], 0.25);
+    assert_blend(&found, &pictures, 0.25);
+    // the same storage, another picture
+    let other = picture(20, 10, 7);
+    network.prepare(&other, &mut b).expect("it fits");
+    let [first, _] = pictures;
+    let found = estimated(&mut network, &[a, b], 0.25);
+    assert_blend(&found, &[first, other], 0.25);
+}
+
+#[test]
+fn a_midpoint_only_network_of_motion_gives_its_middle_or_an_original() {
+    let bytes = fixtures::constant_motion([8.0, -4.0], 2, 16);
+    let file = TemporaryFile::new("motion.onnx", &bytes);
+    let midpoint = LoadOptions {
+        info: "timestep=none".into(),
+        ..options(file.path())
+    };
+    let mut network = Interpolator::load(&midpoint).expect("it loads");
+    assert_eq!(network.info().kind, ModelKind::Motion);
+    assert!(!network.info().any_phase);
+    let (_, [a, b]) = pair(&network, 32, 32);
+    for phase in [0.3, 0.5, 0.7] {
+        let Ok(Estimate::Motion(motion)) = network.estimate(&a, &b, phase) else {
+            panic!("no motion at {phase}");
+        };
+        assert_eq!((motion.flow[0], motion.mask[0]), (4.0, 0.5));
+    }
+    assert!(matches!(network.estimate(&a, &b, 0.2), Ok(Estimate::First)));
+    assert!(matches!(
+        network.estimate(&a, &b, 0.8),
+        Ok(Estimate::Second)
+    ));
+}
+
+#[test]
+fn a_network_of_one_input_gets_the_coordinates_of_the_padded_picture() {
+    for channel in 7..11 {
+        let foreign = Foreign::new(Form::Stacked(11), Answer::Echo(channel));
+        let mut network = load(&format!("echo{channel}.onnx"), &foreign.bytes());
+        for (width, height) in [(40, 24), (100, 20)] {
+            let (_, prepared) = pair(&network, width, height);
+            let (w, h) = prepared[0].padded();
+            let (sx, sy) = (2.0 / (w - 1) as f32, 2.0 / (h - 1) as f32);
+            let found = estimated(&mut network, &prepared, 0.5);
+            for (i, found) in found.data.iter().enumerate() {
+                let (x, y) = (i % width, i / width % height);
+                let values = [x as f32 * sx - 1.0, y as f32 * sy - 1.0, sx, sy];
+                let expected = (values[channel - 7] + 1.0) / 3.0;
+                assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+            }
+        }
     }
 }
 
 #[test]
-fn stacked_inputs_are_laid_out_as_their_networks_want() {
-    for channels in [6, 7, 8, 11] {
-        let mut network = load(
-            &format!("stacked{channels}.onnx"),
-            &fixtures::stacked(channels),
-        );
-        assert_eq!(network.info().any_phase, channels > 6);
-        for (width, height) in [(40, 24), (100, 20)] {
-            let (pictures, prepared) = pair(&network, width, height);
-            let (w, h) = prepared[0].padded();
-            for phase in [0.25_f32, 0.75] {
-                let moment = if channels == 6 { 0.5 } else { phase };
-                let found = estimated(&mut network, &prepared, phase);
-                if channels != 11 {
-                    assert_blend(&found, &pictures, moment);
-                    continue;
-                }
-                let (sx, sy) = (2.0 / (w - 1) as f32, 2.0 / (h - 1) as f32);
-                for (i, found) in found.data.iter().enumerate() {
-                    let (x, y) = (i % width, i / width % height);
-                    let [a, b] = [&pictures[0], &pictures[1]].map(|picture| picture.data[i]);
-                    let grid = x as f32 * sx - 1.0 + y as f32 * sy - 1.0 + sx + sy;
-                    let expected = (a + (b - a) * moment + grid / 4.0).clamp(0.0, 1.0);
-                    assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
-                }
-            }
+fn a_timestep_without_effect_is_found_out() {
+    let shift = Foreign::new(Form::Stacked(7), Answer::Shift).bytes();
+    let file = TemporaryFile::new("shift.onnx", &shift);
+    let measured = Interpolator::load(&options(file.path())).expect("it loads");
+    assert!(!measured.info().any_phase);
+    let notes = measured.info().notes.join("\n");
+    assert!(notes.contains("no effect"), "{notes}");
+    let stated = LoadOptions {
+        family: ModelFamily::Rife,
+        ..options(file.path())
+    };
+    let believed = Interpolator::load(&stated).expect("it loads");
+    assert!(believed.info().any_phase);
+}
+
+#[test]
+fn what_is_stated_wrongly_is_one_clear_error() {
+    let file = TemporaryFile::new("mean.onnx", &fixtures::mean());
+    for (info, parts) in [
+        (
+            "colour=bgr",
+            ["model-info: `colour` is no key", "channel_order"],
+        ),
+        ("range=0..255", ["range is `0..255`", "0..1 and -1..1"]),
+        ("align=0", ["align is `0`", "1 to 1024"]),
+        ("bgr", ["`bgr` is neither key=value", "layout"]),
+        ("/nowhere/info.toml", ["/nowhere/info.toml", "No such file"]),
+        (
+            "timestep=plane",
+            ["no input for one", "`I0` float32 [1,3,?,?]"],
+        ),
+        ("output=picture2", ["`picture2`", "`output` float32"]),
+        ("output=motion", ["no output `flow`", "`output` float32"]),
+        (
+            "layout=nhwc",
+            [
+                "layout NHWC is stated by model-info",
+                "`I0` float32 [1,3,?,?]",
+            ],
+        ),
+    ] {
+        let stated = LoadOptions {
+            info: info.into(),
+            ..options(file.path())
+        };
+        let message = Interpolator::load(&stated).expect_err(info).to_string();
+        for part in parts {
+            assert!(message.contains(part), "no {part:?} in: {message}");
         }
+    }
+}
+
+#[test]
+fn a_stated_alignment_that_does_not_run_is_an_error_at_load() {
+    let file = TemporaryFile::new("aligned.onnx", &fixtures::aligned_to(128));
+    let stated = LoadOptions {
+        info: "align=32".into(),
+        ..options(file.path())
+    };
+    let message = Interpolator::load(&stated)
+        .expect_err("it cannot run")
+        .to_string();
+    for part in ["aligned.onnx", "it does not run", "multiples of 32"] {
+        assert!(message.contains(part), "no {part:?} in: {message}");
     }
 }
 
@@ -277,11 +374,15 @@ fn what_cannot_be_read_is_one_clear_error() {
         );
     }
     let message = refusal("rife").to_string();
-    assert!(
-        message.contains("`rife`") && message.contains("vfi-lite"),
-        "{message}"
-    );
-    assert!(message.contains("path"), "{message}");
+    for part in [
+        "`rife`",
+        "vfi-lite",
+        "`vfi-models fetch`",
+        "rife-4.25",
+        "path",
+    ] {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
 }
 
 #[test]
@@ -303,33 +404,31 @@ fn a_network_the_runtime_refuses_is_an_error() {
 }
 
 #[test]
-fn a_run_that_fails_hints_at_the_alignment() {
-    // what it makes of one size cannot be added to the other
-    let mut network = load("unaligned.onnx", &fixtures::aligned_to_128());
-    let (_, [a, b]) = pair(&network, 64, 64);
-    let message = network
-        .estimate(&a, &b, 0.5)
-        .map(|_| ())
-        .expect_err("it must fail")
-        .to_string();
-    assert!(
-        message.contains("vfiinterp.align") && message.contains("64x64"),
-        "{message}"
-    );
-    let (pictures, prepared) = pair(&network, 128, 128);
+fn an_alignment_that_nothing_states_is_measured() {
+    let mut network = load("unaligned.onnx", &fixtures::aligned_to(128));
+    assert_eq!(network.info().align, 128);
+    let notes = network.info().notes.join("\n");
+    assert!(notes.contains("alignment 128"), "{notes}");
+    let (pictures, prepared) = pair(&network, 64, 64);
     let found = estimated(&mut network, &prepared, 0.5);
     assert_eq!(found.data.len(), pictures[0].data.len());
 }
 
 #[test]
-fn a_network_of_one_size_has_smaller_pictures_padded() {
-    let mut network = load("fixed.onnx", &fixtures::mean_of_size(96, 80));
+fn a_network_of_one_size_takes_no_other() {
+    let foreign = Foreign {
+        size: Some((96, 80)),
+        ..Foreign::new(Form::Pictures, Answer::Blend)
+    };
+    let mut network = load("fixed.onnx", &foreign.bytes());
     assert_eq!(network.info().fixed_size, Some((96, 80)));
-    let (pictures, prepared) = pair(&network, 90, 61);
+    let (pictures, prepared) = pair(&network, 96, 80);
     assert_blend(&estimated(&mut network, &prepared, 0.5), &pictures, 0.5);
-    let refused = network.prepare(&picture(97, 80, 0), &mut Prepared::default());
-    let message = refused.expect_err("it is too wide").to_string();
-    assert!(message.contains("96x80 only"), "{message}");
+    for (width, height) in [(97, 80), (90, 61)] {
+        let refused = network.prepare(&picture(width, height, 0), &mut Prepared::default());
+        let message = refused.expect_err("it is of another size").to_string();
+        assert!(message.contains("96x80 only"), "{message}");
+    }
 }
 
 #[test]
@@ -387,4 +486,74 @@ fn networks_move_between_threads() {
     let (pictures, prepared) = pair(&network, 12, 12);
     let found = std::thread::spawn(move || estimated(&mut network, &prepared, 0.5)).join();
     assert_blend(&found.expect("nothing panics"), &pictures, 0.5);
+}
+
+#[test]
+fn stored_weights_arrive_bit_by_bit() {
+    let (mut network, weights) = {
+        let (bytes, weights) = fixtures::add_stored(64, 64);
+        (load("stored.onnx", &bytes), weights)
+    };
+    let (pictures, prepared) = pair(&network, 64, 64);
+    let found = estimated(&mut network, &prepared, 0.5);
+    for ((found, a), stored) in found.data.iter().zip(&pictures[0].data).zip(&weights) {
+        assert_eq!(*found, a / 2.0 + stored);
+    }
+}
+
+#[test]
+fn the_same_content_is_one_session_while_it_is_used() {
+    let bytes = fixtures::blend_with_timestep(&[1]);
+    let files = ["here.onnx", "there.onnx"].map(|name| TemporaryFile::new(name, &bytes));
+    let load = |file: &TemporaryFile, threads| {
+        let options = LoadOptions {
+            threads,
+            ..options(file.path())
+        };
+        Interpolator::load(&options).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let [first, second] = files.each_ref().map(|file| load(file, 1));
+    assert_eq!((first.info().shared, second.info().shared), (false, true));
+    // what is theirs alone stays theirs
+    assert_eq!(first.info().name, "here");
+    assert_eq!(second.info().name, "there");
+    assert!(!load(&files[0], 2).info().shared, "other options");
+    drop((first, second));
+    assert!(!load(&files[0], 1).info().shared, "nobody uses it any more");
+}
+
+#[test]
+fn networks_that_share_a_session_run_at_the_same_time() {
+    let file = TemporaryFile::new("both.onnx", &fixtures::blend_with_timestep(&[1]));
+    let run = |size: usize, phase: f32| {
+        let mut network = Interpolator::load(&options(file.path())).unwrap();
+        let (pictures, prepared) = pair(&network, size, size);
+        for _ in 0..50 {
+            let found = estimated(&mut network, &prepared, phase);
+            assert_blend(&found, &pictures, phase);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(48, 0.25));
+        scope.spawn(|| run(64, 0.5));
+        run(33, 0.75);
+    });
+}
+
+#[test]
+fn cancelling_one_leaves_the_others_of_its_session_alone() {
+    let file = TemporaryFile::new("shared-slow.onnx", &fixtures::slow(100));
+    let [mut runs, mut waits] = [0, 1].map(|_| Interpolator::load(&options(file.path())).unwrap());
+    assert!(waits.info().shared);
+    let (_, [a, b]) = pair(&runs, 640, 384);
+    let canceller = waits.canceller();
+    let result = std::thread::scope(|scope| {
+        let running = scope.spawn(|| runs.estimate(&a, &b, 0.5).map(|_| ()));
+        let waiting = scope.spawn(|| waits.estimate(&a, &b, 0.5).map(|_| ()));
+        canceller.cancel();
+        let cancelled = waiting.join().expect("nothing panics");
+        assert!(matches!(cancelled, Err(ModelError::Cancelled)));
+        running.join().expect("nothing panics")
+    });
+    assert!(result.is_ok(), "{result:?}");
 }

@@ -103,3 +103,29 @@ fn without_a_runtime_it_says_what_it_tried_and_how_to_get_one() {
         assert!(said.contains(part), "no {part:?} in: {said}");
     }
 }
+
+#[test]
+fn nothing_that_opens_connections_is_in_the_plugin() {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build"])
+        .args(["--package", "gst-plugin-vfiinterp", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: Vec<_> = tree.lines().filter_map(|l| l.split(' ').next()).collect();
+    assert!(crates.contains(&"ort"), "{tree}");
+    for client in [
+        "ureq",
+        "reqwest",
+        "hyper",
+        "curl",
+        "attohttpc",
+        "rustls",
+        "native-tls",
+        "openssl",
+    ] {
+        assert!(!crates.contains(&client), "{client} is among the plugin's");
+    }
+}

@@ -82,12 +82,17 @@ fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
 pub(crate) fn write(path: &str, wanted: Duration, width: usize, height: usize) -> Result<Duration> {
     let save = |rounds| std::fs::write(path, network(rounds)).with_context(|| path.to_owned());
     let mut rounds = 8;
-    // The first guess is from a short run, the next from runs about as long as wanted.
-    for _ in 0..3 {
+    let mut took = Duration::ZERO;
+    // The first guess is from a short run, the next from runs about as long as wanted; the machine's
+    // speed may change in between.
+    for _ in 0..6 {
         save(rounds)?;
-        let ratio = wanted.as_secs_f64() / time(path, width, height)?.as_secs_f64();
+        took = time(path, width, height)?;
+        let ratio = wanted.as_secs_f64() / took.as_secs_f64();
+        if (0.93..1.07).contains(&ratio) {
+            break;
+        }
         rounds = ((rounds as f64 * ratio).round() as usize).clamp(1, 10_000);
     }
-    save(rounds)?;
-    time(path, width, height)
+    Ok(took)
 }

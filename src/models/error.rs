@@ -1,5 +1,7 @@
 //! What can go wrong between a model's name and its answer.
 
+use std::path::PathBuf;
+
 use super::ExecutionProvider;
 use super::runtime::RuntimeError;
 
@@ -12,13 +14,27 @@ pub enum ModelError {
     Runtime(#[from] RuntimeError),
     /// The name is no built-in network and no file.
     #[error(
-        "there is no model `{name}`: built in are {built_in}; the path of an .onnx file may be given too"
+        "there is no model `{name}`: built in are {built_in}; `vfi-models fetch` brings {well_known}; \
+         the path of an .onnx file may be given too"
     )]
     Unknown {
         /// What was asked for.
         name: String,
-        /// The names there are.
+        /// The names of built-in networks.
         built_in: String,
+        /// The names of well-known networks.
+        well_known: String,
+    },
+    /// The well-known network is not on this machine.
+    #[error(
+        "the model `{name}` is not on this machine: `vfi-models fetch {name}` brings it to {}",
+        file.display()
+    )]
+    NotFetched {
+        /// Its name.
+        name: String,
+        /// Where its file would be.
+        file: PathBuf,
     },
     /// The file cannot be read.
     #[error("the model {model} cannot be read: {reason}")]
@@ -26,6 +42,12 @@ pub enum ModelError {
         /// The file.
         model: String,
         /// Why not.
+        reason: String,
+    },
+    /// What is stated about the model is not understood.
+    #[error("{reason}")]
+    Info {
+        /// What is wrong, where, and what would be accepted.
         reason: String,
     },
     /// The file is not a network that can be used.

@@ -1,32 +1,33 @@
 //! A loaded network and its use.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ort::session::{RunOptions, Session, SessionInputValue};
-use ort::value::{DynValue, TensorRef};
-
-use super::graph;
-use super::library::{self, Source};
+use super::bisect::{self, Bisection, Place, Step};
+use super::library;
+use super::network::{Answer, Network};
 use super::runtime::runtime;
-use super::signature::{Inputs, Outputs, Range, Signature, Timestep};
-use super::{LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, session};
+use super::shared::{self, Key, Loaded, Shared};
+use super::signature::Outputs;
+use super::statement::Stated;
+use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading};
 use crate::frames::{Motion, Picture};
+
+/// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
+pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
 
 /// A loaded network.
 pub struct Interpolator {
     info: ModelInfo,
-    /// How messages call the model.
-    label: String,
-    signature: Signature,
-    session: Session,
-    canceller: Canceller,
-    /// The input of everything as channels, or the plane of the moment.
-    stacked: Vec<f32>,
-    /// The padded size `stacked` was laid out for.
-    stacked_for: (usize, usize),
-    /// The runtime's latest answer, which motion borrows from.
-    answer: Vec<DynValue>,
+    network: Network,
+    /// Keeps the session where others find it.
+    _loaded: Shared<Loaded>,
+    /// How deep it bisects, where it must.
+    bisection_depth: u32,
+    /// What a midpoint-only network has made of the latest pair.
+    bisection: Bisection<Answer>,
+    /// The network's latest answer, which motion borrows from.
+    answer: Option<Answer>,
     /// The latest answer as a picture.
     picture: Picture,
 }
@@ -38,59 +39,10 @@ pub enum Estimate<'a> {
     Motion(Motion<'a>),
     /// A finished picture of their size.
     Picture(&'a Picture),
-}
-
-/// Stops a running [`Interpolator::estimate`] from another thread.
-#[derive(Clone)]
-pub struct Canceller(Arc<Cancel>);
-
-struct Cancel {
-    cancelled: Mutex<bool>,
-    options: RunOptions,
-}
-
-impl Canceller {
-    /// Makes the running estimate, and every later one until [`rearm`](Self::rearm), return
-    /// [`ModelError::Cancelled`] as soon as the node it is at is done. Does not wait for it.
-    pub fn cancel(&self) {
-        self.set(true);
-    }
-
-    /// Allows estimates again.
-    pub fn rearm(&self) {
-        self.set(false);
-    }
-
-    fn set(&self, cancelled: bool) {
-        let mut state = self
-            .0
-            .cancelled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *state = cancelled;
-        // these only set a flag, which cannot fail
-        let _ = if cancelled {
-            self.0.options.terminate()
-        } else {
-            self.0.options.unterminate()
-        };
-    }
-
-    fn is_cancelled(&self) -> bool {
-        *self
-            .0
-            .cancelled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Canceller {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Canceller")
-            .field(&self.is_cancelled())
-            .finish()
-    }
+    /// The first of them is nearer than all that a midpoint-only network is to make.
+    First,
+    /// The second of them is nearer.
+    Second,
 }
 
 impl std::fmt::Debug for Interpolator {
@@ -102,73 +54,56 @@ impl std::fmt::Debug for Interpolator {
 }
 
 impl Interpolator {
-    /// Loads a network. Takes a fraction of a second for the built-in one on the CPU.
+    /// Loads a network. Takes a fraction of a second for the built-in one on the CPU. One from a
+    /// file is run on something small, to find out what its graph does not say.
     pub fn load(options: &LoadOptions) -> Result<Self, ModelError> {
-        let source = library::resolve(&options.model).ok_or_else(|| ModelError::Unknown {
-            name: options.model.clone(),
-            built_in: library::names().collect::<Vec<_>>().join(", "),
-        })?;
-        let (label, file) = match &source {
-            Source::BuiltIn { name, .. } => (format!("`{name}`"), None),
-            Source::File(path) => (format!("`{}`", path.display()), Some(path.clone())),
-        };
-        let unusable = |reason| ModelError::Unusable {
-            model: label.clone(),
-            reason,
-        };
-        let read;
-        let bytes = match &source {
-            Source::BuiltIn { bytes, .. } => *bytes,
-            Source::File(path) => {
-                read = read_file(path).map_err(|reason| ModelError::Unreadable {
-                    model: label.clone(),
-                    reason,
-                })?;
-                read.as_slice()
-            }
-        };
-        let model = graph::decode(bytes).map_err(unusable)?;
-        let signature = Signature::of(&model).map_err(unusable)?;
+        let source = library::find(&options.model)?;
+        let (label, file) = (source.label(), source.file());
+        let stated = Stated::gather(options.family, &options.info, file.as_deref())
+            .map_err(|reason| ModelError::Info { reason })?;
+        let contents = source.read()?;
         let runtime = runtime()?;
-        let started = session::start(runtime, options, &label, model, &signature)?;
-        let run_options = RunOptions::new().map_err(|error| unusable(error.to_string()))?;
+        let key = Key::new(contents.digest, options, stated.clone());
+        let loaded = shared::loaded(key, || {
+            // a built-in network states everything itself, and rightly
+            let measured = file.is_some() || !stated.is_empty();
+            loading::load(runtime, options, &label, &contents.bytes, &stated, measured)
+        })?;
+        let session = Arc::clone(&loaded.session);
+        let network = Network::new(label, loaded.signature.clone(), session)?;
 
+        let signature = network.signature();
         let stem = file.as_deref().and_then(Path::file_stem);
-        let name = match &source {
-            Source::BuiltIn { name, .. } => Some((*name).to_owned()),
-            Source::File(_) => signature.name.clone(),
-        };
         let info = ModelInfo {
-            name: name
+            name: (source.name().map(str::to_owned))
+                .or_else(|| signature.name.clone())
                 .or_else(|| Some(stem?.to_string_lossy().into_owned()))
                 .unwrap_or_default(),
             family: signature.family.clone(),
             file,
-            provider: started.provider,
-            fallback: started.note,
+            shared: loaded.found,
+            provider: loaded.provider,
+            precision: loaded.precision,
+            fallback: loaded.note.clone(),
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
                 Outputs::Picture(_) => ModelKind::Picture,
             },
-            any_phase: signature.any_timestep(),
+            any_phase: signature.any_phase,
             align: signature.align,
             fixed_size: signature.fixed,
-            own_nodes: started.own_nodes,
+            notes: signature.notes.clone(),
+            own_nodes: loaded.own_nodes,
             runtime_version: runtime.version.clone(),
             runtime_library: runtime.library.clone(),
         };
         Ok(Self {
             info,
-            label,
-            signature,
-            session: started.session,
-            canceller: Canceller(Arc::new(Cancel {
-                cancelled: Mutex::new(false),
-                options: run_options,
-            })),
-            stacked: Vec::new(),
-            stacked_for: (0, 0),
-            answer: Vec::new(),
+            network,
+            _loaded: loaded,
+            bisection_depth: DEFAULT_BISECTION_DEPTH,
+            bisection: Bisection::default(),
+            answer: None,
             picture: Picture::default(),
         })
     }
@@ -180,32 +115,43 @@ impl Interpolator {
 
     /// A handle with which another thread can stop an estimate.
     pub fn canceller(&self) -> Canceller {
-        self.canceller.clone()
+        self.network.canceller().clone()
     }
 
     /// Allows estimates again after [`Canceller::cancel`].
     pub fn rearm(&self) {
-        self.canceller.rearm();
+        self.network.canceller().rearm();
+    }
+
+    /// How often a midpoint-only network halves a pair, or a part of it, for a phase that is no
+    /// exact 2^-n: 3 gives eighths. Exact ones (1/2, 1/4, 3/4, 1/8, … 63/64) it reaches anyway.
+    pub fn set_bisection_depth(&mut self, depth: u32) {
+        self.bisection_depth = depth;
     }
 
     /// Makes a picture ready for this network: once, though it belongs to two pairs.
     pub fn prepare(&self, picture: &Picture, into: &mut Prepared) -> Result<(), ModelError> {
-        into.set(&self.signature, picture)
+        into.set(self.network.signature(), picture)
             .map_err(|reason| ModelError::Picture {
-                model: self.label.clone(),
+                model: self.network.label().into(),
                 reason,
             })
     }
 
     /// Whether a picture was prepared as this network wants it, perhaps by another one.
     pub fn accepts(&self, prepared: &Prepared) -> bool {
-        prepared.suits(&self.signature)
+        prepared.suits(self.network.signature())
     }
 
     /// What lies between two prepared pictures at `phase`, which is above 0 (the first) and below
     /// 1 (the second).
     ///
-    /// A network without a timestep ([`ModelInfo::any_phase`]) answers for 0.5 whatever is asked.
+    /// A network that knows only what lies midway (not [`ModelInfo::any_phase`]) is asked for the
+    /// middle of the pair, then the middle of a half, and so on
+    /// ([`set_bisection_depth`](Self::set_bisection_depth)). What it makes on the way is kept until
+    /// the pair changes; phases in rising order make nothing twice. One that gives motion cannot
+    /// be asked for the middle of a half, and answers with the middle, or with one of the two
+    /// pictures where that is nearer.
     pub fn estimate(
         &mut self,
         a: &Prepared,
@@ -228,200 +174,91 @@ impl Interpolator {
                 "they were not prepared for this model".into(),
             ));
         }
-        if self.canceller.is_cancelled() {
-            return Err(ModelError::Cancelled);
-        }
         // the memory of the last answer is free to be used again
-        self.answer.clear();
-        let result = self.run(a, b, phase);
-        if self.canceller.is_cancelled() {
-            return Err(ModelError::Cancelled);
+        self.answer = None;
+        match (self.info.kind, self.info.any_phase) {
+            (ModelKind::Motion, true) => self.motion(a, b, phase),
+            (ModelKind::Motion, false) => match bisect::nearest(phase, 1) {
+                0.0 => Ok(Estimate::First),
+                1.0 => Ok(Estimate::Second),
+                middle => self.motion(a, b, middle),
+            },
+            (ModelKind::Picture, true) => {
+                let answer = self.network.run([a.data(), b.data()], a.padded(), phase)?;
+                crop(&answer, a, &mut self.picture).map_err(|why| self.unexpected(why))?;
+                Ok(Estimate::Picture(&self.picture))
+            }
+            (ModelKind::Picture, false) => self.bisected(a, b, phase),
         }
-        result.map_err(|error| ModelError::Run {
-            model: self.label.clone(),
-            reason: self.explain(&error, a),
-        })?;
-        match self.signature.outputs {
-            Outputs::Motion { .. } => motion(&self.answer, a).map(Estimate::Motion),
-            Outputs::Picture(_) => crop(&self.answer, a, self.signature.range, &mut self.picture)
-                .map(|()| Estimate::Picture(&self.picture)),
-        }
-        .map_err(|reason| ModelError::Output {
-            model: self.label.clone(),
-            reason,
-        })
     }
 
-    /// The runtime's reason, with the one that is likely behind it.
-    fn explain(&self, error: &ort::Error, of: &Prepared) -> String {
-        let mut reason = session::plain(&error.to_string());
-        if !self.signature.align_stated && self.signature.fixed.is_none() {
-            let (width, height) = of.padded();
-            let align = self.signature.align;
-            reason += &format!(
-                " (the pictures were padded to {width}x{height}, multiples of {align}; a network that needs other \
-                 multiples must say so in its metadata: vfiinterp.align)"
-            );
-        }
-        reason
+    fn motion(
+        &mut self,
+        a: &Prepared,
+        b: &Prepared,
+        phase: f32,
+    ) -> Result<Estimate<'_>, ModelError> {
+        let answer = self.network.run([a.data(), b.data()], a.padded(), phase)?;
+        let label = self.network.label();
+        self.answer
+            .insert(answer)
+            .motion(a.size(), a.padded())
+            .map(Estimate::Motion)
+            .map_err(|reason| ModelError::Output {
+                model: label.into(),
+                reason,
+            })
     }
 
-    fn run(&mut self, a: &Prepared, b: &Prepared, phase: f32) -> ort::Result<()> {
-        let (width, height) = a.padded();
-        let shape = |channels: usize| [1, channels, height, width];
-        let moment = [phase];
-        let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(3);
-        if let Inputs::PicturesAndTimestep {
-            form: Timestep::Plane,
-            ..
-        } = self.signature.inputs
-        {
-            self.stacked.clear();
-            self.stacked.resize(width * height, phase);
-        }
-        match &self.signature.inputs {
-            Inputs::Stacked { name, channels } => {
-                if self.stacked_for != (width, height) {
-                    lay_out(&mut self.stacked, *channels, width, height);
-                    self.stacked_for = (width, height);
+    /// The picture at `phase` from a network that knows midpoints only.
+    fn bisected(
+        &mut self,
+        a: &Prepared,
+        b: &Prepared,
+        phase: f32,
+    ) -> Result<Estimate<'_>, ModelError> {
+        let slot = bisect::slot(phase, self.bisection_depth);
+        self.bisection.begin((a.id(), b.id()));
+        loop {
+            let (middle, picture) = match self.bisection.step(slot) {
+                Step::There(Place::First) => return Ok(Estimate::First),
+                Step::There(Place::Second) => return Ok(Estimate::Second),
+                Step::There(Place::Made(answer)) => {
+                    let cropped = crop(answer, a, &mut self.picture);
+                    cropped.map_err(|why| self.unexpected(why))?;
+                    return Ok(Estimate::Picture(&self.picture));
                 }
-                let plane = width * height;
-                self.stacked[..3 * plane].copy_from_slice(a.data());
-                self.stacked[3 * plane..6 * plane].copy_from_slice(b.data());
-                if *channels > 6 {
-                    self.stacked[6 * plane..7 * plane].fill(phase);
+                Step::Make(middle, places) => {
+                    // at the network's size and precision, as it came
+                    let [first, second] = places.map(|place| match place {
+                        Place::First => Ok(a.data()),
+                        Place::Second => Ok(b.data()),
+                        Place::Made(answer) => answer.picture(a.padded()),
+                    });
+                    let pictures = first.and_then(|first| Ok([first, second?]));
+                    let pictures = match pictures {
+                        Ok(pictures) => pictures,
+                        Err(why) => return Err(self.unexpected(why)),
+                    };
+                    (middle, self.network.run(pictures, a.padded(), 0.5)?)
                 }
-                let input =
-                    TensorRef::from_array_view((shape(*channels), self.stacked.as_slice()))?;
-                inputs.push((name, input.into()));
-            }
-            Inputs::Pictures(pictures) | Inputs::PicturesAndTimestep { pictures, .. } => {
-                for (name, picture) in pictures.iter().zip([a, b]) {
-                    let input = TensorRef::from_array_view((shape(3), picture.data()))?;
-                    inputs.push((name, input.into()));
-                }
-            }
-        }
-        if let Inputs::PicturesAndTimestep { timestep, form, .. } = &self.signature.inputs {
-            let input = match form {
-                Timestep::Scalar(rank) => {
-                    TensorRef::from_array_view((vec![1_usize; *rank], moment.as_slice()))?
-                }
-                Timestep::Plane => TensorRef::from_array_view((shape(1), self.stacked.as_slice()))?,
             };
-            inputs.push((timestep, input.into()));
+            self.bisection.insert(middle, picture);
         }
-        let options = &self.canceller.0.options;
-        let mut outputs = self.session.run_with_options(inputs, options)?;
-        let names: [Option<&String>; 2] = match &self.signature.outputs {
-            Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
-            Outputs::Picture(picture) => [Some(picture), None],
-        };
-        let values = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| outputs.remove(name));
-        self.answer.extend(values);
-        Ok(())
     }
-}
 
-/// Reads a whole file that is not too large to be a network.
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    if metadata.len() > graph::MAX_FILE_BYTES {
-        return Err(format!(
-            "it is {} MiB large, and the limit is {} MiB",
-            metadata.len() >> 20,
-            graph::MAX_FILE_BYTES >> 20
-        ));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
-}
-
-/// Sizes the stacked input and fills the channels that stay the same from run to run.
-fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
-    let plane = width * height;
-    stacked.clear();
-    stacked.resize(channels * plane, 0.0);
-    let constants = &mut stacked[6 * plane..];
-    match channels {
-        // flow at the pictures' own scale
-        8 => constants[plane..].fill(1.0),
-        11 => {
-            let step = |size: usize| 2.0 / (size.max(2) - 1) as f32;
-            for (i, value) in constants[plane..2 * plane].iter_mut().enumerate() {
-                *value = (i % width) as f32 * step(width) - 1.0;
-            }
-            for (i, value) in constants[2 * plane..3 * plane].iter_mut().enumerate() {
-                *value = (i / width) as f32 * step(height) - 1.0;
-            }
-            constants[3 * plane..4 * plane].fill(step(width));
-            constants[4 * plane..].fill(step(height));
+    fn unexpected(&self, reason: String) -> ModelError {
+        ModelError::Output {
+            model: self.network.label().into(),
+            reason,
         }
-        _ => {}
     }
 }
 
-/// One output with its shape as numbers.
-fn tensor(value: Option<&DynValue>) -> Result<([usize; 4], &[f32]), String> {
-    let value = value.ok_or("an output is missing")?;
-    let (shape, data) = value
-        .try_extract_tensor::<f32>()
-        .map_err(|error| error.to_string())?;
-    let dims: Option<Vec<usize>> = shape.iter().map(|&dim| dim.try_into().ok()).collect();
-    let dims = dims.and_then(|dims| <[usize; 4]>::try_from(dims).ok());
-    let dims = dims.ok_or_else(|| format!("an output of shape {:?}", &**shape))?;
-    Ok((dims, data))
-}
-
-fn motion<'a>(answer: &'a [DynValue], of: &Prepared) -> Result<Motion<'a>, String> {
-    let (flow_dims, flow) = tensor(answer.first())?;
-    let (mask_dims, mask) = tensor(answer.get(1))?;
-    let [_, _, height, width] = flow_dims;
+/// Cuts the padding off a picture, and what is beyond 0 and 1.
+fn crop(answer: &Answer, of: &Prepared, into: &mut Picture) -> Result<(), String> {
+    let data = answer.picture(of.padded())?;
     let (padded_width, padded_height) = of.padded();
-    let stride = padded_width.checked_div(width).unwrap_or(0);
-    if flow_dims != [1, 4, height, width]
-        || mask_dims != [1, 1, height, width]
-        || (width * stride, height * stride) != (padded_width, padded_height)
-    {
-        return Err(format!(
-            "flow {flow_dims:?} and mask {mask_dims:?} for a picture of {padded_width}x{padded_height}: \
-             expected [1, 4, h, w] and [1, 1, h, w] on a grid a whole number of times coarser"
-        ));
-    }
-    let stride = stride as f32;
-    Ok(Motion {
-        width,
-        height,
-        cover_x: of.size().0 as f32 / stride,
-        cover_y: of.size().1 as f32 / stride,
-        unit: 1.0 / stride,
-        flow,
-        mask,
-    })
-}
-
-/// Cuts the padding off a picture and brings it to 0..1.
-fn crop(
-    answer: &[DynValue],
-    of: &Prepared,
-    range: Range,
-    into: &mut Picture,
-) -> Result<(), String> {
-    let (dims, data) = tensor(answer.first())?;
-    let (padded_width, padded_height) = of.padded();
-    if dims != [1, 3, padded_height, padded_width] {
-        return Err(format!(
-            "a picture {dims:?}, not [1, 3, {padded_height}, {padded_width}]"
-        ));
-    }
     let (width, height) = of.size();
     (into.width, into.height) = (width, height);
     into.data.resize(3 * width * height, 0.0);
@@ -430,10 +267,6 @@ fn crop(
         let rows = plane.chunks_exact(padded_width);
         for (row, target) in rows.zip(target.chunks_exact_mut(width)) {
             for (target, &value) in target.iter_mut().zip(row) {
-                let value = match range {
-                    Range::Unit => value,
-                    Range::Signed => (value + 1.0) / 2.0,
-                };
                 // what is no number becomes 0
                 *target = if value > 0.0 { value.min(1.0) } else { 0.0 };
             }

@@ -1,18 +1,24 @@
 //! A picture made ready for a network, once, though it belongs to two pairs.
 
-use super::signature::{Range, Signature};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::signature::Signature;
 use crate::frames::Picture;
 
 /// The most pixels of a padded picture.
 const MAX_PIXELS: usize = 1 << 26;
 
-/// A picture padded to the size a network takes and brought to its range. It is storage to be
-/// reused: preparing another picture of the same size into it allocates nothing.
+/// Tells every picture that was prepared from all others.
+static ID: AtomicU64 = AtomicU64::new(1);
+
+/// A picture padded to the size a network takes. It is storage to be reused: preparing another
+/// picture of the same size into it allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     size: (usize, usize),
     padded: (usize, usize),
-    range: Option<Range>,
+    /// 0 when there is nothing in it.
+    id: u64,
     data: Vec<f32>,
 }
 
@@ -32,13 +38,20 @@ impl Prepared {
         &self.data
     }
 
+    /// A number that nothing else that was prepared has or had, in this or other storage.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Whether a network of this signature would have the picture prepared like this.
     pub(super) fn suits(&self, signature: &Signature) -> bool {
-        self.range == Some(signature.range)
-            && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
+        self.id != 0 && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
     }
 
     /// Takes a picture for a network of this signature; the border is repeated in the padding.
+    ///
+    /// Repeated, because networks sample what lies outside like that as they warp (`border`), so
+    /// that both agree; a mirrored border moves against the picture.
     pub(super) fn set(&mut self, signature: &Signature, picture: &Picture) -> Result<(), String> {
         let (width, height) = (picture.width, picture.height);
         let (padded_width, padded_height) = padded_size(signature, (width, height))?;
@@ -49,7 +62,6 @@ impl Prepared {
                 picture.data.len()
             ));
         }
-        self.range = None;
         self.data.resize(3 * padded_width * padded_height, 0.0);
         let planes = picture.data.chunks_exact(width * height);
         let targets = self.data.chunks_exact_mut(padded_width * padded_height);
@@ -57,14 +69,7 @@ impl Prepared {
             let rows = plane.chunks_exact(width);
             for (row, target) in rows.zip(target.chunks_exact_mut(padded_width)) {
                 let (inside, outside) = target.split_at_mut(width);
-                match signature.range {
-                    Range::Unit => inside.copy_from_slice(row),
-                    Range::Signed => {
-                        for (target, value) in inside.iter_mut().zip(row) {
-                            *target = value * 2.0 - 1.0;
-                        }
-                    }
-                }
+                inside.copy_from_slice(row);
                 outside.fill(inside[width - 1]);
             }
             let (inside, outside) = target.split_at_mut(height * padded_width);
@@ -75,7 +80,7 @@ impl Prepared {
         }
         self.size = (width, height);
         self.padded = (padded_width, padded_height);
-        self.range = Some(signature.range);
+        self.id = ID.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -90,7 +95,7 @@ fn padded_size(
     }
     let pad = |length: usize| length.checked_next_multiple_of(signature.align);
     let padded = match signature.fixed {
-        Some((w, h)) if w < width || h < height => {
+        Some((w, h)) if (w, h) != (width, height) => {
             return Err(format!(
                 "it is {width}x{height}, and the model takes {w}x{h} only"
             ));
@@ -105,20 +110,19 @@ fn padded_size(
 
 #[cfg(test)]
 mod tests {
-    use super::super::signature::{Inputs, Outputs};
+    use super::super::graph::build::GraphBuilder;
+    use super::super::statement::Stated;
     use super::*;
 
     fn signature(align: usize) -> Signature {
-        Signature {
-            name: None,
-            family: None,
-            inputs: Inputs::Pictures(["a".into(), "b".into()]),
-            outputs: Outputs::Picture("y".into()),
-            range: Range::Unit,
-            align,
-            align_stated: true,
-            fixed: None,
-        }
+        let dims: &[i64] = &[1, 3, -1, -1];
+        let model = GraphBuilder::new("test", 17)
+            .input("a", dims)
+            .input("b", dims)
+            .output("y", dims)
+            .finish();
+        let signature = Signature::of(&model, &Stated::default()).unwrap();
+        Signature { align, ..signature }
     }
 
     fn picture(width: usize, height: usize) -> Picture {
@@ -158,17 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_range_is_applied() {
-        let signed = Signature {
-            range: Range::Signed,
-            ..signature(1)
-        };
+    fn every_picture_has_a_number_of_its_own() {
         let mut prepared = Prepared::default();
-        let mut source = Picture::new(1, 1);
-        source.data = vec![0.0, 0.5, 1.0];
-        assert_eq!(prepared.set(&signed, &source), Ok(()));
-        assert_eq!(prepared.data(), [-1.0, 0.0, 1.0]);
-        assert!(prepared.suits(&signed) && !prepared.suits(&signature(1)));
+        assert!(!prepared.suits(&signature(1)), "there is nothing in it");
+        let mut seen = vec![prepared.id()];
+        for _ in 0..3 {
+            assert_eq!(prepared.set(&signature(1), &picture(2, 2)), Ok(()));
+            assert!(!seen.contains(&prepared.id()));
+            seen.push(prepared.id());
+        }
     }
 
     #[test]
@@ -182,12 +184,11 @@ mod tests {
             fixed: Some((8, 8)),
             ..signature(4)
         };
-        assert!(
-            prepared
-                .set(&fixed, &picture(9, 8))
-                .is_err_and(|why| why.contains("8x8 only"))
-        );
-        assert_eq!(prepared.set(&fixed, &picture(5, 5)), Ok(()));
+        for size in [(9, 8), (5, 5)] {
+            let refused = prepared.set(&fixed, &picture(size.0, size.1));
+            assert!(refused.is_err_and(|why| why.contains("8x8 only")));
+        }
+        assert_eq!(prepared.set(&fixed, &picture(8, 8)), Ok(()));
         assert_eq!(prepared.padded(), (8, 8));
         assert!(padded_size(&signature(4), (usize::MAX, 1)).is_err());
         assert!(padded_size(&signature(4), (1 << 20, 1 << 20)).is_err());

@@ -3,7 +3,8 @@
 //! The library is looked for, in this order:
 //!
 //! 1. where `ORT_DYLIB_PATH` points (then nowhere else: who sets it wants that one);
-//! 2. beside the plugin, and in the folder `onnxruntime` beside it;
+//! 2. beside the plugin (or the program that this is part of), and in the folder `onnxruntime`
+//!    beside it; for a program, where `make install` puts it, too;
 //! 3. on the system's library path;
 //! 4. in the build's `target/onnxruntime`, where `make runtime` puts it.
 //!
@@ -63,7 +64,8 @@ pub struct Runtime {
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.
     pub version: String,
-    pub(super) environment: Environment,
+    /// What its sessions belong to; there is one in a process.
+    pub environment: Environment,
 }
 
 type Sink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
@@ -121,7 +123,10 @@ fn in_named_place(path: &Path, tried: &mut Tried) -> Found {
 
 fn search(tried: &mut Tried) -> Found {
     if let Some(folder) = own_file().as_deref().and_then(Path::parent) {
-        for folder in [folder.to_path_buf(), folder.join("onnxruntime")] {
+        let mut folders = vec![folder.to_path_buf(), folder.join("onnxruntime")];
+        let installed = folder.with_file_name("share/gstreamer-1.0/plugins/onnxruntime");
+        folders.extend(Some(installed).filter(|folder| folder.is_dir()));
+        for folder in folders {
             let label = format!("beside the plugin, {}", folder.display());
             if let Some(found) = in_folder(&folder, &label, tried) {
                 return Some(found);

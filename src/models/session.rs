@@ -1,13 +1,15 @@
 //! Makes the runtime's session of a network, on the execution provider asked for.
 
+use std::sync::Arc;
+
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
-use super::graph::{self, edit, proto::ModelProto};
+use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, ops};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision, ops};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -17,25 +19,31 @@ pub(super) struct Started {
     pub(super) session: Session,
     /// CPU, CUDA or TensorRT.
     pub(super) provider: ExecutionProvider,
+    /// 32 or 16 bits.
+    pub(super) precision: Precision,
     /// Why it is not the faster one, where `Auto` had to fall back.
     pub(super) note: Option<String>,
+    /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
+    pub(super) precision_note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
 }
 
-/// Starts `model` (whose unneeded parts are dropped) as the options ask for.
+/// Starts `model` (whose unneeded parts are dropped) as the options ask for. Weights that are
+/// parts of `file` are read from there.
 pub(super) fn start(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
     mut model: ModelProto,
     signature: &Signature,
+    file: &Arc<[u8]>,
 ) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
-    let failed = |provider, reason| ModelError::Provider { provider, reason };
-    let on_gpu = |provider| {
-        let providers = gpu_providers(runtime, provider, options.device)?;
-        commit(runtime, options, &graph::encode(&model), &providers, false)
+    let starter = Starter {
+        runtime,
+        options,
+        file,
     };
     let mut note = None;
     match options.provider {
@@ -43,36 +51,123 @@ pub(super) fn start(
         ExecutionProvider::Auto if !CUDA::is_available().unwrap_or(false) => {
             note = Some("this ONNX Runtime has no CUDA".into());
         }
-        ExecutionProvider::Auto => match on_gpu(ExecutionProvider::Cuda) {
-            Ok(session) => return Ok(Started::on(session, ExecutionProvider::Cuda)),
+        ExecutionProvider::Auto => match starter.on_gpu(&model, ExecutionProvider::Cuda) {
+            Ok(started) => return Ok(started),
             Err(reason) => note = Some(format!("CUDA does not start: {reason}")),
         },
         provider => {
-            let session = on_gpu(provider).map_err(|reason| failed(provider, reason))?;
-            return Ok(Started::on(session, provider));
+            let started = starter.on_gpu(&model, provider);
+            return started.map_err(|reason| ModelError::Provider { provider, reason });
         }
     }
-
-    let original = graph::encode(&model);
-    let own_nodes = edit::use_own_grid_sample(&mut model);
-    if own_nodes > 0
-        && let Ok(session) = commit(runtime, options, &graph::encode(&model), &[], true)
-    {
-        return Ok(Started {
-            own_nodes,
-            note,
-            ..Started::on(session, ExecutionProvider::Cpu)
-        });
-    }
-    let session =
-        commit(runtime, options, &original, &[], false).map_err(|reason| ModelError::Unusable {
+    match starter.on_cpu(model) {
+        Ok(started) => Ok(Started { note, ..started }),
+        Err(reason) => Err(ModelError::Unusable {
             model: label.into(),
             reason,
-        })?;
-    Ok(Started {
-        note,
-        ..Started::on(session, ExecutionProvider::Cpu)
-    })
+        }),
+    }
+}
+
+/// What every session of a network is made with.
+struct Starter<'a> {
+    runtime: &'a Runtime,
+    options: &'a LoadOptions,
+    file: &'a Arc<[u8]>,
+}
+
+impl Starter<'_> {
+    /// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are
+    /// asked for, or it can't be.
+    fn on_gpu(&self, model: &ModelProto, provider: ExecutionProvider) -> Result<Started, String> {
+        let providers = gpu_providers(self.runtime, provider, self.options)?;
+        let wanted = match (provider, self.options.precision) {
+            // which is told to the provider itself
+            (ExecutionProvider::TensorRt, wanted) => {
+                let session = self.session(model.clone(), &providers, false)?;
+                return Ok(Started {
+                    precision: tensorrt_precision(wanted),
+                    ..Started::on(session, provider)
+                });
+            }
+            (_, wanted) => wanted,
+        };
+        let halved = (wanted != Precision::Fp32).then(|| {
+            let session = self.session(in_16_bits(model)?, &providers, false)?;
+            Ok(Started {
+                precision: Precision::Fp16,
+                ..Started::on(session, provider)
+            })
+        });
+        let reason = match halved {
+            Some(Ok(started)) => return Ok(started),
+            Some(Err(reason)) if wanted == Precision::Fp16 => return Err(not_16_bits(reason)),
+            Some(Err(reason)) => Some(not_16_bits(reason)),
+            None => None,
+        };
+        let session = self.session(model.clone(), &providers, false)?;
+        Ok(Started {
+            precision_note: reason,
+            ..Started::on(session, provider)
+        })
+    }
+
+    /// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the
+    /// CPU converts each value to 32 and back.
+    fn on_cpu(&self, model: ModelProto) -> Result<Started, String> {
+        let (original, precision) = match self.options.precision {
+            Precision::Fp16 => (in_16_bits(&model).map_err(not_16_bits)?, Precision::Fp16),
+            Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
+        };
+        let mut model = original.clone();
+        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
+        let (session, own_nodes) = match with_own {
+            Some(Ok(session)) => (session, own_nodes),
+            Some(Err(_)) | None => (self.session(original, &[], false)?, 0),
+        };
+        Ok(Started {
+            precision,
+            own_nodes,
+            ..Started::on(session, ExecutionProvider::Cpu)
+        })
+    }
+
+    fn session(
+        &self,
+        model: ModelProto,
+        providers: &[ExecutionProviderDispatch],
+        own_operators: bool,
+    ) -> Result<Session, String> {
+        let graph = graph::encode_beside(model, self.file);
+        let weights = Some(Arc::clone(self.file));
+        commit(
+            self.runtime,
+            self.options,
+            &graph,
+            weights,
+            providers,
+            own_operators,
+        )
+    }
+}
+
+fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
+    let mut model = model.clone();
+    half::halve(&mut model).map(|_| model)
+}
+
+fn not_16_bits(reason: String) -> String {
+    format!("it cannot be run in 16 bits: {reason}")
+}
+
+/// What TensorRT is told: 16 bits are an option of its own.
+fn tensorrt_precision(wanted: Precision) -> Precision {
+    match wanted {
+        Precision::Fp16 => Precision::Fp16,
+        // flow and positions would be among what it computes in 16 bits
+        Precision::Auto | Precision::Fp32 => Precision::Fp32,
+    }
 }
 
 impl Started {
@@ -80,7 +175,9 @@ impl Started {
         Self {
             session,
             provider,
+            precision: Precision::Fp32,
             note: None,
+            precision_note: None,
             own_nodes: 0,
         }
     }
@@ -105,7 +202,7 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
 fn gpu_providers(
     runtime: &Runtime,
     provider: ExecutionProvider,
-    device: i32,
+    options: &LoadOptions,
 ) -> Result<Vec<ExecutionProviderDispatch>, String> {
     let missing = |name| {
         format!(
@@ -114,6 +211,7 @@ fn gpu_providers(
             runtime.library.display()
         )
     };
+    let device = options.device;
     if device < 0 {
         return Err(format!("{device} is no device: the first one is 0"));
     }
@@ -132,6 +230,7 @@ fn gpu_providers(
     }
     let tensorrt = TensorRT::default()
         .with_device_id(device)
+        .with_fp16(tensorrt_precision(options.precision) == Precision::Fp16)
         .build()
         .error_on_failure();
     // what TensorRT cannot do, CUDA does
@@ -149,10 +248,13 @@ pub(super) fn plain(message: &str) -> String {
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
 }
 
+/// Makes a session of an encoded graph, whose `weights` may lie beside it
+/// ([`graph::encode_beside`]).
 pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
-    bytes: &[u8],
+    encoded: &[u8],
+    weights: Option<Arc<[u8]>>,
     providers: &[ExecutionProviderDispatch],
     own_operators: bool,
 ) -> Result<Session, String> {
@@ -185,13 +287,18 @@ pub(super) fn commit(
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;
         builder = builder.with_operators(domain).map_err(reason)?;
     }
+    if let Some(weights) = weights {
+        builder = builder
+            .with_external_initializer_file_in_memory(graph::WEIGHTS, weights)
+            .map_err(reason)?;
+    }
     if !providers.is_empty() {
         builder = builder
             .with_execution_providers(providers)
             .map_err(reason)?;
     }
     builder
-        .commit_from_memory(bytes)
+        .commit_from_memory(encoded)
         .map_err(|error| plain(&error.to_string()))
 }
 

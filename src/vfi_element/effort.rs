@@ -36,6 +36,8 @@ pub(super) struct Wish {
     pub degrade: bool,
     /// Whether the output has more than two frames to one of the input.
     pub several: bool,
+    /// The size of the only pictures the network takes, if it is so.
+    pub fixed: Option<(usize, usize)>,
 }
 
 impl Wish {
@@ -49,9 +51,10 @@ impl Wish {
         let mut rungs: Vec<Rung> = Vec::new();
         for factor in SMALLER {
             let divisor = first * factor;
-            let (width, height) = network_size(self.width, self.height, divisor);
+            let (width, height) = self.network_size(divisor);
             let fits = divisor <= LARGEST_DIVISOR && width.min(height) >= WORTH_SHRINKING;
-            if rungs.is_empty() || (fits && (auto || self.degrade)) {
+            let may_shrink = fits && self.fixed.is_none();
+            if rungs.is_empty() || (may_shrink && (auto || self.degrade)) {
                 rungs.push(Rung {
                     divisor,
                     pixels: width as u64 * height as u64,
@@ -66,6 +69,12 @@ impl Wish {
             rungs.extend(fewer.map(|share| Rung { share, ..last }));
         }
         rungs
+    }
+
+    /// The picture that the network sees.
+    pub(super) fn network_size(self, divisor: f64) -> (usize, usize) {
+        self.fixed
+            .unwrap_or_else(|| network_size(self.width, self.height, divisor))
     }
 }
 
@@ -240,6 +249,7 @@ mod tests {
         downscale: 0.0,
         degrade: false,
         several: false,
+        fixed: None,
     };
 
     fn divisors(wish: Wish) -> Vec<f64> {
@@ -292,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_one_size_is_given_no_other() {
+        let rungs = Wish {
+            fixed: Some((448, 256)),
+            degrade: true,
+            ..WISH
+        }
+        .rungs();
+        let pixels: Vec<_> = rungs.iter().map(|rung| rung.pixels).collect();
+        assert_eq!(pixels, [448 * 256; 3], "all, half, none");
+    }
+
+    #[test]
     fn small_pictures_are_not_made_smaller() {
         let small = Wish {
             width: 96,
@@ -315,6 +337,7 @@ mod tests {
             width: 64,
             height: 64,
             several,
+            fixed: None,
         });
         while effort.rung().share != Share::Half {
             effort.asks(1);

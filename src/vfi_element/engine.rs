@@ -143,15 +143,26 @@ impl Engine {
         settings: &Settings,
         divisor: f64,
     ) -> anyhow::Result<()> {
-        let look = settings.look(info.width(), info.height(), divisor);
+        self.interpolator
+            .set_bisection_depth(settings.bisection_depth);
+        let mut look = settings.look(info.width(), info.height(), divisor);
+        if let Some(size) = self.info().fixed_size {
+            // it takes no other, whatever the frame's shape; the way back restores that
+            look.size = size;
+        }
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
             return Ok(());
         }
         let model = self.interpolator.info();
         if look.upscale == Upscale::Motion && model.kind != ModelKind::Motion {
+            let why = model
+                .notes
+                .iter()
+                .find_map(|n| n.strip_prefix("no motion: "));
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             bail!(
-                "upscale=motion needs a model that gives motion, {} gives only a picture: use upscale=auto or image",
+                "upscale=motion needs a model that gives motion, {} gives only a picture{why}: use upscale=auto or image",
                 model.name
             );
         }
@@ -215,6 +226,8 @@ impl Engine {
             (Estimate::Picture(picture), Some(enlarger)) => {
                 Some((enlarger, Cow::Borrowed(picture)))
             }
+            (Estimate::First, _) => copy(&frame_a, &mut frame_out)?,
+            (Estimate::Second, _) => copy(&frame_b, &mut frame_out)?,
             (Estimate::Picture(_), None) => {
                 return Err(anyhow!("a picture where motion was expected").into());
             }
@@ -328,6 +341,15 @@ impl Engine {
         frame.small = Some(small);
         Ok(())
     }
+}
+
+/// Copies an original, alpha included, where nothing nearer can be made.
+fn copy<T>(
+    original: &gst_video::VideoFrameRef<&gst::BufferRef>,
+    out: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+) -> anyhow::Result<Option<T>> {
+    original.copy(out).context("a frame can't be copied")?;
+    Ok(None)
 }
 
 fn readable<'a>(

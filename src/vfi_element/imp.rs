@@ -318,6 +318,7 @@ impl VfiInterp {
         let mut stats = self.stats();
         stats.model = info.name.clone();
         stats.provider = info.provider.nick().into();
+        stats.precision = info.precision.nick().into();
         drop(stats);
         let canceller = engine.canceller();
         *lock(&self.canceller) = Some(canceller.clone());

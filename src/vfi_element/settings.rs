@@ -7,7 +7,9 @@ use gst::prelude::*;
 
 use super::effort::network_size;
 use crate::frames::ScaleMethod;
-use crate::models::{ExecutionProvider, LoadOptions};
+use crate::models::{
+    DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily, Precision,
+};
 
 /// What is scaled up to the frame's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -77,6 +79,9 @@ pub(super) enum SceneAction {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     pub model: String,
+    pub model_family: ModelFamily,
+    pub model_info: String,
+    pub bisection_depth: u32,
     /// How often `model` was set: the same again asks for another try, if it could not be loaded.
     pub model_set: u32,
     pub multiplier: u32,
@@ -85,6 +90,8 @@ pub(super) struct Settings {
     pub upscale: Upscale,
     pub upscale_method: ScaleMethod,
     pub execution_provider: ExecutionProvider,
+    pub device: i32,
+    pub precision: Precision,
     pub latency: gst::ClockTime,
     pub max_gap: gst::ClockTime,
     pub qos: bool,
@@ -100,6 +107,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model: "vfi-lite".into(),
+            model_family: ModelFamily::Auto,
+            model_info: String::new(),
+            bisection_depth: DEFAULT_BISECTION_DEPTH,
             model_set: 0,
             multiplier: 2,
             downscale: 0.0,
@@ -107,6 +117,8 @@ impl Default for Settings {
             upscale: Upscale::Auto,
             upscale_method: ScaleMethod::Bicubic,
             execution_provider: ExecutionProvider::Auto,
+            device: 0,
+            precision: Precision::Auto,
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
@@ -135,9 +147,20 @@ impl Settings {
     pub(super) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             model: self.model.clone(),
+            family: self.model_family,
+            info: self.model_info.clone(),
             provider: self.execution_provider,
+            device: self.device,
+            precision: self.precision,
             ..LoadOptions::default()
         }
+    }
+
+    /// Whether these settings need another network, or the same one taken otherwise.
+    pub(super) fn wants_other_model(&self, before: &Self) -> bool {
+        self.model != before.model
+            || self.model_family != before.model_family
+            || self.model_info != before.model_info
     }
 
     /// What these settings make of frames of `width` x `height` pixels, which the network sees
@@ -164,12 +187,22 @@ impl Settings {
                 self.model_set = self.model_set.wrapping_add(1);
                 true
             }
+            "model-family" => take(&mut self.model_family, value),
+            "model-info" => {
+                let info = value.get::<Option<String>>().ok().flatten();
+                self.model_info = info.unwrap_or_default();
+                self.model_set = self.model_set.wrapping_add(1);
+                true
+            }
+            "bisection-depth" => take(&mut self.bisection_depth, value),
             "multiplier" => take(&mut self.multiplier, value),
             "downscale" => take(&mut self.downscale, value),
             "downscale-method" => take(&mut self.downscale_method, value),
             "upscale" => take(&mut self.upscale, value),
             "upscale-method" => take(&mut self.upscale_method, value),
             "execution-provider" => take(&mut self.execution_provider, value),
+            "device" => take(&mut self.device, value),
+            "precision" => take(&mut self.precision, value),
             "latency" => take(&mut self.latency, value),
             "max-gap" => take(&mut self.max_gap, value),
             "qos" => take(&mut self.qos, value),
@@ -187,12 +220,17 @@ impl Settings {
     pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
             "model" => self.model.to_value(),
+            "model-family" => self.model_family.to_value(),
+            "model-info" => self.model_info.to_value(),
+            "bisection-depth" => self.bisection_depth.to_value(),
             "multiplier" => self.multiplier.to_value(),
             "downscale" => self.downscale.to_value(),
             "downscale-method" => self.downscale_method.to_value(),
             "upscale" => self.upscale.to_value(),
             "upscale-method" => self.upscale_method.to_value(),
             "execution-provider" => self.execution_provider.to_value(),
+            "device" => self.device.to_value(),
+            "precision" => self.precision.to_value(),
             "latency" => self.latency.to_value(),
             "max-gap" => self.max_gap.to_value(),
             "qos" => self.qos.to_value(),
@@ -219,6 +257,25 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .nick("Model")
             .blurb("Name of a built-in network, or path of an ONNX file")
             .default_value(Some(default.model.as_str()))
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("model-family", default.model_family)
+            .nick("Model family")
+            .blurb("How the model is to be taken, whatever its inputs and outputs look like")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("model-info")
+            .nick("Model info")
+            .blurb("Overrules what is detected of the model: key=value,… with the keys range, layout, channel_order, align, timestep and output, or the path of a .toml file with them")
+            .default_value(Some(default.model_info.as_str()))
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("bisection-depth")
+            .nick("Bisection depth")
+            .blurb("How often models that know midpoints only halve a pair for frames that lie on no exact half, quarter and so on")
+            .minimum(1)
+            .maximum(4)
+            .default_value(default.bisection_depth)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("multiplier")
@@ -255,6 +312,18 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         glib::ParamSpecEnum::builder_with_default("execution-provider", default.execution_provider)
             .nick("Execution provider")
             .blurb("Where the network runs; auto takes CUDA if it starts, else the CPU")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("device")
+            .nick("Device")
+            .blurb("Which GPU the network runs on, counted from 0")
+            .minimum(0)
+            .default_value(default.device)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("precision", default.precision)
+            .nick("Precision")
+            .blurb("How many bits the network computes in; auto takes 16 with CUDA, else 32")
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt64::builder("latency")
@@ -327,6 +396,21 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_model_is_taken_for_is_another_model() {
+        let before = Settings::default();
+        let changed = |change: fn(&mut Settings)| {
+            let mut settings = before.clone();
+            change(&mut settings);
+            settings.wants_other_model(&before)
+        };
+        assert!(changed(|s| s.model = "other.onnx".into()));
+        assert!(changed(|s| s.model_family = ModelFamily::Midpoint));
+        assert!(changed(|s| s.model_info = "align=32".into()));
+        assert!(!changed(|s| s.multiplier = 3));
+        assert!(!changed(|s| s.bisection_depth = 1));
+    }
 
     #[test]
     fn every_setting_can_be_read_under_its_name() {

@@ -46,6 +46,8 @@ pub(super) struct Stats {
     pub downscale: f64,
     /// Where the network runs.
     pub provider: String,
+    /// How many bits it computes in.
+    pub precision: String,
     /// The network's name.
     pub model: String,
     /// When the latest message was posted, and what counted then.
@@ -88,6 +90,7 @@ impl Stats {
     pub(super) fn reset(&mut self) {
         *self = Self {
             provider: std::mem::take(&mut self.provider),
+            precision: std::mem::take(&mut self.precision),
             model: std::mem::take(&mut self.model),
             ..Self::default()
         };
@@ -139,6 +142,7 @@ impl Stats {
             .field("downscale", self.downscale)
             .field("latency", latency)
             .field("provider", &self.provider)
+            .field("precision", &self.precision)
             .field("model", &self.model)
             .build()
     }

@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::alarm::Alarm;
-use super::effort::{Effort, Wish, network_size};
+use super::effort::{Effort, Wish};
 use super::engine::{Frame, Times};
 use super::grid::Slot;
 use super::imp::{VfiInterp, lock};
@@ -248,6 +248,10 @@ impl Worker {
             downscale: self.settings.downscale,
             degrade: self.settings.overload == Overload::Degrade,
             several: stream.several,
+            fixed: self
+                .engine
+                .as_ref()
+                .and_then(|engine| engine.info().fixed_size),
         };
         if self
             .effort
@@ -324,7 +328,7 @@ impl Worker {
             return;
         };
         let (rung, wish, step) = (effort.rung(), effort.wish(), effort.step());
-        let (width, height) = network_size(wish.width, wish.height, rung.divisor);
+        let (width, height) = wish.network_size(rung.divisor);
         let name = match rung.share {
             Share::All if step == 0 => "full",
             Share::All => "smaller",

@@ -307,7 +307,7 @@ impl Worker {
         let multiplied = settings.multiplier != self.settings.multiplier;
         let again = settings.model_set != self.settings.model_set
             && imp.load_failed.load(Ordering::Relaxed);
-        if settings.model != self.settings.model || again {
+        if settings.wants_other_model(&self.settings) || again {
             imp.load_in_background(settings.load_options());
         }
         if !settings.dedup {

@@ -1,11 +1,15 @@
 //! Small networks with exact answers, built on the spot.
 #![allow(dead_code)] // no test program uses them all
 
+pub(crate) mod foreign;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
+use gstvfiinterp::models::graph::build::{GraphBuilder, ints};
 use gstvfiinterp::models::graph::encode;
+
+use foreign::{Answer, Foreign, Form};
 
 const PICTURE: &[i64] = &[1, 3, -1, -1];
 
@@ -35,66 +39,30 @@ impl Drop for TemporaryFile {
 }
 
 /// Every phase's answer is `img0 * (1 - t) + img1 * t`; `timestep` is the shape of the moment.
-pub(crate) fn blend_with_timestep(timestep: &[i64]) -> Vec<u8> {
-    let model = GraphBuilder::new("blend", 17)
-        .input("img0", PICTURE)
-        .input("img1", PICTURE)
-        .input("timestep", timestep)
-        .node("Sub", &["img1", "img0"], &["difference"])
-        .node("Mul", &["difference", "timestep"], &["part"])
-        .node("Add", &["img0", "part"], &["output"])
-        .output("output", PICTURE);
-    encode(&model.finish())
+pub(crate) fn blend_with_timestep(timestep: &'static [i64]) -> Vec<u8> {
+    Foreign::new(Form::Timestep(timestep), Answer::Blend).bytes()
+}
+
+/// Half of `I0` plus what the file stores: a network of one size, and what it stores.
+pub(crate) fn add_stored(width: i64, height: i64) -> (Vec<u8>, Vec<f32>) {
+    let dims: &[i64] = &[1, 3, height, width];
+    let stored: Vec<f32> = (0..3 * width * height)
+        .map(|i| (i * 37 % 1024) as f32 / 4096.0)
+        .collect();
+    let model = GraphBuilder::new("stored", 17)
+        .input("I0", dims)
+        .input("I1", dims)
+        .constant("half", &[1], &[0.5])
+        .constant("stored", dims, &stored)
+        .node("Mul", &["I0", "half"], &["halved"])
+        .node("Add", &["halved", "stored"], &["output"])
+        .output("output", dims);
+    (encode(&model.finish()), stored)
 }
 
 /// The mean of two pictures: midway is all it knows.
 pub(crate) fn mean() -> Vec<u8> {
-    mean_of_size(-1, -1)
-}
-
-/// The same for one size only.
-pub(crate) fn mean_of_size(width: i64, height: i64) -> Vec<u8> {
-    let dims: &[i64] = &[1, 3, height, width];
-    let model = GraphBuilder::new("mean", 17)
-        .input("I0", dims)
-        .input("I1", dims)
-        .constant("half", &[1], &[0.5])
-        .node("Add", &["I0", "I1"], &["sum"])
-        .node("Mul", &["sum", "half"], &["output"])
-        .output("output", PICTURE);
-    encode(&model.finish())
-}
-
-/// The networks with one input of 6, 7, 8 or 11 channels. With 6 the answer is the mean, with 7
-/// the blend, with 8 the blend times the scale, and with 11 the blend plus 1/4 of each coordinate
-/// channel.
-pub(crate) fn stacked(channels: i64) -> Vec<u8> {
-    let mut sizes = vec![3, 3];
-    sizes.extend((6..channels).map(|_| 1));
-    let names = ["a", "b", "t", "c", "d", "e", "f"];
-    let parts = &names[..sizes.len()];
-    let mut model = GraphBuilder::new("stacked", 17)
-        .input("input", &[1, channels, -1, -1])
-        .integers("sizes", &sizes)
-        .constant("half", &[1], &[0.5])
-        .constant("quarter", &[1], &[0.25])
-        .node_with("Split", &["input", "sizes"], parts, vec![int("axis", 1)])
-        .node("Sub", &["b", "a"], &["difference"]);
-    let moment = if channels == 6 { "half" } else { "t" };
-    model = model.node("Mul", &["difference", moment], &["part"]).node(
-        "Add",
-        &["a", "part"],
-        &["blend"],
-    );
-    model = match channels {
-        8 => model.node("Mul", &["blend", "c"], &["output"]),
-        11 => model
-            .node("Sum", &["c", "d", "e", "f"], &["coordinates"])
-            .node("Mul", &["coordinates", "quarter"], &["small"])
-            .node("Add", &["blend", "small"], &["output"]),
-        _ => model.node("Identity", &["blend"], &["output"]),
-    };
-    encode(&model.output("output", PICTURE).finish())
+    Foreign::new(Form::Pictures, Answer::Blend).bytes()
 }
 
 /// Answers with the same motion everywhere, on a grid `stride` times coarser than the input: flow
@@ -141,21 +109,36 @@ pub(crate) fn constant_motion(velocity: [f32; 2], stride: i64, align: usize) -> 
     encode(&model.finish())
 }
 
-/// Runs only at multiples of 128, as it shrinks pictures by that and enlarges them again. Its
+/// Runs only at multiples of `align`, as it shrinks pictures by that and enlarges them again. Its
 /// metadata does not say so.
-pub(crate) fn aligned_to_128() -> Vec<u8> {
+pub(crate) fn aligned_to(align: i64) -> Vec<u8> {
     let pool = vec![
-        ints("kernel_shape", &[128, 128]),
-        ints("strides", &[128, 128]),
+        ints("kernel_shape", &[align, align]),
+        ints("strides", &[align, align]),
     ];
+    let scales = [1.0, 1.0, align as f32, align as f32];
     let model = GraphBuilder::new("aligned", 17)
         .input("img0", PICTURE)
         .input("img1", PICTURE)
-        .constant("scales", &[4], &[1.0, 1.0, 128.0, 128.0])
+        .constant("scales", &[4], &scales)
         .node_with("AveragePool", &["img0"], &["small"], pool)
         .node("Resize", &["small", "", "scales"], &["large"])
         .node("Add", &["large", "img1"], &["output"])
         .output("output", PICTURE);
+    encode(&model.finish())
+}
+
+/// A network whose border is declared so, and which computes nothing of interest.
+pub(crate) fn declared(inputs: &[(&str, i32, &[i64])], outputs: &[(&str, &[i64])]) -> Vec<u8> {
+    let mut model = GraphBuilder::new("declared", 17);
+    for (name, element, dims) in inputs {
+        model = model.typed_input(name, *element, dims);
+    }
+    for (name, dims) in outputs {
+        model = model
+            .node("Neg", &[inputs[0].0], &[name])
+            .output(name, dims);
+    }
     encode(&model.finish())
 }
 

@@ -55,16 +55,26 @@ impl Rig {
 
     /// A blending network, without any caps yet.
     pub(crate) fn bare(downstream: Option<&str>) -> Self {
-        Self::start(blending_model(), downstream)
+        Self::start(blending_model(), |_| {}, downstream)
     }
 
     /// Another network, without any caps yet.
     pub(crate) fn with_model(model: TemporaryFile) -> Self {
-        Self::start(model, None)
+        Self::with_model_and(model, |_| {})
     }
 
-    fn start(model: TemporaryFile, downstream: Option<&str>) -> Self {
+    /// Another network and other properties, without any caps yet.
+    pub(crate) fn with_model_and(model: TemporaryFile, set: impl FnOnce(&gst::Element)) -> Self {
+        Self::start(model, set, None)
+    }
+
+    fn start(
+        model: TemporaryFile,
+        set: impl FnOnce(&gst::Element),
+        downstream: Option<&str>,
+    ) -> Self {
         let element = element_with(&model);
+        set(&element);
         let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
         // A harness is live unless told otherwise; then frames that take long are a matter of concern.
         harness.set_live(false);

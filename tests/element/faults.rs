@@ -92,6 +92,81 @@ fn a_classifier_interpolates_nothing() {
 }
 
 #[test]
+fn every_foreign_border_is_one_error_with_what_was_found_and_what_would_do() {
+    const PICTURE: &[i64] = &[1, 3, -1, -1];
+    let pair = |element: i32, dims: &'static [i64]| [("a", element, dims), ("b", element, dims)];
+    let cases: [(&str, Vec<u8>, &str); 8] = [
+        (
+            "bytes.onnx",
+            fixtures::declared(&pair(2, PICTURE), &[("y", PICTURE)]),
+            "`a` uint8 [1,3,?,?]",
+        ),
+        (
+            "bfloat.onnx",
+            fixtures::declared(&pair(16, PICTURE), &[("y", PICTURE)]),
+            "`a` bfloat16 [1,3,?,?]",
+        ),
+        (
+            "batch.onnx",
+            fixtures::declared(&pair(1, &[2, 3, -1, -1]), &[("y", PICTURE)]),
+            "several pictures at once",
+        ),
+        (
+            "grey.onnx",
+            fixtures::declared(&pair(1, &[1, 1, -1, -1]), &[("y", PICTURE)]),
+            "`b` float32 [1,1,?,?]",
+        ),
+        (
+            "half-fixed.onnx",
+            fixtures::declared(&pair(1, &[1, 3, 720, -1]), &[("y", PICTURE)]),
+            "one of width and height only",
+        ),
+        (
+            "alone.onnx",
+            fixtures::declared(&[("x", 1, PICTURE)], &[("y", PICTURE)]),
+            "not a known kind",
+        ),
+        (
+            "two.onnx",
+            fixtures::declared(&pair(1, PICTURE), &[("y", PICTURE), ("z", PICTURE)]),
+            "output=NAME",
+        ),
+        (
+            "segmenter.onnx",
+            fixtures::declared(&pair(1, PICTURE), &[("y", &[1, 21, -1, -1])]),
+            "`y` float32 [1,21,?,?]",
+        ),
+    ];
+    for (name, bytes, found) in cases {
+        let file = TemporaryFile::new(name, &bytes);
+        let error = error_of(file.path());
+        for part in [file.path(), found, "accepted are"] {
+            assert!(error.contains(part), "no {part:?} in: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_runs_at_no_usual_alignment_says_why() {
+    assert_refused(
+        "never.onnx",
+        &fixtures::aligned_to(256),
+        "multiples of 64 or 128",
+    );
+}
+
+#[test]
+fn a_file_beside_the_model_that_is_wrong_is_named() {
+    let model = TemporaryFile::new("blend.onnx", &fixtures::mean());
+    let beside = std::path::Path::new(model.path()).with_extension("toml");
+    std::fs::write(&beside, "layout = \"chw\"\n").unwrap();
+    let error = error_of(model.path());
+    for part in [beside.to_str().unwrap(), "layout is `chw`", "nchw and nhwc"] {
+        assert!(error.contains(part), "no {part:?} in: {error}");
+    }
+}
+
+#[test]
 fn a_buffer_that_is_too_small_ends_the_stream_with_its_size() {
     let text = "NV12 64x48 30/1";
     let info = info(text);

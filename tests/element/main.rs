@@ -16,6 +16,8 @@ mod live;
 mod negotiation;
 mod overload;
 mod pipeline;
+mod rife;
 mod settings;
+mod signatures;
 mod sync;
 mod timing;

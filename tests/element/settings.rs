@@ -143,3 +143,15 @@ fn stats_begin_anew_with_the_stream() {
     rig.element.set_state(gst::State::Paused).unwrap();
     assert_eq!(rig.stat("frames-in"), 0);
 }
+
+#[test]
+fn the_network_computes_in_as_many_bits_as_asked_for() {
+    for (asked, found) in [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp16")] {
+        let (element, _model) = element();
+        element.set_property_from_str("precision", asked);
+        element.set_state(gst::State::Paused).unwrap();
+        let stats = element.property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<&str>("precision"), Ok(found));
+        element.set_state(gst::State::Null).unwrap();
+    }
+}

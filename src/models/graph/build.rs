@@ -55,8 +55,13 @@ impl GraphBuilder {
     }
 
     /// A float output; a negative dimension is unknown.
-    pub fn output(mut self, name: &str, dims: &[i64]) -> Self {
-        self.graph.output.push(value(name, FLOAT, dims));
+    pub fn output(self, name: &str, dims: &[i64]) -> Self {
+        self.typed_output(name, FLOAT, dims)
+    }
+
+    /// An output of any element type.
+    pub fn typed_output(mut self, name: &str, element: i32, dims: &[i64]) -> Self {
+        self.graph.output.push(value(name, element, dims));
         self
     }
 
@@ -124,7 +129,8 @@ impl GraphBuilder {
     }
 }
 
-fn value(name: &str, element: i32, dims: &[i64]) -> ValueInfoProto {
+/// An input, output or value between; a negative dimension is unknown.
+pub(super) fn value(name: &str, element: i32, dims: &[i64]) -> ValueInfoProto {
     let dim = dims
         .iter()
         .map(|&dim| DimensionProto {
@@ -151,6 +157,16 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
         name: Some(name.into()),
         i: Some(value),
         r#type: Some(2),
+        ..AttributeProto::default()
+    }
+}
+
+/// A float attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        f: Some(value),
+        r#type: Some(1),
         ..AttributeProto::default()
     }
 }

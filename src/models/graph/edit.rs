@@ -1,9 +1,13 @@
 //! Edits to a network before a session is made of it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::build::int;
+use super::proto::ValueInfoProto;
 use super::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
-use super::{FLOAT, proto::ValueInfoProto};
+use super::types::element_types;
+use super::{FLOAT, FLOAT16};
 
 /// The operator domain of this project's own operators.
 pub const OWN_DOMAIN: &str = "vfiinterp";
@@ -50,11 +54,11 @@ fn names_read(node: &NodeProto, names: &mut Vec<String>) {
 }
 
 /// Hands every `GridSample` that this project's own operator can do over to it, and
-/// returns how many there were.
+/// returns how many there were. The operator takes 32-bit floats: 16 bits are converted round it,
+/// as the runtime's own would be on the CPU.
 ///
-/// The element type of an intermediate value is not always written down, so a network that mixes
-/// types can be handed over wrongly; making a session of it then fails, and the caller falls back
-/// to the network as it was.
+/// Where a type can't be told, 32 bits are assumed; if that is wrong, making a session fails, and
+/// the caller falls back to the network as it was.
 pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
     let opset = model
         .opset_import
@@ -71,60 +75,106 @@ pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
         .chain(&graph.value_info)
         .filter_map(|value| Some((value.name.as_deref()?, value)))
         .collect();
-    let mut count = 0;
-    for node in &mut graph.node {
-        if is_eligible(node, opset, &known) {
-            node.domain = Some(OWN_DOMAIN.into());
-            count += 1;
+    let types = element_types(graph);
+    let eligible: Vec<bool> = graph
+        .node
+        .iter()
+        .map(|node| is_eligible(node, opset, &known, &types))
+        .collect();
+    let count = eligible.iter().filter(|eligible| **eligible).count();
+    if count == 0 {
+        return 0;
+    }
+    let nodes = std::mem::take(&mut graph.node).into_iter().zip(eligible);
+    for (mut node, eligible) in nodes {
+        if !eligible {
+            graph.node.push(node);
+            continue;
         }
-    }
-    if count > 0 {
-        model.opset_import.push(OperatorSetIdProto {
-            domain: Some(OWN_DOMAIN.into()),
-            version: Some(1),
+        node.domain = Some(OWN_DOMAIN.into());
+        let half = |name: &String| types.get(name) == Some(&FLOAT16);
+        let gives_half = node.input.first().is_some_and(half);
+        for (name, inner) in node.input.iter_mut().zip(["picture", "positions"]) {
+            if half(name) {
+                let output = node.output.first().map_or("", String::as_str);
+                let full = format!("{OWN_DOMAIN}/{output}/{inner}");
+                graph.node.push(cast(name, &full, FLOAT));
+                *name = full;
+            }
+        }
+        let back = node.output.first_mut().filter(|_| gives_half).map(|name| {
+            let full = format!("{OWN_DOMAIN}/{name}/full");
+            let back = cast(&full, name, FLOAT16);
+            *name = full;
+            back
         });
+        graph.node.push(node);
+        graph.node.extend(back);
     }
+    model.opset_import.push(OperatorSetIdProto {
+        domain: Some(OWN_DOMAIN.into()),
+        version: Some(1),
+    });
     count
 }
 
-fn is_onnx(domain: Option<&str>) -> bool {
+/// A conversion of `from` to another element type.
+pub(super) fn cast(from: &str, to: &str, element: i32) -> NodeProto {
+    NodeProto {
+        input: vec![from.into()],
+        output: vec![to.into()],
+        name: Some(to.into()),
+        op_type: Some("Cast".into()),
+        attribute: vec![int("to", i64::from(element))],
+        ..NodeProto::default()
+    }
+}
+
+pub(super) fn is_onnx(domain: Option<&str>) -> bool {
     matches!(domain, None | Some("" | "ai.onnx"))
 }
 
-fn is_eligible(node: &NodeProto, opset: i64, known: &HashMap<&str, &ValueInfoProto>) -> bool {
+/// A node's text attribute, or its default.
+pub(super) fn text<'a>(node: &'a NodeProto, name: &str, default: &'static str) -> Cow<'a, str> {
+    node.attribute
+        .iter()
+        .find(|attribute| attribute.name.as_deref() == Some(name))
+        .and_then(|attribute| attribute.s.as_deref())
+        .map_or(default.into(), String::from_utf8_lossy)
+}
+
+fn is_eligible(
+    node: &NodeProto,
+    opset: i64,
+    known: &HashMap<&str, &ValueInfoProto>,
+    types: &HashMap<String, i32>,
+) -> bool {
     if node.op_type.as_deref() != Some("GridSample")
         || !is_onnx(node.domain.as_deref())
         || node.input.len() != 2
     {
         return false;
     }
-    let text = |name: &str, default: &'static str| {
-        node.attribute
-            .iter()
-            .find(|attribute| attribute.name.as_deref() == Some(name))
-            .and_then(|attribute| attribute.s.as_deref())
-            .map_or(default.into(), String::from_utf8_lossy)
-    };
-    let mode = text("mode", "linear");
-    let padding = text("padding_mode", "zeros");
+    let mode = text(node, "mode", "linear");
+    let padding = text(node, "padding_mode", "zeros");
     if !matches!(&*mode, "linear" | "bilinear") || !matches!(&*padding, "zeros" | "border") {
         return false;
     }
     let tensor = known
         .get(node.input[0].as_str())
         .and_then(|value| value.r#type.as_ref()?.tensor_type.as_ref());
-    let element = tensor.and_then(|t| t.elem_type).unwrap_or(FLOAT);
+    let is_float = |name| matches!(types.get(name), None | Some(&(FLOAT | FLOAT16)));
     // before version 20 there are only pictures, from then on volumes too
     let assumed = if opset < 20 { 4 } else { 0 };
     let rank = tensor
         .and_then(|t| t.shape.as_ref())
         .map_or(assumed, |shape| shape.dim.len());
-    element == FLOAT && rank == 4
+    node.input.iter().all(is_float) && rank == 4
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::build::{GraphBuilder, int, text};
+    use super::super::build::{GraphBuilder, text};
     use super::*;
 
     fn sampler(mode: &str, padding: &str, opset: i64, image: &[i64]) -> ModelProto {
@@ -166,6 +216,37 @@ mod tests {
             version: Some(1),
         });
         assert_eq!(model, expected);
+    }
+
+    #[test]
+    fn pictures_in_16_bits_are_converted_round_the_operator() {
+        let cast = |element| vec![int("to", i64::from(element))];
+        let mut model = GraphBuilder::new("half", 17)
+            .input("x", &[1, 3, -1, -1])
+            .input("grid", &[1, -1, -1, 2])
+            .node_with("Cast", &["x"], &["half"], cast(FLOAT16))
+            .node("GridSample", &["half", "grid"], &["warped"])
+            .node("Relu", &["warped"], &["limited"])
+            .node_with("Cast", &["limited"], &["y"], cast(FLOAT))
+            .output("y", &[1, 3, -1, -1])
+            .finish();
+        assert_eq!(use_own_grid_sample(&mut model), 1);
+        let graph = model.graph.unwrap_or_default();
+        let types = element_types(&graph);
+        let described: Vec<_> = graph
+            .node
+            .iter()
+            .map(|node| (node.op_type(), types[&node.output[0]]))
+            .collect();
+        let expected = [
+            ("Cast", FLOAT16),
+            ("Cast", FLOAT),
+            ("GridSample", FLOAT),
+            ("Cast", FLOAT16),
+            ("Relu", FLOAT16),
+            ("Cast", FLOAT),
+        ];
+        assert_eq!(described, expected);
     }
 
     #[test]

@@ -1,11 +1,22 @@
 //! ONNX files as data: reading, checking, editing, writing and building them.
 
+mod algebra;
+mod append;
+pub mod blend;
+pub mod border;
 pub mod build;
 pub mod edit;
+pub mod half;
+mod numbers;
 pub mod proto;
+mod types;
 
+use bytes::{Buf, Bytes};
 use prost::Message;
-use proto::{AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
+use proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto,
+    TensorProto,
+};
 
 /// Files above this size are refused: four times the largest interpolation network around.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -14,13 +25,33 @@ pub const MAX_NODES: usize = 100_000;
 
 /// ONNX's number for 32-bit floats.
 pub const FLOAT: i32 = 1;
+/// ONNX's number for 16-bit floats.
+pub const FLOAT16: i32 = 10;
+/// ONNX's number for 64-bit floats.
+pub const DOUBLE: i32 = 11;
 /// ONNX's number for 64-bit integers.
 pub const INT64: i32 = 7;
+
+/// ONNX's number for tensors stored elsewhere.
+const EXTERNAL: i32 = 1;
+/// How the graph calls the bytes its weights lie in, after [`encode_beside`].
+pub const WEIGHTS: &str = "weights";
+/// Tensors below this size are not worth a reference.
+const MIN_REFERENCE: usize = 1024;
 
 /// Reads a model and checks that it holds everything itself and stays within bounds.
 ///
 /// The error says why the bytes are refused.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
+    decode_from(bytes, bytes)
+}
+
+/// Does the same without copying the weights: the model's tensors are parts of `file`.
+pub fn decode_shared(file: &Bytes) -> Result<ModelProto, String> {
+    decode_from(file, file.clone())
+}
+
+fn decode_from(bytes: &[u8], buffer: impl Buf) -> Result<ModelProto, String> {
     if bytes.is_empty() {
         return Err("it is empty".into());
     }
@@ -32,7 +63,7 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
         ));
     }
     count_top_level(bytes)?;
-    let model = ModelProto::decode(bytes)
+    let model = ModelProto::decode(buffer)
         .map_err(|error| format!("it is not an ONNX file, or a damaged one ({error})"))?;
     let Some(graph) = &model.graph else {
         return Err("it is not an ONNX file, or a truncated one: it holds no graph".into());
@@ -51,6 +82,36 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
 /// The bytes of a model.
 pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
+}
+
+/// The bytes of a model without the weights that [`decode_shared`] left in `file`: these are
+/// referred to as parts of the external data [`WEIGHTS`], which is `file` itself.
+pub fn encode_beside(mut model: ModelProto, file: &[u8]) -> Vec<u8> {
+    let tensors = model.graph.iter_mut().flat_map(|g| &mut g.initializer);
+    for tensor in tensors {
+        let Some(raw) = &tensor.raw_data else {
+            continue;
+        };
+        let offset = (raw.as_ptr() as usize).checked_sub(file.as_ptr() as usize);
+        let Some(offset) = offset.filter(|at| at + raw.len() <= file.len()) else {
+            continue; // made by an edit
+        };
+        if raw.len() < MIN_REFERENCE {
+            continue;
+        }
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: Some(key.into()),
+            value: Some(value),
+        };
+        tensor.external_data = vec![
+            entry("location", WEIGHTS.into()),
+            entry("offset", offset.to_string()),
+            entry("length", raw.len().to_string()),
+        ];
+        tensor.data_location = Some(EXTERNAL);
+        tensor.raw_data = None;
+    }
+    encode(&model)
 }
 
 /// Counts the graph's nodes and tensors in the encoded bytes, before anything is allocated for them.
@@ -144,6 +205,8 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
 mod tests {
     use super::build::GraphBuilder;
     use super::*;
+    use crate::models::signature::Signature;
+    use crate::models::statement::Stated;
 
     fn sample() -> ModelProto {
         GraphBuilder::new("sample", 17)
@@ -220,7 +283,9 @@ mod tests {
             }
             bytes.truncate(length.max(1));
             if let Ok(mut model) = decode(&bytes) {
-                let _ = crate::models::signature::Signature::of(&model);
+                if let Ok(mut signature) = Signature::of(&model, &Stated::default()) {
+                    border::normalise(&mut model, &mut signature);
+                }
                 edit::use_own_grid_sample(&mut model);
                 edit::prune(model.graph.get_or_insert_default());
             }

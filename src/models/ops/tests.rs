@@ -183,7 +183,7 @@ fn start(model: &ModelProto, own: bool) -> Session {
         ..LoadOptions::default()
     };
     let runtime = runtime().unwrap_or_else(|error| panic!("{error}"));
-    session::commit(runtime, &options, &encode(model), &[], own).expect("it starts")
+    session::commit(runtime, &options, &encode(model), None, &[], own).expect("it starts")
 }
 
 /// The network as it is and with our operator.

@@ -1,0 +1,81 @@
+//! Stopping a run from another thread.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ort::session::{RunOptions, Session};
+
+use super::shared::Turns;
+
+/// Stops a running [`Interpolator::estimate`](super::Interpolator::estimate) from another thread.
+#[derive(Clone)]
+pub struct Canceller(Arc<Cancel>);
+
+struct Cancel {
+    cancelled: Mutex<bool>,
+    /// Of this network's own runs: others on the same session are not its business.
+    options: RunOptions,
+    /// Where it may be waiting for its turn.
+    session: Weak<Turns<Session>>,
+}
+
+impl Canceller {
+    pub(super) fn new(session: &Arc<Turns<Session>>) -> ort::Result<Self> {
+        Ok(Self(Arc::new(Cancel {
+            cancelled: Mutex::new(false),
+            options: RunOptions::new()?,
+            session: Arc::downgrade(session),
+        })))
+    }
+
+    /// What a run that is to be stopped is given.
+    pub(super) fn options(&self) -> &RunOptions {
+        &self.0.options
+    }
+
+    /// Makes the running estimate, and every later one until [`rearm`](Self::rearm), return
+    /// [`ModelError::Cancelled`](super::ModelError::Cancelled) as soon as the node it is at is
+    /// done. Does not wait for it.
+    pub fn cancel(&self) {
+        self.set(true);
+    }
+
+    /// Allows estimates again.
+    pub fn rearm(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, cancelled: bool) {
+        let mut state = self
+            .0
+            .cancelled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *state = cancelled;
+        // these only set a flag, which cannot fail
+        let _ = if cancelled {
+            self.0.options.terminate()
+        } else {
+            self.0.options.unterminate()
+        };
+        drop(state);
+        if let Some(session) = self.0.session.upgrade() {
+            session.look_again();
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        *self
+            .0
+            .cancelled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Canceller")
+            .field(&self.is_cancelled())
+            .finish()
+    }
+}

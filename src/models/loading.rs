@@ -1,0 +1,78 @@
+//! From a file's bytes to a network that runs, and is known.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::graph::proto::ModelProto;
+use super::graph::{self, border};
+use super::network::Network;
+use super::runtime::Runtime;
+use super::shared::{Loaded, Turns};
+use super::signature::Signature;
+use super::statement::Stated;
+use super::{ExecutionProvider, LoadOptions, ModelError, measure, session, unblend};
+
+/// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
+/// does not say.
+pub(super) fn load(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    label: &str,
+    file: &Arc<[u8]>,
+    stated: &Stated,
+    measured: bool,
+) -> Result<Loaded, ModelError> {
+    let unusable = |reason| ModelError::Unusable {
+        model: label.into(),
+        reason,
+    };
+    let bytes = Bytes::from_owner(Arc::clone(file));
+    let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
+    let mut signature = Signature::of(&model, stated).map_err(unusable)?;
+    border::normalise(&mut model, &mut signature);
+    let start = |options: &LoadOptions, model, mut signature: Signature| {
+        let started = session::start(runtime, options, label, model, &signature, file)?;
+        signature.notes.extend(started.precision_note);
+        Ok(Loaded {
+            signature,
+            provider: started.provider,
+            precision: started.precision,
+            note: started.note,
+            own_nodes: started.own_nodes,
+            session: Arc::new(Turns::new(started.session)),
+        })
+    };
+    if !measured {
+        return start(options, model, signature);
+    }
+    if options.provider != ExecutionProvider::TensorRt {
+        return examine(label, &mut model, signature, |m, s| start(options, m, s));
+    }
+    // it would build an engine for each size that is tried
+    let trial = LoadOptions {
+        provider: ExecutionProvider::Cpu,
+        ..options.clone()
+    };
+    let known = examine(label, &mut model, signature, |m, s| start(&trial, m, s))?;
+    start(options, model, known.signature)
+}
+
+/// Starts a network and measures it; where its picture is made of motion, starts it anew with that
+/// for an answer, for which the model is changed too.
+fn examine(
+    label: &str,
+    model: &mut ModelProto,
+    signature: Signature,
+    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
+) -> Result<Loaded, ModelError> {
+    let mut loaded = start(model.clone(), signature)?;
+    let session = Arc::clone(&loaded.session);
+    let mut network = Network::new(label.into(), loaded.signature, session)?;
+    measure::measure(&mut network)?;
+    if let Some(motion) = unblend::unblend(&mut network, model, start) {
+        return Ok(motion);
+    }
+    loaded.signature = network.signature().clone();
+    Ok(loaded)
+}

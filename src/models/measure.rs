@@ -1,0 +1,133 @@
+//! What a foreign network is found to be by running it once or twice on something small.
+//!
+//! Neither a file's name nor its graph says reliably what its sizes must be multiples of, or
+//! whether its timestep has any effect. A run at a size that is too small to take long does.
+
+use super::ModelError;
+use super::network::{Answer, Network};
+use super::signature::{DEFAULT_ALIGN, Outputs};
+
+/// The largest alignment that is tried: what RIFE 4.25 lite needs, the most of any known.
+const LARGEST: usize = 128;
+/// Networks may need more than a few pixels to run at all.
+const SMALLEST_SIDE: usize = 64;
+
+/// Runs `network` at its alignment. Where that fails and nothing states it, doubles it until it
+/// runs; finds out whether the moment has any effect, unless that is stated.
+///
+/// A network of one size is taken at its word, as that size may be large.
+pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
+    let signature = network.signature();
+    if signature.fixed.is_some() {
+        return Ok(());
+    }
+    let (stated, phase_open) = (
+        signature.align_stated,
+        signature.any_phase && !signature.phase_stated,
+    );
+    let mut failures = Vec::new();
+    let answer = loop {
+        match attempt(network, 0.25) {
+            Ok(answer) => break answer,
+            Err(ModelError::Run { reason, .. } | ModelError::Output { reason, .. }) => {
+                let words: Vec<_> = reason.split_whitespace().collect();
+                failures.push(words.join(" "));
+            }
+            Err(other) => return Err(other),
+        }
+        let align = network.signature().align;
+        if stated || 2 * align > LARGEST {
+            let multiples = if stated || align == DEFAULT_ALIGN {
+                align.to_string()
+            } else {
+                format!("{DEFAULT_ALIGN} or {align}")
+            };
+            return Err(ModelError::Unusable {
+                model: network.label().into(),
+                reason: format!(
+                    "it does not run with pictures padded to multiples of {multiples}: {}; \
+                     model-info can state align, layout, timestep and more",
+                    failures.join("; and then: ")
+                ),
+            });
+        }
+        network.signature_mut().align = 2 * align;
+    };
+    let align = network.signature().align;
+    if !stated {
+        let found = match failures.as_slice() {
+            [] => format!("alignment {align}: it runs"),
+            [first, ..] => {
+                format!("alignment {align}: it runs, and not at {DEFAULT_ALIGN} ({first})")
+            }
+        };
+        network.signature_mut().notes.push(found);
+    }
+    if phase_open {
+        let other = attempt(network, 0.75)?;
+        let same = answer.equals(&other).map_err(|reason| ModelError::Output {
+            model: network.label().into(),
+            reason,
+        })?;
+        let signature = network.signature_mut();
+        signature.any_phase = !same;
+        let note = match same {
+            true => "midpoint only: its timestep has no effect",
+            false => "any phase: its timestep has an effect",
+        };
+        signature.notes.push(note.into());
+    }
+    Ok(())
+}
+
+/// Runs on noise, at a size that is a multiple of the alignment and of nothing larger.
+fn attempt(network: &mut Network, moment: f32) -> Result<Answer, ModelError> {
+    let (width, height) = size(network.signature().align);
+    let pictures = [1, 2].map(|seed| noise(3 * width * height, seed));
+    let [a, b] = &pictures;
+    let answer = network.run([a, b], (width, height), moment)?;
+    let checked = match network.signature().outputs {
+        Outputs::Motion { .. } => answer.motion((width, height), (width, height)).map(drop),
+        Outputs::Picture(_) => answer.picture((width, height)).map(drop),
+    };
+    checked.map_err(|reason| ModelError::Output {
+        model: network.label().into(),
+        reason,
+    })?;
+    Ok(answer)
+}
+
+/// Width and height, odd multiples of `align`. The width is three times it at least: of a single
+/// cell, one too many or too few can pass unnoticed, as it is repeated to fit.
+fn size(align: usize) -> (usize, usize) {
+    let times = SMALLEST_SIDE.div_ceil(align) | 1;
+    (align * (times + 2), align * times)
+}
+
+/// Values between 0 and 1 without a pattern (a linear congruential generator: Numerical Recipes,
+/// "quick and dirty").
+fn noise(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_small_and_multiples_of_nothing_larger() {
+        for align in [1, 2, 16, 32, 64, 128, 200] {
+            let (width, height) = size(align);
+            for side in [width, height] {
+                assert_eq!((side % align, side / align % 2), (0, 1));
+                assert!((64..=600).contains(&side), "{side}");
+            }
+            assert!(width >= 3 * align);
+        }
+    }
+}

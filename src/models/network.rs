@@ -1,0 +1,247 @@
+//! A network's session, fed and read as its signature says.
+
+use std::sync::Arc;
+
+use ort::session::{Session, SessionInputValue};
+use ort::value::{DynValue, TensorRef};
+
+use super::shared::Turns;
+use super::signature::{Inputs, Outputs, Signature, Timestep};
+use super::{Canceller, ModelError, session};
+use crate::frames::Motion;
+
+/// A network that can be run.
+pub(super) struct Network {
+    /// How messages call the model.
+    label: String,
+    signature: Signature,
+    /// Others may use it too.
+    session: Arc<Turns<Session>>,
+    canceller: Canceller,
+    /// The input of everything as channels, or the plane of the moment.
+    stacked: Vec<f32>,
+    /// The padded size `stacked` was laid out for.
+    stacked_for: (usize, usize),
+}
+
+impl Network {
+    pub(super) fn new(
+        label: String,
+        signature: Signature,
+        session: Arc<Turns<Session>>,
+    ) -> Result<Self, ModelError> {
+        let canceller = Canceller::new(&session).map_err(|error| ModelError::Unusable {
+            model: label.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            label,
+            signature,
+            session,
+            canceller,
+            stacked: Vec::new(),
+            stacked_for: (0, 0),
+        })
+    }
+
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub(super) fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// For what turns out when the network is measured.
+    pub(super) fn signature_mut(&mut self) -> &mut Signature {
+        &mut self.signature
+    }
+
+    pub(super) fn canceller(&self) -> &Canceller {
+        &self.canceller
+    }
+
+    /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
+    pub(super) fn run(
+        &mut self,
+        pictures: [&[f32]; 2],
+        size: (usize, usize),
+        moment: f32,
+    ) -> Result<Answer, ModelError> {
+        if self.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        let result = self.run_session(pictures, size, moment);
+        if self.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        let answer = result.map_err(|error| ModelError::Run {
+            model: self.label.clone(),
+            reason: session::plain(&error.to_string()),
+        })?;
+        answer.ok_or(ModelError::Cancelled)
+    }
+
+    /// `None` if it was cancelled before its turn came.
+    fn run_session(
+        &mut self,
+        [a, b]: [&[f32]; 2],
+        (width, height): (usize, usize),
+        moment: f32,
+    ) -> ort::Result<Option<Answer>> {
+        let shape = |channels: usize| [1, channels, height, width];
+        let plane = width * height;
+        let one = [moment];
+        let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(3);
+        match &self.signature.inputs {
+            Inputs::Stacked { name, channels } => {
+                if self.stacked_for != (width, height) {
+                    lay_out(&mut self.stacked, *channels, width, height);
+                    self.stacked_for = (width, height);
+                }
+                self.stacked[..3 * plane].copy_from_slice(a);
+                self.stacked[3 * plane..6 * plane].copy_from_slice(b);
+                if *channels > 6 {
+                    self.stacked[6 * plane..7 * plane].fill(moment);
+                }
+                let input =
+                    TensorRef::from_array_view((shape(*channels), self.stacked.as_slice()))?;
+                inputs.push((name, input.into()));
+            }
+            Inputs::Pictures(pictures) => {
+                for (name, picture) in pictures.iter().zip([a, b]) {
+                    let input = TensorRef::from_array_view((shape(3), picture))?;
+                    inputs.push((name, input.into()));
+                }
+            }
+            Inputs::PicturesAndTimestep {
+                pictures,
+                timestep,
+                form,
+            } => {
+                for (name, picture) in pictures.iter().zip([a, b]) {
+                    let input = TensorRef::from_array_view((shape(3), picture))?;
+                    inputs.push((name, input.into()));
+                }
+                let input = match form {
+                    Timestep::Scalar(rank) => {
+                        TensorRef::from_array_view((vec![1_usize; *rank], one.as_slice()))?
+                    }
+                    Timestep::Plane => {
+                        self.stacked.clear();
+                        self.stacked.resize(plane, moment);
+                        TensorRef::from_array_view((shape(1), self.stacked.as_slice()))?
+                    }
+                };
+                inputs.push((timestep, input.into()));
+            }
+        }
+        let names: [Option<&String>; 2] = match &self.signature.outputs {
+            Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
+            Outputs::Picture(picture) => [Some(picture), None],
+        };
+        let canceller = &self.canceller;
+        let run = |session: &mut Session| {
+            let mut outputs = session.run_with_options(inputs, canceller.options())?;
+            let values = names.into_iter().flatten();
+            Ok(Answer(
+                values.filter_map(|name| outputs.remove(name)).collect(),
+            ))
+        };
+        let called_off = || canceller.is_cancelled();
+        self.session.take(called_off, run).transpose()
+    }
+}
+
+/// What a network gave: a picture, or flow and mask.
+pub(super) struct Answer(Vec<DynValue>);
+
+impl Answer {
+    /// The planes of a picture of the padded size.
+    pub(super) fn picture(&self, (width, height): (usize, usize)) -> Result<&[f32], String> {
+        let (dims, data) = self.tensor(0)?;
+        if dims != [1, 3, height, width] {
+            return Err(format!("a picture {dims:?}, not [1, 3, {height}, {width}]"));
+        }
+        Ok(data)
+    }
+
+    /// Motion between pictures of `size` within the padded size.
+    pub(super) fn motion(
+        &self,
+        size: (usize, usize),
+        (padded_width, padded_height): (usize, usize),
+    ) -> Result<Motion<'_>, String> {
+        let (flow_dims, flow) = self.tensor(0)?;
+        let (mask_dims, mask) = self.tensor(1)?;
+        let [_, _, height, width] = flow_dims;
+        let stride = padded_width.checked_div(width).unwrap_or(0);
+        if flow_dims != [1, 4, height, width]
+            || mask_dims != [1, 1, height, width]
+            || (width * stride, height * stride) != (padded_width, padded_height)
+        {
+            return Err(format!(
+                "flow {flow_dims:?} and mask {mask_dims:?} for a picture of {padded_width}x{padded_height}: \
+                 expected [1, 4, h, w] and [1, 1, h, w] on a grid a whole number of times coarser"
+            ));
+        }
+        let stride = stride as f32;
+        Ok(Motion {
+            width,
+            height,
+            cover_x: size.0 as f32 / stride,
+            cover_y: size.1 as f32 / stride,
+            unit: 1.0 / stride,
+            flow,
+            mask,
+        })
+    }
+
+    /// Whether two answers are the same to the last bit.
+    pub(super) fn equals(&self, other: &Self) -> Result<bool, String> {
+        let bits = |value: &f32| value.to_bits();
+        for index in 0..self.0.len() {
+            let (mine, its) = (self.tensor(index)?, other.tensor(index)?);
+            if mine.0 != its.0 || !mine.1.iter().map(bits).eq(its.1.iter().map(bits)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One output with its shape as numbers.
+    fn tensor(&self, index: usize) -> Result<([usize; 4], &[f32]), String> {
+        let value = self.0.get(index).ok_or("an output is missing")?;
+        let (shape, data) = value
+            .try_extract_tensor::<f32>()
+            .map_err(|error| error.to_string())?;
+        let dims: Option<Vec<usize>> = shape.iter().map(|&dim| dim.try_into().ok()).collect();
+        let dims = dims.and_then(|dims| <[usize; 4]>::try_from(dims).ok());
+        let dims = dims.ok_or_else(|| format!("an output of shape {:?}", &**shape))?;
+        Ok((dims, data))
+    }
+}
+
+/// Sizes the stacked input and fills the channels that stay the same from run to run.
+fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
+    let plane = width * height;
+    stacked.clear();
+    stacked.resize(channels * plane, 0.0);
+    let constants = &mut stacked[6 * plane..];
+    match channels {
+        // flow at the pictures' own scale
+        8 => constants[plane..].fill(1.0),
+        11 => {
+            let step = |size: usize| 2.0 / (size.max(2) - 1) as f32;
+            for (i, value) in constants[plane..2 * plane].iter_mut().enumerate() {
+                *value = (i % width) as f32 * step(width) - 1.0;
+            }
+            for (i, value) in constants[2 * plane..3 * plane].iter_mut().enumerate() {
+                *value = (i / width) as f32 * step(height) - 1.0;
+            }
+            constants[3 * plane..4 * plane].fill(step(width));
+            constants[4 * plane..].fill(step(height));
+        }
+        _ => {}
+    }
+}

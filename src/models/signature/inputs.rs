@@ -1,0 +1,115 @@
+//! What a network's inputs are.
+
+use super::slot::{Extent, Slot};
+use super::{Inputs, Layout, Timestep};
+use crate::models::statement::Moment;
+
+/// The channels of inputs that hold everything.
+pub(super) const STACKED: [i64; 4] = [6, 7, 8, 11];
+
+/// Finds out which input is what.
+pub(super) fn read(
+    slots: &[Slot],
+    layout: Layout,
+    moment: Option<Moment>,
+) -> Result<Inputs, String> {
+    if let Some(slot) = slots.iter().find(|slot| !slot.is_float()) {
+        return Err(format!("its input {slot} does not hold float32 or float16"));
+    }
+    let extent = |slot: &Slot| slot.extent(layout);
+    if let Some(slot) = slots
+        .iter()
+        .find(|slot| extent(slot).is_some_and(|e| e.batch > 1))
+    {
+        return Err(format!("its input {slot} takes several pictures at once"));
+    }
+    let is_picture = |slot: &Slot| extent(slot).is_some_and(|e| e.channels == 3);
+    let may_be_picture = |slot: &Slot| extent(slot).is_some_and(|e| matches!(e.channels, -1 | 3));
+    let mut pictures: Vec<usize> = (0..slots.len())
+        .filter(|&i| is_picture(&slots[i]))
+        .collect();
+    if pictures.len() < 2 {
+        // exporters may leave everything open
+        pictures = (0..slots.len())
+            .filter(|&i| may_be_picture(&slots[i]))
+            .collect();
+    }
+    let name = |i: usize| slots[i].name.clone();
+    match (pictures.as_slice(), slots) {
+        (&[a, b], [_, _]) => Ok(Inputs::Pictures(in_order([name(a), name(b)]))),
+        (&[a, b], [_, _, _]) => {
+            let slot = &slots[3 - a - b];
+            Ok(Inputs::PicturesAndTimestep {
+                pictures: in_order([name(a), name(b)]),
+                timestep: slot.name.clone(),
+                form: timestep(slot, layout, moment)
+                    .ok_or_else(|| format!("its third input {slot} is no timestep"))?,
+            })
+        }
+        (_, [slot]) => match extent(slot) {
+            Some(Extent { channels, .. }) if STACKED.contains(&channels) => Ok(Inputs::Stacked {
+                name: slot.name.clone(),
+                channels: channels as usize,
+            }),
+            _ => Err("it is not a known kind of interpolation network".into()),
+        },
+        _ => Err("it is not a known kind of interpolation network".into()),
+    }
+}
+
+/// Two names with the first picture's first. They stand in that order nearly everywhere; where
+/// both end in a number, the numbers count.
+fn in_order(names: [String; 2]) -> [String; 2] {
+    fn split(name: &str) -> (&str, Option<u32>) {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        (stem, name[stem.len()..].parse().ok())
+    }
+    let [first, second] = names;
+    match (split(&first), split(&second)) {
+        ((a, Some(m)), (b, Some(n))) if a == b && m > n => [second, first],
+        _ => [first, second],
+    }
+}
+
+/// How the moment is fed to this input, if it can hold it.
+fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Timestep> {
+    let plane = slot
+        .extent(layout)
+        .is_some_and(|e| matches!(e.channels, -1 | 1));
+    let one = slot.may_be_scalar();
+    // of open dimensions a plane fits every use, but not where there are less than four
+    let is_pixel = slot
+        .extent(layout)
+        .is_some_and(|e| (e.height, e.width) == (1, 1));
+    match (moment, slot.rank()) {
+        (Some(Moment::Plane), _) if plane => Some(Timestep::Plane),
+        (Some(Moment::Plane), _) => None,
+        (_, None) => Some(Timestep::Scalar(1)),
+        (Some(Moment::Scalar), Some(rank)) if one => Some(Timestep::Scalar(rank)),
+        (_, Some(4)) if plane && !is_pixel => Some(Timestep::Plane),
+        (_, Some(rank)) if one => Some(Timestep::Scalar(rank)),
+        _ => None,
+    }
+}
+
+/// Width and height, if the inputs name them as numbers.
+pub(super) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize, usize)>, String> {
+    let sizes = slots.iter().filter_map(|slot| {
+        let extent = slot.extent(layout)?;
+        let size = (extent.width, extent.height);
+        // a timestep of four dimensions
+        (size != (1, 1)).then_some((slot, size.0, size.1))
+    });
+    for (slot, width, height) in sizes {
+        match (width, height) {
+            (-1, -1) => {}
+            (1.., 1..) => return Ok(Some((width as usize, height as usize))),
+            _ => {
+                return Err(format!(
+                    "its input {slot} names one of width and height only"
+                ));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -334,7 +334,11 @@ fn what_is_stated_while_playing_holds_from_some_pair_on() {
     rig.element.set_property("model-info", "range=-1..1");
     let flat = |k: u64| {
         let mut buffer = frame(&info, k);
-        buffer.make_mut().map_writable().unwrap().fill(100);
+        let mut map = buffer.make_mut().map_writable().unwrap();
+        map.fill(100);
+        // Between equal frames no network is asked.
+        map[32 * 32 * 3 - 1] = 60 * (k % 2) as u8;
+        drop(map);
         buffer
     };
     rig.harness.push(flat(0)).unwrap();

@@ -216,6 +216,8 @@ fn nearest_slots(depth: u32) -> Vec<u8> {
     let film = Foreign::new(Form::Film, Answer::Blend);
     let mut rig = Rig::with_model_and(TemporaryFile::new("film.onnx", &film.bytes()), |element| {
         element.set_property("bisection-depth", depth);
+        // From black to white would be a cut.
+        element.set_property("scene-threshold", 0.0);
     });
     rig.harness.set_sink_caps(caps("RGB 32x32 75/1"));
     rig.harness.set_src_caps(caps("RGB 32x32 30/1"));

@@ -71,8 +71,9 @@ impl Wish {
         rungs
     }
 
-    /// The picture that the network sees.
-    pub(super) fn network_size(self, divisor: f64) -> (usize, usize) {
+    /// The picture that the network sees. One of a single size is given that, whatever the frame's
+    /// shape: the way back restores it.
+    fn network_size(self, divisor: f64) -> (usize, usize) {
         self.fixed
             .unwrap_or_else(|| network_size(self.width, self.height, divisor))
     }
@@ -84,7 +85,7 @@ fn automatic_divisor(width: u32, height: u32) -> f64 {
 }
 
 /// The network's picture for a frame of `width` x `height` pixels.
-pub(super) fn network_size(width: u32, height: u32, divisor: f64) -> (usize, usize) {
+fn network_size(width: u32, height: u32, divisor: f64) -> (usize, usize) {
     let shrink = |side: u32| {
         let side = f64::from(side);
         (side / divisor).round().max(SMALLEST_SIDE.min(side)) as usize
@@ -130,6 +131,11 @@ impl Effort {
     /// What to do now.
     pub(super) fn rung(&self) -> Rung {
         self.ladder.rung()
+    }
+
+    /// Width and height of the network's picture.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.wish.network_size(self.rung().divisor)
     }
 
     /// How many rungs below full effort that is.
@@ -265,7 +271,7 @@ mod tests {
                 height,
                 ..WISH
             });
-            network_size(width, height, effort.rung().divisor)
+            effort.size()
         };
         assert_eq!(size(1280, 720), (640, 360));
         assert_eq!(size(1080, 1920), (360, 640));

@@ -132,7 +132,7 @@ impl Engine {
         self.interpolator.canceller()
     }
 
-    /// Fits the engine to the caps and settings, the network seeing frames divided by `divisor`;
+    /// Fits the engine to the caps and settings, the network seeing pictures of this `size`;
     /// nothing happens if they are the same as before.
     ///
     /// # Errors
@@ -141,15 +141,11 @@ impl Engine {
         &mut self,
         info: &gst_video::VideoInfo,
         settings: &Settings,
-        divisor: f64,
+        size: (usize, usize),
     ) -> anyhow::Result<()> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
-        let mut look = settings.look(info.width(), info.height(), divisor);
-        if let Some(size) = self.info().fixed_size {
-            // it takes no other, whatever the frame's shape; the way back restores that
-            look.size = size;
-        }
+        let look = settings.look(size);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
             return Ok(());

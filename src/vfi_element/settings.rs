@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use glib::prelude::*;
 use gst::prelude::*;
 
-use super::effort::network_size;
 use crate::frames::ScaleMethod;
 use crate::models::{
     DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily, Precision,
@@ -163,11 +162,10 @@ impl Settings {
             || self.model_info != before.model_info
     }
 
-    /// What these settings make of frames of `width` x `height` pixels, which the network sees
-    /// divided by `divisor`.
-    pub(super) fn look(&self, width: u32, height: u32, divisor: f64) -> Look {
+    /// What these settings make of frames that the network sees at this size.
+    pub(super) fn look(&self, size: (usize, usize)) -> Look {
         Look {
-            size: network_size(width, height, divisor),
+            size,
             downscale_method: self.downscale_method,
             upscale: self.upscale,
             upscale_method: self.upscale_method,

@@ -327,8 +327,8 @@ impl Worker {
         let Some(effort) = &self.effort else {
             return;
         };
-        let (rung, wish, step) = (effort.rung(), effort.wish(), effort.step());
-        let (width, height) = wish.network_size(rung.divisor);
+        let (rung, step) = (effort.rung(), effort.step());
+        let (width, height) = effort.size();
         let name = match rung.share {
             Share::All if step == 0 => "full",
             Share::All => "smaller",

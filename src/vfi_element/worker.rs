@@ -345,7 +345,7 @@ impl Worker {
             return Ok(());
         };
         engine
-            .configure(&stream.info, &self.settings, effort.rung().divisor)
+            .configure(&stream.info, &self.settings, effort.size())
             .map_err(|error| {
                 gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
                 gst::FlowError::Error

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
@@ -148,6 +149,10 @@ struct Row {
     cuts: Tally,
     /// None where nobody has labelled them.
     stills: Option<Tally>,
+    /// Pairs taken for flashes or quick fades.
+    flashes: usize,
+    /// What looking at all pairs took.
+    time: Duration,
 }
 
 /// Runs the command.
@@ -196,12 +201,16 @@ fn row(
         pairs: 0,
         cuts: Tally::default(),
         stills: label.stills.as_ref().map(|_| Tally::default()),
+        flashes: 0,
+        time: Duration::ZERO,
     };
     progress.inc(1);
     for (index, verdict) in element::verdicts(clip, properties)?.enumerate() {
-        let (number, verdict) = (index + 1, verdict?);
+        let (number, (verdict, time)) = (index + 1, verdict?);
         progress.inc(1);
         row.pairs += 1;
+        row.time += time;
+        row.flashes += usize::from(verdict == Verdict::Flash);
         let cut = label.cuts.contains(&number);
         if cut != (verdict == Verdict::Cut) {
             let wrong = if cut { "missed" } else { "false" };
@@ -229,6 +238,8 @@ fn total(rows: &[Row]) -> Row {
             .map(|row| row.cuts)
             .fold(Tally::default(), Tally::sum),
         stills: stills.reduce(Tally::sum),
+        flashes: rows.iter().map(|row| row.flashes).sum(),
+        time: rows.iter().map(|row| row.time).sum(),
     }
 }
 
@@ -241,10 +252,11 @@ fn table(rows: &[Row]) -> Table {
             .into_iter()
             .chain(row.cuts.cells())
             .chain(stills)
+            .chain([row.flashes.to_string()])
             .collect()
     };
     let head = [
-        "clip", "pairs", "cuts", "found", "false", "stills", "found", "false",
+        "clip", "pairs", "cuts", "found", "false", "stills", "found", "false", "lit",
     ];
     Table {
         title: "Cuts and still pairs:".into(),
@@ -264,10 +276,12 @@ fn notes(args: &Args, rows: &[Row]) -> String {
         .collect();
     let labels = Path::file_name(&args.labels).unwrap_or_default();
     format!(
-        "Cuts: {}. Stills: {}.\n\nMade with `vfi-lab content --labels {} --frames {}{settings} CLIP…`: \
+        "Cuts: {}. Stills: {}. \"Lit\" counts pairs whose light changes too much to follow motion.\n\
+        Looking at a pair takes {:.2} ms in the mean of all, beside shrinking it.\n\nMade with `vfi-lab content --labels {} --frames {}{settings} CLIP…`: \
         the element is given one frame\nafter another, and its counters tell what it took each pair for.",
         all.cuts.text(),
         stills.text(),
+        all.time.as_secs_f64() * 1e3 / all.pairs.max(1) as f64,
         labels.to_string_lossy(),
         args.frames,
     )

@@ -1,6 +1,7 @@
 //! Frames rebuilt by the element itself: `appsrc ! vfiinterp ! appsink`.
 
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use gst::glib;
@@ -101,33 +102,38 @@ pub(crate) enum Verdict {
     Moving,
     /// The same twice.
     Still,
+    /// Another light.
+    Flash,
     /// A cut.
     Cut,
 }
 
-/// What the element takes each pair of a clip's frames for. It gets the next frame only when it is
+/// What the element takes each pair of a clip's frames for, and how long it looks at them. It gets the next frame only when it is
 /// through with the one before, so that its counters tell of one pair.
 pub(crate) fn verdicts(
     clip: &Clip,
     properties: &[(String, String)],
-) -> Result<impl Iterator<Item = Result<Verdict>> + use<>> {
+) -> Result<impl Iterator<Item = Result<(Verdict, Duration)>> + use<>> {
     let (frames, rate) = (clip.all()?, clip.kept_rate());
     let chain = Chain::new(2, properties)?;
-    let mut before = None;
+    let mut before = [0; 4];
     let verdicts = frames.enumerate().map(move |(number, picture)| {
         chain.push(picture?, number as u64, rate)?;
         // The frame itself, and for all but the first the one made before it.
         for _ in 0..=usize::from(number > 0) {
             clip::pull(&chain.pipeline, &chain.sink)?.context("vfiinterp keeps a frame back")?;
         }
-        let now = ["cuts", "stills"].map(|name| count(&chain.element, name));
-        let [cuts, stills] = now;
-        let verdict = match before.replace((cuts, stills)) {
-            Some((before, _)) if before < cuts => Verdict::Cut,
-            Some((_, before)) if before < stills => Verdict::Still,
+        let names = ["cuts", "flashes", "stills", "content-time"];
+        let now = names.map(|name| count(&chain.element, name));
+        let [cuts, flashes, stills, time] = std::array::from_fn(|i| now[i] - before[i]);
+        before = now;
+        let verdict = match (cuts, flashes, stills) {
+            (1.., _, _) => Verdict::Cut,
+            (_, 1.., _) => Verdict::Flash,
+            (_, _, 1..) => Verdict::Still,
             _ => Verdict::Moving,
         };
-        Ok(verdict)
+        Ok((verdict, Duration::from_nanos(time)))
     });
     Ok(verdicts.skip(1))
 }

@@ -7,6 +7,7 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::alarm::Alarm;
+use super::content::Change;
 use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
@@ -20,6 +21,8 @@ pub(super) enum Pair {
     Moving,
     /// Nothing: both show the same.
     Still,
+    /// Another light: a flash, a quick fade.
+    Flash,
     /// A cut.
     Cut,
 }
@@ -51,7 +54,7 @@ impl Worker {
                             self.note_spared();
                             Self::repeat(imp, held, &slot)?;
                         }
-                        (Pair::Cut, SceneAction::Blend) => {
+                        (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
                             self.note_spared();
                             let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
                                 engine.crossfade(held, new, phase, out)
@@ -119,14 +122,20 @@ impl Worker {
         let prepared = engine.prepare_pair(held, new);
         let shrunk = Instant::now();
         let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
-        let score = self.scenes.score(thumbnails.0, thumbnails.1, threshold);
-        gst::trace!(CAT, imp = imp, "scene score {score:.3}");
+        let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
+        gst::trace!(CAT, imp = imp, "changes: {change:?}");
         self.note_content(imp, shrunk - start, shrunk.elapsed());
-        if score < threshold {
-            return Ok(Pair::Moving);
-        }
-        imp.stats().cuts += 1;
-        Ok(Pair::Cut)
+        Ok(match change {
+            Change::None => Pair::Moving,
+            Change::Light => {
+                imp.stats().flashes += 1;
+                Pair::Flash
+            }
+            Change::Cut => {
+                imp.stats().cuts += 1;
+                Pair::Cut
+            }
+        })
     }
 
     /// What is sent where no frame was made.

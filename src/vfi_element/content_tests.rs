@@ -117,6 +117,11 @@ fn noisy(mut frame: Vec<f32>, amount: f32, seed: u32) -> Vec<f32> {
 
 /// The frames that a cut lies before.
 fn cuts(frames: impl IntoIterator<Item = Vec<f32>>) -> Vec<usize> {
+    changes(frames, Change::Cut)
+}
+
+/// The frames that a change of this kind lies before.
+fn changes(frames: impl IntoIterator<Item = Vec<f32>>, wanted: Change) -> Vec<usize> {
     let threshold = Settings::default().scene_threshold;
     let mut scenes = Scenes::default();
     let thumbnails: Vec<_> = frames
@@ -133,7 +138,7 @@ fn cuts(frames: impl IntoIterator<Item = Vec<f32>>) -> Vec<usize> {
         .collect();
     let pairs = thumbnails.windows(2).enumerate();
     pairs
-        .filter(|(_, pair)| scenes.score(&pair[0], &pair[1], threshold) >= threshold)
+        .filter(|(_, pair)| scenes.judge(&pair[0], &pair[1], threshold) == wanted)
         .map(|(k, _)| k + 1)
         .collect()
 }
@@ -362,22 +367,21 @@ fn subtitles_that_come_and_go_are_not_cuts() {
 }
 
 #[test]
-fn a_threshold_of_one_finds_only_what_is_sure() {
-    let mut scenes = Scenes::default();
-    let thumbnails: Vec<_> = [1, 2]
-        .map(|scene| {
-            let mut thumbnail = Thumbnail::default();
-            let data = Shot::of(scene).take().repeat(3);
-            thumbnail.set(&Picture {
-                width: WIDTH,
-                height: HEIGHT,
-                data,
+fn light_that_jumps_is_told_from_motion() {
+    for scene in 0..8 {
+        for gain in [0.6, 0.8, 1.2, 1.5, 2.0] {
+            let frames = (0..8).map(|k| {
+                let gain = if k == 4 { gain } else { 1.0 };
+                Shot::of(scene).at(0.02 * k as f32, 0.0).lit(gain).take()
             });
-            thumbnail
-        })
-        .into();
-    let score = scenes.score(&thumbnails[0], &thumbnails[1], 0.01);
-    assert!((0.01..1.0).contains(&score), "{score}");
+            let found = changes(frames, Change::Light);
+            assert_eq!(found, [4, 5], "scene {scene} times {gain}");
+        }
+        let pan = (0..8).map(|k| Shot::of(scene).at(0.05 * k as f32, 0.0).take());
+        assert_eq!(changes(pan, Change::Light), NONE, "scene {scene}");
+        let slow = (0..8).map(|k| Shot::of(scene).lit(1.0 - 0.02 * k as f32).take());
+        assert_eq!(changes(slow, Change::Light), NONE, "scene {scene}");
+    }
 }
 
 #[test]
@@ -399,7 +403,7 @@ fn thumbnails_are_the_means_of_their_cells() {
 }
 
 #[test]
-fn pictures_of_any_size_have_a_score() {
+fn pictures_of_any_size_can_be_judged() {
     for (width, height) in [
         (1, 1),
         (2, 3),
@@ -417,7 +421,16 @@ fn pictures_of_any_size_have_a_score() {
             }
             thumbnail.set(&picture);
         }
-        let score = Scenes::default().score(&thumbnails[0], &thumbnails[1], 0.1);
-        assert!((0.0..=1.0).contains(&score), "{width}x{height}: {score}");
+        let [a, b] = &thumbnails;
+        assert_eq!(
+            Scenes::default().judge(a, a, 0.1),
+            Change::None,
+            "{width}x{height}"
+        );
+        assert_ne!(
+            Scenes::default().judge(a, b, 0.1),
+            Change::Light,
+            "{width}x{height}"
+        );
     }
 }

@@ -159,3 +159,98 @@ impl Part {
         Slot { content, ..slot }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::grid::Rate;
+    use super::super::timeline::{Target, Timeline};
+    use super::*;
+    use proptest::prelude::*;
+
+    const STILL: f64 = 0.0035;
+
+    fn timeline(input: u64, output: u64) -> Timeline {
+        let rate = |num| Rate { num, den: 1 };
+        let target = Target::Fixed(rate(output));
+        Timeline::new(Some(rate(input)), target, 1_000_000_000)
+    }
+
+    /// The steps of frames of a rate after the first.
+    fn steps(input: u64, output: u64, frames: u64) -> Vec<Step> {
+        let mut timeline = timeline(input, output);
+        let rate = Rate { num: input, den: 1 };
+        let all = (0..=frames).map(|k| timeline.advance(Some(rate.time(k)), None).unwrap());
+        all.skip(1).collect()
+    }
+
+    #[test]
+    fn the_wait_is_what_can_be_held() {
+        let at = |rate: u64| delay(1_000_000_000 / rate) / 1_000_000;
+        assert_eq!([60, 25, 24, 10, 5].map(at), [49, 120, 124, 100, 0]);
+        assert_eq!(delay(0), 150_000_000, "where the rate varies");
+    }
+
+    /// What becomes of frames of these differences from the one held for.
+    fn decisions(rate: u64, differences: &[f64]) -> Vec<Next> {
+        let mut hold = Hold::default();
+        let mut found = Vec::new();
+        for (step, difference) in steps(rate, 2 * rate, differences.len() as u64)
+            .into_iter()
+            .zip(differences)
+        {
+            let known = Some(*difference).filter(|d| *d <= hold.limit());
+            let next = hold.next(&step, known, STILL);
+            match next {
+                Next::Hold => hold.push(step, (), *difference),
+                _ => drop(hold.take()),
+            }
+            found.push(next);
+        }
+        found
+    }
+
+    #[test]
+    fn what_differs_much_more_than_a_duplicate_moves() {
+        let bridge = |frames: u64| Next::Bridge(frames * 1_000_000_000 / 25);
+        assert_eq!(decisions(25, &[0.0, 0.2]), [Next::Hold, bridge(2)]);
+        assert_eq!(
+            decisions(25, &[0.02, 0.02, 0.08]),
+            [Next::Hold, Next::Hold, bridge(3)]
+        );
+        assert_eq!(decisions(25, &[0.03, 0.05]), [Next::Hold, Next::Pass]);
+        assert_eq!(decisions(25, &[0.2, 0.2]), [Next::Pass, Next::Pass]);
+    }
+
+    #[test]
+    fn a_still_scene_is_held_once() {
+        let still = decisions(25, &[0.0; 8]);
+        assert_eq!(still[..3], [Next::Hold; 3]);
+        assert_eq!(still[3..], [Next::Pass; 5]);
+        let moving = decisions(25, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.0]);
+        assert_eq!(moving[5..], [Next::Pass, Next::Hold]);
+    }
+
+    proptest! {
+        /// Slots keep their order and places, and their phases rise evenly from one end to the other.
+        #[test]
+        fn phases_of_one_way_rise_evenly(
+            input in 10u64..61,
+            output in 24u64..241,
+            frames in 1u64..5,
+        ) {
+            let steps = steps(input, output, frames);
+            let parts = parts(steps.iter());
+            let slots = steps.iter().zip(&parts).flat_map(|(step, part)| {
+                let own = step.stand_in();
+                step.before.clone().chain(own).map(|slot| part.place(slot))
+            });
+            for slot in slots {
+                let Content::Between(phase) = slot.content else {
+                    return Err(TestCaseError::fail("nothing between"));
+                };
+                let exact = slot.pts as f64 * input as f64 / (1e9 * frames as f64);
+                prop_assert!((phase - exact).abs() < 1e-7, "{phase} at {}", slot.pts);
+            }
+        }
+    }
+}

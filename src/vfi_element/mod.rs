@@ -43,6 +43,7 @@ use crate::models::runtime::{self, LogLevel};
 mod alarm;
 mod allocation;
 mod between;
+mod blocks;
 mod calibration;
 mod caps;
 mod content;

@@ -358,7 +358,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecDouble::builder("scene-threshold")
             .nick("Scene threshold")
-            .blurb("A pair is a cut where at least this much of it is explained neither by motion nor by light (0 = never)")
+            .blurb("A pair is a cut where at least this much of it is explained neither by motion nor by light (0 = never; then flashes are interpolated, too)")
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.scene_threshold)

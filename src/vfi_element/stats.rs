@@ -24,6 +24,8 @@ pub(super) struct Stats {
     pub left_out: u64,
     /// Cuts found.
     pub cuts: u64,
+    /// Pairs between which the light changes too much to follow motion.
+    pub flashes: u64,
     /// Pairs that show the same.
     pub stills: u64,
     /// Originals that repeated the one before and had a frame made in their place.
@@ -119,6 +121,7 @@ impl Stats {
             .field("late", self.late)
             .field("left-out", self.left_out)
             .field("cuts", self.cuts)
+            .field("flashes", self.flashes)
             .field("stills", self.stills)
             .field("duplicates", self.duplicates)
             .field("content-time", nanoseconds(self.content_time))

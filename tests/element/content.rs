@@ -107,6 +107,17 @@ fn what_changes_only_in_colour_is_not_still() {
     assert_eq!(rig.stat("stills"), 0);
 }
 
+/// Whether a frame is two others laid over each other.
+#[track_caller]
+fn assert_mean(made: &gst::Buffer, before: &gst::Buffer, after: &gst::Buffer) {
+    let others = bytes(before).into_iter().zip(bytes(after));
+    for (made, (before, after)) in bytes(made).into_iter().zip(others) {
+        let mean = (u16::from(before) + u16::from(after)).div_ceil(2);
+        let off = u16::from(made).abs_diff(mean);
+        assert!(off <= 1, "{made} of {before} and {after}");
+    }
+}
+
 /// Two frames of a scene, two of another; the three frames made between them, the middle one across
 /// the cut.
 fn across_a_cut(rig: &mut Rig) -> [gst::Buffer; 4] {
@@ -175,16 +186,24 @@ fn nothing_is_a_cut_at_a_threshold_of_zero() {
 }
 
 #[test]
-fn a_flash_is_interpolated() {
-    let mut rig = Rig::new(TEXT, None);
+fn a_flash_is_faded_into_and_out_of() {
+    let mut rig = Rig::with_model(TemporaryFile::new(
+        "moving.onnx",
+        &crate::fixtures::constant_motion([8.0, 0.0], 2, 8),
+    ));
+    rig.harness.set_src_caps(caps(TEXT));
     let frames = (0..5).map(|k| {
         let light = if k == 2 { 90 } else { 0 };
         drawn(k, move |x, y| {
             scene(1)(x + k as usize, y).saturating_add(light)
         })
     });
-    through(&mut rig, frames);
-    assert_eq!((rig.stat("cuts"), rig.stat("synthesised")), (0, 4));
+    let out = through(&mut rig, frames);
+    for made in [3, 5] {
+        assert_mean(&out[made], &out[made - 1], &out[made + 1]);
+    }
+    assert_eq!((rig.stat("flashes"), rig.stat("cuts")), (2, 0));
+    assert_eq!(rig.stat("synthesised"), 4);
 }
 
 #[test]

@@ -259,7 +259,7 @@ class Batch:
 class Samples:
     """Draws random batches from a cache; a batch depends only on the seed it is asked for with."""
 
-    SPANS = (2, 2, 2, 3, 4, 6)
+    SPANS = (2, 2, 2, 2, 3, 4)
     """Frames between picture 0 and 1 of a real sample."""
 
     def __init__(self, cache: Path) -> None:

@@ -6,41 +6,80 @@ use anyhow::{Context, Result, bail};
 use gst::glib;
 use gst::prelude::*;
 
-use crate::clip::{self, Clip, make};
+use crate::clip::{self, Clip, Picture, make};
 use crate::luma::Luma;
 
 const ELEMENT: &str = "vfiinterp";
 
-/// The element at work on a clip's kept frames; gives all frames, the kept ones among them.
+/// The element at work: `appsrc ! vfiinterp ! appsink`.
 #[derive(Debug)]
-pub(crate) struct Interpolated {
-    pipeline: gst::Pipeline,
-    element: gst::Element,
-    sink: gst_app::AppSink,
-    failed: bool,
+pub(crate) struct Work {
+    pub(crate) pipeline: gst::Pipeline,
+    pub(crate) element: gst::Element,
+    pub(crate) sink: gst_app::AppSink,
 }
 
-impl Interpolated {
-    /// Starts on a clip, with properties by name and text.
-    pub(crate) fn start(clip: &Clip, properties: &[(String, String)]) -> Result<Self> {
+impl Work {
+    /// Starts on frames that follow each other at `rate`, to make `multiplier` of each, with properties by name and text.
+    pub(crate) fn start(
+        frames: impl Iterator<Item = Result<Picture>> + Send + 'static,
+        rate: gst::Fraction,
+        multiplier: usize,
+        properties: &[(String, String)],
+    ) -> Result<Self> {
         let source = gst_app::AppSrc::builder()
             .format(gst::Format::Time)
             .block(true)
             .max_buffers(2)
             .max_bytes(0)
             .build();
-        let element = element(clip.step, properties)?;
+        let element = element(multiplier, properties)?;
         let sink = clip::sink(None);
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([source.upcast_ref(), &element, sink.upcast_ref()])?;
         gst::Element::link_many([source.upcast_ref(), &element, sink.upcast_ref()])?;
         // What goes wrong is told when the first frame is asked for.
         let _ = pipeline.set_state(gst::State::Playing);
-        feed(source, clip)?;
+        feed(source, frames, rate);
         Ok(Self {
             pipeline,
             element,
             sink,
+        })
+    }
+
+    /// The next frame; none at the end, an error where something has failed.
+    pub(crate) fn pull(&self) -> Result<Option<Picture>> {
+        clip::pull(&self.pipeline, &self.sink)
+    }
+
+    /// What the element has counted.
+    pub(crate) fn stats(&self) -> Result<gst::Structure> {
+        let stats = self.element.property::<Option<gst::Structure>>("stats");
+        stats.context("vfiinterp keeps no statistics")
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // This also ends the thread that feeds it.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The element at work on a clip's kept frames; gives all frames, the kept ones among them.
+#[derive(Debug)]
+pub(crate) struct Interpolated {
+    work: Work,
+    failed: bool,
+}
+
+impl Interpolated {
+    /// Starts on a clip, with properties by name and text.
+    pub(crate) fn start(clip: &Clip, properties: &[(String, String)]) -> Result<Self> {
+        let work = Work::start(clip.kept()?, clip.kept_rate(), clip.step, properties)?;
+        Ok(Self {
+            work,
             failed: false,
         })
     }
@@ -53,9 +92,9 @@ impl Iterator for Interpolated {
         if self.failed {
             return None;
         }
-        let next = clip::pull(&self.pipeline, &self.sink).and_then(|picture| {
+        let next = self.work.pull().and_then(|picture| {
             let luma = picture.map(|picture| picture.luma()).transpose()?;
-            all_made(&self.element)?;
+            all_made(&self.work)?;
             Ok(luma)
         });
         self.failed = next.is_err();
@@ -63,19 +102,25 @@ impl Iterator for Interpolated {
     }
 }
 
-impl Drop for Interpolated {
-    fn drop(&mut self) {
-        // This also ends the thread that feeds it.
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
+/// `--set` arguments as names and texts of properties.
+pub(crate) fn properties(pairs: &[String]) -> Result<Vec<(String, String)>> {
+    pairs
+        .iter()
+        .map(|pair| {
+            let (name, value) = pair
+                .split_once('=')
+                .with_context(|| format!("--set {pair}: expected PROPERTY=VALUE"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        })
+        .collect()
 }
 
 /// The element with everything set that was asked for.
-fn element(step: usize, properties: &[(String, String)]) -> Result<gst::Element> {
+fn element(multiplier: usize, properties: &[(String, String)]) -> Result<gst::Element> {
     let element = make(ELEMENT)?;
     // There is time: no frame is to be left out because a clock has moved on.
     set(&element, "qos", "false")?;
-    set(&element, "multiplier", &step.to_string())?;
+    set(&element, "multiplier", &multiplier.to_string())?;
     for (name, text) in properties {
         set(&element, name, text)?;
     }
@@ -110,11 +155,14 @@ fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sends a clip's kept frames from a thread of its own, evenly in time.
-fn feed(source: gst_app::AppSrc, clip: &Clip) -> Result<()> {
-    let (kept, rate) = (clip.kept()?, clip.kept_rate());
+/// Sends frames from a thread of its own, evenly in time.
+fn feed(
+    source: gst_app::AppSrc,
+    frames: impl Iterator<Item = Result<Picture>> + Send + 'static,
+    rate: gst::Fraction,
+) {
     thread::spawn(move || {
-        for (number, picture) in kept.enumerate() {
+        for (number, picture) in frames.enumerate() {
             let sent = picture.and_then(|picture| {
                 let info = gst_video::VideoInfo::builder_from_info(&picture.info)
                     .fps(rate)
@@ -134,7 +182,6 @@ fn feed(source: gst_app::AppSrc, clip: &Clip) -> Result<()> {
         }
         let _ = source.end_of_stream();
     });
-    Ok(())
 }
 
 /// The frame at its place in a stream of `rate`.
@@ -150,14 +197,12 @@ fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buff
 }
 
 /// An error if the element left a frame out: the comparison would be off by one from there.
-fn all_made(element: &gst::Element) -> Result<()> {
-    let stats = element
-        .property::<Option<gst::Structure>>("stats")
-        .context("vfiinterp keeps no statistics")?;
+fn all_made(work: &Work) -> Result<()> {
+    let stats = work.stats()?;
     for field in ["dropped", "late"] {
         let count: u64 = stats.get(field).unwrap_or(0);
         if count > 0 {
-            bail!("vfiinterp counts {count} frames as {field}");
+            bail!("{ELEMENT} counts {count} frames as {field}");
         }
     }
     Ok(())

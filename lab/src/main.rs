@@ -11,6 +11,8 @@ mod luma;
 mod methods;
 mod metrics;
 mod quality;
+mod scene;
+mod speed;
 mod table;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ struct Args {
 enum Command {
     /// Drops frames of clips, rebuilds them, and compares them with the true ones
     Quality(quality::Args),
+    /// Measures how long a synthesised frame takes, and where the time goes
+    Speed(speed::Args),
 }
 
 /// Makes GStreamer ready, with this very tree's element in it.
@@ -43,6 +47,7 @@ fn run(args: &Args) -> Result<()> {
     init()?;
     match &args.command {
         Command::Quality(args) => quality::run(args),
+        Command::Speed(args) => speed::run(args),
     }
 }
 

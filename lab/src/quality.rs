@@ -67,12 +67,7 @@ impl Args {
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
             .collect();
-        for pair in &self.set {
-            let (name, value) = pair
-                .split_once('=')
-                .with_context(|| format!("--set {pair}: expected PROPERTY=VALUE"))?;
-            all.push((name.to_owned(), value.to_owned()));
-        }
+        all.extend(element::properties(&self.set)?);
         Ok(all)
     }
 

@@ -77,6 +77,12 @@ def proposal(lumas: Tensor, cell: int) -> Tensor:
     return -(torch.cat([yy * xt - xy * yt, xx * yt - xy * xt], dim=1) / determinant).clamp(-1.5, 1.5)
 
 
+def disagreement(lumas: Tensor) -> Tensor:
+    """How much two pictures [B,2,2h,2w] differ on average around every cell of 2x2 pixels: [B,1,h,w], colour values."""
+    apart = F.avg_pool2d((lumas[:, :1] - lumas[:, 1:]).abs(), 2)
+    return F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False)
+
+
 class Residual(nn.Module):
     """x + activation(convolution(x)), [B,channels,h,w] to the same."""
 
@@ -89,7 +95,11 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """Improves the motion, looking at it from a grid `stride` times coarser than the input."""
+    """Improves the motion, looking at it from a grid `stride` times coarser than the input.
+
+    All but the first may also follow the step of Lucas and Kanade between the pictures as warped so far, by a learned
+    share. The last one takes such a step once more, and then brings to rest what agrees better unmoved than moved: HUDs
+    and subtitles over a moving picture."""
 
     def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool = False, last: bool = False) -> None:
         super().__init__()
@@ -101,7 +111,7 @@ class Block(nn.Module):
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
         self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
         self.trust = None if first else nn.Conv2d(channels, 1, 3, padding=1)
-        self.polish = nn.Conv2d(channels, 4, 3, padding=1) if last else None
+        self.polish = nn.Conv2d(channels, 2 * 4, 3, padding=1) if last else None
         for conv in (self.stem, self.down, self.prior):
             nn.init.kaiming_normal_(conv.weight, a=0.1)
         with torch.no_grad():
@@ -110,6 +120,7 @@ class Block(nn.Module):
             if gate is not None:
                 nn.init.zeros_(gate.weight)
                 nn.init.constant_(gate.bias, -1.0)
+        self.rest = nn.Parameter(torch.tensor([40.0, -80.0, -2.2])) if last else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
@@ -140,9 +151,14 @@ class Block(nn.Module):
         if self.polish is None:
             return motion
         flow = motion[:, :4] * flow_per_velocity(timestep)
-        aligned = warp_pair(luma(picture), flow, 2)
-        step = proposal(aligned, 2) * F.pixel_shuffle(torch.sigmoid(self.polish(x)), 2)
-        return motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+        lumas = luma(picture)
+        aligned = warp_pair(lumas, flow, 2)
+        gates = F.pixel_shuffle(self.polish(x), 2)
+        step = proposal(aligned, 2) * torch.sigmoid(gates[:, :1])
+        motion = motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+        moving, resting = disagreement(aligned), disagreement(lumas)
+        rest = self.rest[0] * moving + self.rest[1] * resting + self.rest[2] + gates[:, 1:]
+        return motion * torch.sigmoid(-rest)
 
 
 def flow_per_velocity(timestep: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ mod faults;
 mod formats;
 mod live;
 mod negotiation;
+mod overlay;
 mod pipeline;
 mod settings;
 mod timing;

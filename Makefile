@@ -89,6 +89,21 @@ test: setup ## Check formatting, lints and behaviour
 bench: setup ## Measure the element's own cost beside the network
 	$(CARGO) bench
 
+# The packages come to some 6 GB, so this is no part of `make test`.
+PYTHON_ENV := target/training
+
+$(PYTHON_ENV)/installed: training/requirements.txt
+	python3 -m venv $(PYTHON_ENV)
+	$(PYTHON_ENV)/bin/pip install -q -r training/requirements.txt
+	touch $@
+
+.PHONY: recipe
+recipe: setup $(PYTHON_ENV)/installed ## Train for a minute, export, and let the element run what came out
+	@command -v ffmpeg >/dev/null || { echo "ffmpeg is missing: apt-get install ffmpeg" >&2; exit 1; }
+	$(PYTHON_ENV)/bin/pytest -q training --basetemp $(PYTHON_ENV)/run
+	$(CARGO) run -p vfi-lab -- quality assets/demo/truth_60.mp4 --methods vfi,blend \
+		--model $(PYTHON_ENV)/run/test_recipe0/vfi-lite.onnx
+
 .PHONY: install
 install: build ## Install plugin, ONNX Runtime and vfi-models for this user
 	$(CARGO) build --release --locked --package vfi-models

@@ -256,11 +256,45 @@ class Batch:
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
+def writing(rng: np.random.Generator, size: int) -> Picture:
+    """What stations and players put over pictures: lines of text with a rim or on a box, signs, bars. [size,size,4], the
+    last channel its opacity."""
+    colour = np.zeros((size, size, 3), np.uint8)
+    opacity = np.zeros((size, size), np.uint8)
+    light = tuple(int(value) for value in rng.choice([(255, 255, 255), (240, 240, 80), (20, 20, 20), tuple(rng.integers(0, 256, 3))]))
+    dark = tuple(255 - value if sum(light) > 380 else 230 for value in light)
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = (int(value) for value in rng.integers(-size // 4, size * 3 // 4, 2))
+        match rng.integers(6):
+            case 0:
+                bar = int(rng.integers(4, size // 4))
+                colour[:bar], colour[-bar:] = 0, 0
+                opacity[:bar], opacity[-bar:] = 255, 255
+            case 1:
+                corner = int(x + rng.integers(8, size // 2)), int(y + rng.integers(8, size // 4))
+                cv2.rectangle(colour, (x, y), corner, light, -1)
+                cv2.rectangle(opacity, (x, y), corner, int(rng.integers(100, 256)), -1)
+            case _:
+                text = "".join(chr(c) for c in rng.integers(33, 127, rng.integers(3, 24)))
+                font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
+                scale, thick = float(rng.uniform(0.4, 1.6)), int(rng.integers(1, 4))
+                at = x, y % size
+                if rng.random() < 0.6:
+                    rim = thick + 2 * int(rng.integers(1, 3))
+                    cv2.putText(colour, text, at, font, scale, dark, rim, cv2.LINE_AA)
+                    cv2.putText(opacity, text, at, font, scale, 255, rim, cv2.LINE_AA)
+                cv2.putText(colour, text, at, font, scale, light, thick, cv2.LINE_AA)
+                cv2.putText(opacity, text, at, font, scale, 255, thick, cv2.LINE_AA)
+    return np.dstack([colour, opacity])
+
+
 class Samples:
     """Draws random batches from a cache; a batch depends only on the seed it is asked for with."""
 
-    SPANS = (2, 2, 2, 3, 4, 6)
+    SPANS = (2, 2, 2, 2, 3, 4)
     """Frames between picture 0 and 1 of a real sample."""
+    OVERLAID = 0.2
+    """Share of the samples that have something over them that stands still."""
 
     def __init__(self, cache: Path) -> None:
         self.real: Picture = np.load(cache / "real.npy", mmap_mode="r")
@@ -296,6 +330,8 @@ class Samples:
                 three, moment = self._real(rng, size)
             else:
                 three, flow, moment = self._drawn(rng, size)
+            if rng.random() < self.OVERLAID:
+                three, flow = _overlaid(three, flow, np.random.default_rng(rng.getrandbits(32)))
             if rng.random() < 0.5:
                 three, moment = three[::-1], 1 - moment
                 flow = None if flow is None else flow[[2, 3, 0, 1]]
@@ -317,6 +353,18 @@ class Samples:
         known = torch.from_numpy(np.stack(flows)) if flows else torch.zeros(0, 4, size // 2, size // 2)
         moment_plane = torch.tensor(moments, dtype=torch.float32).view(-1, 1, 1, 1)
         return Batch(stacked[:, 0], stacked[:, 1], stacked[:, 2], moment_plane, known)
+
+
+def _overlaid(three: Picture, flow: NDArray | None, rng: np.random.Generator) -> tuple[Picture, NDArray | None]:
+    """Pictures [3,size,size,3] with the same thing over all of them, and their flow [4,size/2,size/2] at rest there."""
+    size = three.shape[1]
+    over = writing(rng, size)
+    opacity = over[..., 3:].astype(np.float32) / 255
+    three = (three + (over[..., :3] - three.astype(np.float32)) * opacity).round().astype(np.uint8)
+    if flow is not None:
+        seen = cv2.resize(opacity[..., 0], (size // 2, size // 2), interpolation=cv2.INTER_AREA)
+        flow = np.where(seen > 0.5, 0.0, flow).astype(np.float32)
+    return three, flow
 
 
 def _signs(x: int, y: int) -> NDArray[np.float32]:

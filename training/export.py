@@ -48,6 +48,9 @@ def export(network: VfiLite, output: Path, commit: str) -> None:
     model.ir_version = IR_VERSION
     model.producer_name = "vfiinterp training"
     model.producer_version = ""
+    for value_info, channels in zip(model.graph.output, (4, 1)):  # which the exporter can't always tell
+        for dim, value in zip(value_info.type.tensor_type.shape.dim, (1, channels)):
+            dim.dim_value = value
     for node in model.graph.node:
         node.ClearField("doc_string")
     metadata = {

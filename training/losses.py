@@ -8,6 +8,8 @@ from torch import Tensor
 from data import Batch
 from model import resize, warp_pair
 
+USUAL_LOSS, LEAST_LOSS = 0.05, 0.003
+"""Where the logarithmic scale of a picture's loss has slope one, and where it flattens out."""
 COARSER_WEIGHT = 0.15
 """Weight of each coarser block's picture loss, beside 1 for the finest's."""
 FLOW_WEIGHT_FIRST, FLOW_WEIGHT_LAST = 0.15, 0.01
@@ -23,12 +25,12 @@ def blend(pair: Tensor, flow: Tensor, mask: Tensor, stride: int) -> Tensor:
 
 
 def charbonnier(error: Tensor) -> Tensor:
-    """Mean of an absolute value that is smooth around zero (colour values, 0.002 wide)."""
-    return (error.square() + 0.002**2).sqrt().mean()
+    """Each picture's mean of an absolute value that is smooth around zero (colour values, 0.002 wide): [B]."""
+    return (error.square() + 0.002**2).sqrt().mean(dim=(1, 2, 3))
 
 
 def picture_loss(error: Tensor, levels: int = 3) -> Tensor:
-    """Charbonnier loss of a picture's error [B,3,h,w] itself and of the bands of its Laplacian pyramid, which make
+    """Charbonnier loss [B] of a picture's error [B,3,h,w] itself and of the bands of its Laplacian pyramid, which make
     misplaced detail count beside wrong brightness."""
     loss = charbonnier(error)
     for _ in range(levels):
@@ -36,6 +38,12 @@ def picture_loss(error: Tensor, levels: int = 3) -> Tensor:
         loss = loss + 0.5 * charbonnier(error - resize(smaller, 2))
         error = smaller
     return loss
+
+
+def relative(losses: Tensor) -> Tensor:
+    """The mean of losses [B] on a logarithmic scale, as PSNR is: halving a small error counts as much as halving a large
+    one. Without it what moves fast and can't be matched drowns what moves little and could be exact."""
+    return (USUAL_LOSS * torch.log(losses + LEAST_LOSS)).mean()
 
 
 def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int, progress: float) -> tuple[Tensor, Tensor]:
@@ -46,11 +54,11 @@ def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int
     pair = torch.cat([batch.img0, batch.img1], dim=1)
     flow, mask = estimates[-1]
     error = blend(pair, flow * shrink, mask, pair.shape[-1] // flow.shape[-1]) - batch.wanted
-    loss = picture_loss(error)
+    loss = relative(picture_loss(error))
     small, small_wanted = resize(pair, 1 / shrink), resize(batch.wanted, 1 / shrink)
     for flow, mask in estimates[:-1]:
         small_error = blend(small, flow, mask, small.shape[-1] // flow.shape[-1]) - small_wanted
-        loss = loss + COARSER_WEIGHT * charbonnier(small_error)
+        loss = loss + COARSER_WEIGHT * relative(charbonnier(small_error))
     if batch.known:
         flow_weight = FLOW_WEIGHT_LAST + (FLOW_WEIGHT_FIRST - FLOW_WEIGHT_LAST) * max(0.0, 1 - progress) ** 4
         for flow, _ in estimates:

@@ -15,6 +15,9 @@ from torch.nn import functional as F
 ALIGN = 16
 """H and W must be multiples of this: the coarsest block works on a grid of 1/16."""
 
+DAMPING = 3e-5
+"""What is added to the mean square slope (colour values per pixel): that of a slope of 1.4 grey levels a pixel."""
+
 OUTPUT_STRIDE = 2
 """Input pixels per cell of the flow and mask that the network returns."""
 
@@ -35,17 +38,49 @@ def _centres(x: Tensor, axis: int) -> Tensor:
 
 
 def warp_pair(pair: Tensor, flow: Tensor, stride: int) -> Tensor:
-    """Samples both pictures of `pair` [B,6,h,w] bilinearly (edges repeat) where `flow` [B,4,h/stride,w/stride], in
-    pixels of `pair`, points to. Returns [B,6,h,w]."""
+    """Samples both pictures of `pair` [B,2n,h,w] bilinearly (edges repeat) where `flow` [B,4,h/stride,w/stride], in
+    pixels of `pair`, points to. Returns [B,2n,h,w]."""
     batch, _, height, width = pair.shape
-    pictures = pair.reshape(-1, 3, height, width)
+    pictures = pair.reshape(2 * batch, -1, height, width)
     offset = flow.reshape(-1, 2, flow.shape[2], flow.shape[3])
     offset = torch.cat([offset[:, :1] * (2 / width), offset[:, 1:] * (2 / height)], dim=1)
     offset = resize(offset, stride).permute(0, 2, 3, 1)
     x, y = _centres(pair, 3), _centres(pair, 2)
     base = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1)
     sampled = F.grid_sample(pictures, offset + base, mode="bilinear", padding_mode="border", align_corners=False)
-    return sampled.reshape(-1, 6, height, width)
+    return sampled.reshape(batch, -1, height, width)
+
+
+def luma(pair: Tensor) -> Tensor:
+    """The luma (BT.601) of both pictures of a pair [B,6,h,w]: [B,2,h,w]."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=pair.dtype, device=pair.device).view(1, 3, 1, 1)
+    return torch.cat([(pair[:, :3] * weights).sum(1, True), (pair[:, 3:] * weights).sum(1, True)], dim=1)
+
+
+def proposal(lumas: Tensor, cell: int) -> Tensor:
+    """How far picture 1 of almost aligned pictures [B,2,h,w] lies beyond picture 0, as seen in every cell of `cell` pixels a
+    side and a surrounding of some twelve: the step of Lucas and Kanade (1981), damped where there is little texture.
+    [B,2,h/cell,w/cell] in pixels of the pictures, at most one and a half.
+
+    Differences, not convolutions: those may run in half precision, which is too coarse for them."""
+    middle = F.pad(lumas[:, :1] + lumas[:, 1:], (1, 1, 1, 1), mode="replicate")
+    across = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * 0.25
+    down = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * 0.25
+    apart = lumas[:, 1:] - lumas[:, :1]
+    moments = torch.cat([across * across, across * down, down * down, across * apart, down * apart], dim=1)
+    moments = F.avg_pool2d(moments, cell)
+    around = 12 // cell // 2 * 2 - 1
+    moments = F.avg_pool2d(moments, around, 1, around // 2, count_include_pad=False)
+    xx, xy, yy, xt, yt = moments.split(1, dim=1)
+    xx, yy = xx + DAMPING, yy + DAMPING
+    determinant = xx * yy - xy * xy
+    return -(torch.cat([yy * xt - xy * yt, xx * yt - xy * xt], dim=1) / determinant).clamp(-1.5, 1.5)
+
+
+def disagreement(lumas: Tensor) -> Tensor:
+    """How much two pictures [B,2,2h,2w] differ on average around every cell of 2x2 pixels: [B,1,h,w], colour values."""
+    apart = F.avg_pool2d((lumas[:, :1] - lumas[:, 1:]).abs(), 2)
+    return F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False)
 
 
 class Residual(nn.Module):
@@ -60,21 +95,32 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """Improves the motion, looking at it from a grid `stride` times coarser than the input."""
+    """Improves the motion, looking at it from a grid `stride` times coarser than the input.
 
-    def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool) -> None:
+    All but the first may also follow the step of Lucas and Kanade between the pictures as warped so far, by a learned
+    share. The last one takes such a step once more, and then brings to rest what agrees better unmoved than moved: HUDs
+    and subtitles over a moving picture."""
+
+    def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool = False, last: bool = False) -> None:
         super().__init__()
         self.stride = stride
         self.first = first
         self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
-        self.prior = nn.Conv2d(1 if first else 6, channels, 3, padding=1)
+        self.prior = nn.Conv2d(1 if first else 8, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
         self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
+        self.trust = None if first else nn.Conv2d(channels, 1, 3, padding=1)
+        self.polish = nn.Conv2d(channels, 2 * 4, 3, padding=1) if last else None
         for conv in (self.stem, self.down, self.prior):
             nn.init.kaiming_normal_(conv.weight, a=0.1)
         with torch.no_grad():
             self.stem.weight.mul_(4)  # pictures vary by about a quarter; what follows wants to see about one
+        for gate in (self.trust, self.polish):
+            if gate is not None:
+                nn.init.zeros_(gate.weight)
+                nn.init.constant_(gate.bias, -1.0)
+        self.rest = nn.Parameter(torch.tensor([40.0, -80.0, -2.2])) if last else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
@@ -87,15 +133,32 @@ class Block(nn.Module):
         else:
             velocity, logit = motion[:, :4], motion[:, 4:]
             flow = velocity * flow_per_velocity(timestep)
-            pair = warp_pair(pair, flow * (4 / self.stride), 4)
+            picture, pair = pair, warp_pair(pair, flow * (4 / self.stride), 4)
             plane = torch.zeros_like(logit) + timestep
-            prior = torch.cat([velocity * (1 / self.stride), logit, plane], dim=1)
+            found = proposal(luma(pair), 4)
+            prior = torch.cat([velocity * (1 / self.stride), logit, plane, found], dim=1)
         x = F.leaky_relu(self.stem(pair), 0.1)
         x = F.leaky_relu(self.down(x) + self.prior(prior), 0.1)
-        change = F.pixel_shuffle(self.head(self.body(x)), 2)
+        x = self.body(x)
+        change = F.pixel_shuffle(self.head(x), 2).float()
         unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
         change = change * unit.view(1, 5, 1, 1)
-        return change if motion is None else resize(motion, 2) + change
+        if motion is None:
+            return change
+        step = found * (torch.sigmoid(self.trust(x)) * (self.stride / 4))
+        step = torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+        motion = resize(motion + step, 2) + change
+        if self.polish is None:
+            return motion
+        flow = motion[:, :4] * flow_per_velocity(timestep)
+        lumas = luma(picture)
+        aligned = warp_pair(lumas, flow, 2)
+        gates = F.pixel_shuffle(self.polish(x), 2)
+        step = proposal(aligned, 2) * torch.sigmoid(gates[:, :1])
+        motion = motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+        moving, resting = disagreement(aligned), disagreement(lumas)
+        rest = self.rest[0] * moving + self.rest[1] * resting + self.rest[2] + gates[:, 1:]
+        return motion * torch.sigmoid(-rest)
 
 
 def flow_per_velocity(timestep: Tensor) -> Tensor:
@@ -117,8 +180,8 @@ class VfiLite(nn.Module):
         self.blocks = nn.ModuleList(
             [
                 Block(16, 32, 96, 4, first=True),
-                Block(8, 32, 64, 4, first=False),
-                Block(4, 32, 48, 4, first=False),
+                Block(8, 32, 64, 4),
+                Block(4, 32, 48, 4, last=True),
             ]
         )
 

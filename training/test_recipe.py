@@ -65,7 +65,7 @@ def test_recipe(tmp_path: Path) -> None:
     assert resumed.step > 0 and resumed.seconds >= 60
     network = VfiLite()
     network.load_state_dict(resumed.average)
-    assert loss_on(network, batch) < 0.9 * before
+    assert loss_on(network, batch) < before - 0.02, "a minute of training changed nothing"
 
     export(network, tmp_path / "vfi-lite.onnx", "test")
     verify(network, tmp_path / "vfi-lite.onnx")

@@ -38,9 +38,9 @@ HALF_PRECISION_UNTIL = 0.8
 """Share of the time in which convolutions may run in bfloat16."""
 
 
-def rate(step: int, progress: float) -> float:
+def rate(step: int, progress: float, peak: float) -> float:
     """The learning rate after `step` steps, at a share `progress` (0..1) of the time given."""
-    cosine = LAST_RATE + (PEAK_RATE - LAST_RATE) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+    cosine = LAST_RATE + (peak - LAST_RATE) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
     return cosine * min(1.0, (step + 1) / WARM_UP_STEPS)
 
 
@@ -64,6 +64,16 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.average = state["average"]
             self.step, self.seconds = state["step"], state["seconds"]
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Takes over what another network has learned, by name; inputs that it lacks weigh nothing at first, and layers
+        that it lacks stay as they are made."""
+        learned = torch.load(checkpoint, map_location=self.device, weights_only=True)["average"]
+        for name, value in self.network.state_dict().items():
+            if name in learned:
+                part = learned[name]
+                value.zero_()[tuple(slice(0, size) for size in part.shape)] = part
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def save(self) -> None:
         """Replaces the checkpoint; whoever reads it meanwhile sees the old or the new one, whole."""
@@ -91,13 +101,13 @@ class Training:
         gradients = torch.autograd.grad(loss, list(self.network.parameters()))
         return list(gradients), torch.stack([loss.detach(), square])
 
-    def learn(self, parts: list[list[Tensor]], progress: float) -> None:
+    def learn(self, parts: list[list[Tensor]], progress: float, peak_rate: float) -> None:
         """One step along the mean of the parts' gradients."""
         for parameter, *gradients in zip(self.network.parameters(), *parts):
             parameter.grad = torch.stack(gradients).mean(0)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.step, progress)
+            group["lr"] = rate(self.step, progress, peak_rate)
         self.optimiser.step()
         self.step += 1
         decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
@@ -114,10 +124,21 @@ def keep_memory() -> None:
         libc.mallopt(option, value)
 
 
-def train(cache: Path, folder: Path, minutes: float, device: str = "cpu", bfloat16: bool = False) -> Training:
-    """Trains until `minutes` have been spent, those before an interruption counted in."""
+def train(
+    cache: Path,
+    folder: Path,
+    minutes: float,
+    device: str = "cpu",
+    bfloat16: bool = False,
+    learned: Path | None = None,
+    peak_rate: float = PEAK_RATE,
+) -> Training:
+    """Trains until `minutes` have been spent, those before an interruption counted in. A new run begins with what the
+    checkpoint `learned` holds, if one is given."""
     torch.set_num_threads(1)
     training, samples = Training(folder, device), Samples(cache)
+    if learned and not training.step:
+        training.start_from(learned)
     seen = torch.zeros(2)
     with ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         while training.seconds < minutes * 60:
@@ -125,7 +146,7 @@ def train(cache: Path, folder: Path, minutes: float, device: str = "cpu", bfloat
             progress = training.seconds / (minutes * 60)
             numbers = range(training.step * PARTS, (training.step + 1) * PARTS)
             parts = list(pool.map(lambda part: training.gradients(samples, part, progress, bfloat16), numbers))
-            training.learn([gradients for gradients, _ in parts], progress)
+            training.learn([gradients for gradients, _ in parts], progress, peak_rate)
             seen += sum(figures.cpu() for _, figures in parts) / PARTS
             training.seconds += time.monotonic() - began
             if training.step % SAVE_EVERY == 0:
@@ -143,11 +164,21 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--from", dest="learned", type=Path, help="checkpoint of a run whose weights a new run begins with")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")
     arguments = parser.parse_args()
     keep_memory()
-    training = train(arguments.cache, arguments.run, arguments.minutes, arguments.device, arguments.bfloat16)
+    training = train(
+        arguments.cache,
+        arguments.run,
+        arguments.minutes,
+        arguments.device,
+        arguments.bfloat16,
+        arguments.learned,
+        arguments.rate,
+    )
     print(f"{training.step} steps in {training.seconds / 60:.1f} minutes")
 
 

@@ -14,7 +14,7 @@ const ELEMENT: &str = "vfiinterp";
 
 /// `appsrc ! vfiinterp ! appsink`, at work until it is dropped.
 #[derive(Debug)]
-struct Chain {
+pub(crate) struct Chain {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
     element: gst::Element,
@@ -23,7 +23,7 @@ struct Chain {
 
 impl Chain {
     /// Starts it, with properties by name and text.
-    fn new(step: usize, properties: &[(String, String)]) -> Result<Self> {
+    pub(crate) fn new(step: usize, properties: &[(String, String)]) -> Result<Self> {
         let source = gst_app::AppSrc::builder()
             .format(gst::Format::Time)
             .block(true)
@@ -50,6 +50,41 @@ impl Chain {
         send(&self.source, picture, number, rate)?;
         Ok(())
     }
+
+    /// Sends frames from a thread of its own, evenly in time, and then the end of the stream.
+    pub(crate) fn feed(
+        &self,
+        frames: impl Iterator<Item = Result<Picture>> + Send + 'static,
+        rate: gst::Fraction,
+    ) {
+        let source = self.source.clone();
+        thread::spawn(move || {
+            for (number, picture) in frames.enumerate() {
+                let sent = picture.and_then(|picture| send(&source, picture, number as u64, rate));
+                match sent {
+                    Ok(true) => {}
+                    // Whoever reads has let go.
+                    Ok(false) => return,
+                    Err(error) => {
+                        gst::element_error!(source, gst::StreamError::Failed, ("{error:#}"));
+                        return;
+                    }
+                }
+            }
+            let _ = source.end_of_stream();
+        });
+    }
+
+    /// The next frame; none at the end, an error where something has failed.
+    pub(crate) fn pull(&self) -> Result<Option<Picture>> {
+        clip::pull(&self.pipeline, &self.sink)
+    }
+
+    /// A counter of the element's.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let stats = self.element.property::<Option<gst::Structure>>("stats");
+        stats.and_then(|stats| stats.get(name).ok()).unwrap_or(0)
+    }
 }
 
 impl Drop for Chain {
@@ -70,7 +105,7 @@ impl Interpolated {
     /// Starts on a clip, with properties by name and text.
     pub(crate) fn start(clip: &Clip, properties: &[(String, String)]) -> Result<Self> {
         let chain = Chain::new(clip.step, properties)?;
-        feed(chain.source.clone(), clip)?;
+        chain.feed(clip.kept()?, clip.kept_rate());
         Ok(Self {
             chain,
             failed: false,
@@ -85,9 +120,9 @@ impl Iterator for Interpolated {
         if self.failed {
             return None;
         }
-        let next = clip::pull(&self.chain.pipeline, &self.chain.sink).and_then(|picture| {
+        let next = self.chain.pull().and_then(|picture| {
             let luma = picture.map(|picture| picture.luma()).transpose()?;
-            all_made(&self.chain.element)?;
+            all_made(&self.chain)?;
             Ok(luma)
         });
         self.failed = next.is_err();
@@ -121,10 +156,10 @@ pub(crate) fn verdicts(
         chain.push(picture?, number as u64, rate)?;
         // The frame itself, and for all but the first the one made before it.
         for _ in 0..=usize::from(number > 0) {
-            clip::pull(&chain.pipeline, &chain.sink)?.context("vfiinterp keeps a frame back")?;
+            chain.pull()?.context("vfiinterp keeps a frame back")?;
         }
         let names = ["cuts", "flashes", "stills", "content-time"];
-        let now = names.map(|name| count(&chain.element, name));
+        let now = names.map(|name| chain.count(name));
         let [cuts, flashes, stills, time] = std::array::from_fn(|i| now[i] - before[i]);
         before = now;
         let verdict = match (cuts, flashes, stills) {
@@ -136,12 +171,6 @@ pub(crate) fn verdicts(
         Ok((verdict, Duration::from_nanos(time)))
     });
     Ok(verdicts.skip(1))
-}
-
-/// A counter of the element's.
-fn count(element: &gst::Element, name: &str) -> u64 {
-    let stats = element.property::<Option<gst::Structure>>("stats");
-    stats.and_then(|stats| stats.get(name).ok()).unwrap_or(0)
 }
 
 /// Properties from `NAME=VALUE`.
@@ -195,27 +224,6 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
     Ok(())
 }
 
-/// Sends a clip's kept frames from a thread of its own, evenly in time.
-fn feed(source: gst_app::AppSrc, clip: &Clip) -> Result<()> {
-    let (kept, rate) = (clip.kept()?, clip.kept_rate());
-    thread::spawn(move || {
-        for (number, picture) in kept.enumerate() {
-            let sent = picture.and_then(|picture| send(&source, picture, number as u64, rate));
-            match sent {
-                Ok(true) => {}
-                // Whoever reads has let go.
-                Ok(false) => return,
-                Err(error) => {
-                    gst::element_error!(source, gst::StreamError::Failed, ("{error:#}"));
-                    return;
-                }
-            }
-        }
-        let _ = source.end_of_stream();
-    });
-    Ok(())
-}
-
 /// Sends a frame at its place in a stream of `rate`; false if nobody takes it any more.
 fn send(
     source: &gst_app::AppSrc,
@@ -244,9 +252,9 @@ fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buff
 }
 
 /// An error if the element left a frame out: the comparison would be off by one from there.
-fn all_made(element: &gst::Element) -> Result<()> {
+fn all_made(chain: &Chain) -> Result<()> {
     for field in ["dropped", "late"] {
-        let count = count(element, field);
+        let count = chain.count(field);
         if count > 0 {
             bail!("vfiinterp counts {count} frames as {field}");
         }

@@ -13,7 +13,9 @@ mod methods;
 mod metrics;
 mod pace;
 mod quality;
+mod scene;
 mod slow;
+mod speed;
 mod table;
 
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ enum Command {
     Soak(pace::Soak),
     /// Looks for cuts and still pictures in clips, and compares with labels
     Content(content::Args),
+    /// Measures how long a synthesised frame takes, and where the time goes
+    Speed(speed::Args),
 }
 
 /// Makes GStreamer ready, with this very tree's element in it.
@@ -55,6 +59,7 @@ fn run(args: &Args) -> Result<()> {
         Command::Overload(args) => pace::overload(args),
         Command::Soak(args) => pace::soak(args),
         Command::Content(args) => content::run(args),
+        Command::Speed(args) => speed::run(args),
     }
 }
 

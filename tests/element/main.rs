@@ -14,6 +14,7 @@ mod faults;
 mod formats;
 mod live;
 mod negotiation;
+mod overlay;
 mod overload;
 mod pipeline;
 mod rife;

@@ -52,9 +52,12 @@ def warp_pair(pair: Tensor, flow: Tensor, stride: int) -> Tensor:
 
 
 def luma(pair: Tensor) -> Tensor:
-    """The luma (BT.601) of both pictures of a pair [B,6,h,w]: [B,2,h,w]."""
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=pair.dtype, device=pair.device).view(1, 3, 1, 1)
-    return torch.cat([(pair[:, :3] * weights).sum(1, True), (pair[:, 3:] * weights).sum(1, True)], dim=1)
+    """The luma (BT.601) of both pictures of a pair [B,6,h,w]: [B,2,h,w]; never in half precision."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=pair.dtype, device=pair.device)
+    none = torch.zeros_like(weights)
+    both = torch.stack([torch.cat([weights, none]), torch.cat([none, weights])])
+    with torch.autocast(pair.device.type, enabled=False):
+        return F.conv2d(pair, both[:, :, None, None])
 
 
 def proposal(lumas: Tensor, cell: int) -> Tensor:

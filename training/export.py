@@ -19,10 +19,13 @@ IR_VERSION = 8
 
 
 def training_commit() -> str:
-    """The commit the training code is at, with `-dirty` when files differ from it."""
+    """The commit this folder was last changed in, with `-dirty` when its files differ from that."""
     here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("log", "-1", "--format=%H", "--", ".") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
 
 
 def export(network: VfiLite, output: Path, commit: str) -> None:

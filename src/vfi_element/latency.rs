@@ -16,6 +16,8 @@ pub(super) struct Rates {
     pub interpolates: bool,
     /// Time from one input frame to the next; where that varies the longest seen, 0 before that.
     pub frame: gst::ClockTime,
+    /// Whether it varies.
+    pub varies: bool,
     /// Time from one output frame to the next; 0 where that varies.
     pub slot: gst::ClockTime,
 }
@@ -34,6 +36,7 @@ impl VfiInterp {
             interpolates: input.is_none() || input != output,
             // What was learned of a rate that varies holds on.
             frame: input.map_or(before.frame, |_| time(input)),
+            varies: input.is_none(),
             slot: time(output),
         };
         self.replace_rates(rates);
@@ -114,11 +117,17 @@ impl VfiInterp {
 
     /// How long frames are held because they may be duplicates.
     fn held_back(&self) -> gst::ClockTime {
-        if self.settings().dedup {
-            gst::ClockTime::from_nseconds(hold::delay(self.rates().frame.nseconds()))
-        } else {
-            gst::ClockTime::ZERO
+        if !self.settings().dedup {
+            return gst::ClockTime::ZERO;
         }
+        let rates = self.rates();
+        // The longest distance seen says nothing of the shorter ones that may be held, too.
+        let frame = if rates.varies {
+            0
+        } else {
+            rates.frame.nseconds()
+        };
+        gst::ClockTime::from_nseconds(hold::delay(frame))
     }
 
     pub(super) fn latency_changed(&self) {

@@ -47,7 +47,10 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     fs::write(&here, network(7)).unwrap();
     let text = printed(&run(&home, &["list"]));
     let line = |name: &str| text.lines().find(|line| line.trim().starts_with(name));
-    assert_parts(line("vfi-lite").unwrap(), &["2.7 MB", "nothing is asked"]);
+    assert_parts(
+        line("vfi-lite").unwrap(),
+        &[" MB, used when nothing is asked for", "nothing is asked"],
+    );
     assert_parts(line("rife-4.6").unwrap(), &[here.to_str().unwrap()]);
     assert_parts(line("rife-4.26").unwrap(), &["vfi-models fetch rife-4.26"]);
     assert_parts(&text, &["MIT", "github.com/AmusementClub/vs-mlrt"]);

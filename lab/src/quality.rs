@@ -13,9 +13,6 @@ use crate::methods::{Method, Tools};
 use crate::metrics::{self, MOST_DB, WINDOW};
 use crate::table::{self, Table};
 
-/// What stands around the tables in a file.
-const MARK: &str = "quality";
-
 /// Drops frames of clips, rebuilds them in several ways, and compares them with the true ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -52,8 +49,8 @@ pub(crate) struct Args {
     )]
     methods: Vec<Method>,
 
-    /// Also write the tables as Markdown: into a new file, or between the marks <!-- quality --> and
-    /// <!-- /quality --> of one that is there
+    /// Also write the tables as Markdown: into a new file, or between the marks <!-- quality-2 --> and
+    /// <!-- /quality-2 --> of one that is there (or quality-4, by the rate)
     #[arg(long, value_name = "FILE.md")]
     table: Option<PathBuf>,
 
@@ -72,6 +69,11 @@ impl Args {
             .collect();
         all.extend(element::pairs(&self.set)?);
         Ok(all)
+    }
+
+    /// Where its tables stand in a file.
+    fn mark(&self) -> String {
+        format!("quality-{}", self.rate)
     }
 
     /// The command that gives the same figures, without where files lie on this machine.
@@ -124,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         properties: &properties,
     };
     if let Some(path) = &args.table {
-        table::check(path, MARK)?;
+        table::check(path, &args.mark())?;
     }
     let (methods, versions) = available(&args.methods, &tools)?;
     let clips = args
@@ -152,7 +154,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     println!("{notes}");
     if let Some(path) = &args.table {
         let tables: Vec<_> = tables.iter().map(Table::markdown).collect();
-        table::place(path, MARK, &format!("{}\n\n{notes}", tables.join("\n")))?;
+        table::place(
+            path,
+            &args.mark(),
+            &format!("{}\n\n{notes}", tables.join("\n")),
+        )?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! - the arithmetic between the last convolution or resizing and a position (in 11 bits, a position
 //!   in a picture 1920 wide is off by up to half a pixel), and that before an output;
 //! - `GridSample`, which CUDA has for 32 bits only, and others that are imprecise or missing
-//!   ([`FULL`]);
+//!   (`FULL`);
 //! - sizes and factors of `Resize`;
 //! - whatever uses a number that 16 bits can't hold.
 //!

@@ -122,7 +122,7 @@ fn writing_stays_still_and_sharp_before_a_moving_background() {
         .collect();
     let blend_error = difference(&blend, &truth, off_writing);
     println!("writing {text_error:.2}, background {background_error:.2}, blended {blend_error:.2}");
-    assert!(text_error < 8.0, "the writing is off by {text_error}");
+    assert!(text_error < 2.0, "the writing is off by {text_error}");
     assert!(
         background_error < blend_error / 4.0,
         "the background is off by {background_error}, blended by {blend_error}"

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor
 
@@ -65,10 +66,15 @@ class Training:
             self.average = state["average"]
             self.step, self.seconds = state["step"], state["seconds"]
 
-    def start_from(self, checkpoint: Path) -> None:
-        """Takes over what another network has learned, by name; inputs that it lacks weigh nothing at first, and layers
-        that it lacks stay as they are made."""
-        learned = torch.load(checkpoint, map_location=self.device, weights_only=True)["average"]
+    def start_from(self, source: Path) -> None:
+        """Takes over what another network has learned, from a checkpoint or an exported file, by name; inputs that it lacks
+        weigh nothing at first, and layers that it lacks stay as they are made. (An exported file lacks the three numbers of
+        `rest`.)"""
+        if source.suffix == ".onnx":
+            stored = onnx.load(source).graph.initializer
+            learned = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in stored}
+        else:
+            learned = torch.load(source, map_location=self.device, weights_only=True)["average"]
         for name, value in self.network.state_dict().items():
             if name in learned:
                 part = learned[name]
@@ -134,7 +140,7 @@ def train(
     peak_rate: float = PEAK_RATE,
 ) -> Training:
     """Trains until `minutes` have been spent, those before an interruption counted in. A new run begins with what the
-    checkpoint `learned` holds, if one is given."""
+    checkpoint or exported file `learned` holds, if one is given."""
     torch.set_num_threads(1)
     training, samples = Training(folder, device), Samples(cache)
     if learned and not training.step:
@@ -164,7 +170,7 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--minutes", type=float, default=50)
-    parser.add_argument("--from", dest="learned", type=Path, help="checkpoint of a run whose weights a new run begins with")
+    parser.add_argument("--from", dest="learned", type=Path, help="checkpoint or .onnx file whose weights a new run begins with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")

@@ -84,6 +84,11 @@ def disagreement(lumas: Tensor) -> Tensor:
     return F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False)
 
 
+def follow(motion: Tensor, step: Tensor) -> Tensor:
+    """Motion [B,5,h,w] when what was seen in picture 1 lies a step [B,2,h,w] further from what was seen in picture 0."""
+    return motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+
+
 class Residual(nn.Module):
     """x + activation(convolution(x)), [B,channels,h,w] to the same."""
 
@@ -105,7 +110,6 @@ class Block(nn.Module):
     def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool = False, last: bool = False) -> None:
         super().__init__()
         self.stride = stride
-        self.first = first
         self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
         self.prior = nn.Conv2d(1 if first else 8, channels, 3, padding=1)
@@ -146,17 +150,18 @@ class Block(nn.Module):
         change = change * unit.view(1, 5, 1, 1)
         if motion is None:
             return change
-        step = found * (torch.sigmoid(self.trust(x)) * (self.stride / 4))
-        step = torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
-        motion = resize(motion + step, 2) + change
-        if self.polish is None:
-            return motion
+        motion = follow(motion, found * (torch.sigmoid(self.trust(x)) * (self.stride / 4)))
+        motion = resize(motion, 2) + change
+        return motion if self.polish is None else self._finish(picture, motion, x, timestep)
+
+    def _finish(self, pair: Tensor, motion: Tensor, x: Tensor, timestep: Tensor) -> Tensor:
+        """The last block's last touch: one more step, and rest. pair [B,6,2h,2w] as it is, motion [B,5,h,w], x
+        [B,channels,h/2,w/2] what the block has made of both."""
         flow = motion[:, :4] * flow_per_velocity(timestep)
-        lumas = luma(picture)
+        lumas = luma(pair)
         aligned = warp_pair(lumas, flow, 2)
         gates = F.pixel_shuffle(self.polish(x), 2)
-        step = proposal(aligned, 2) * torch.sigmoid(gates[:, :1])
-        motion = motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+        motion = follow(motion, proposal(aligned, 2) * torch.sigmoid(gates[:, :1]))
         moving, resting = disagreement(aligned), disagreement(lumas)
         rest = self.rest[0] * moving + self.rest[1] * resting + self.rest[2] + gates[:, 1:]
         return motion * torch.sigmoid(-rest)

@@ -196,11 +196,8 @@ fn run(stream: &Stream, seconds: u64, live: bool, period: u64) -> Result<Record>
         .build();
     filter.set_property("caps", &caps);
     let vfi = make("vfiinterp")?;
-    for pair in &stream.set {
-        let (name, value) = pair
-            .split_once('=')
-            .with_context(|| format!("--set {pair}: expected PROPERTY=VALUE"))?;
-        element::set(&vfi, name, value)?;
+    for (name, value) in element::pairs(&stream.set)? {
+        element::set(&vfi, &name, &value)?;
     }
     let queue = make("queue")?;
     // By default it may take in 10 MB while the sink has no turn, and what it took in stays in the pools.

@@ -2,10 +2,14 @@
 //! that they are right, not how fast a GPU is with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-use gstvfiinterp::frames::Picture;
+#[path = "common/waves.rs"]
+mod waves;
+
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Precision, Prepared,
 };
+
+use waves::picture;
 
 fn load(model: &str, precision: Precision) -> Result<Interpolator, ModelError> {
     let name = match model {
@@ -18,17 +22,6 @@ fn load(model: &str, precision: Precision) -> Result<Interpolator, ModelError> {
         precision,
         ..LoadOptions::default()
     })
-}
-
-/// Waves in every channel, `shift` pixels to the right.
-fn picture(width: usize, height: usize, shift: f32) -> Picture {
-    let mut picture = Picture::new(width, height);
-    for (i, value) in picture.data.iter_mut().enumerate() {
-        let (x, y) = ((i % width) as f32 - shift, (i / width % height) as f32);
-        let c = (i / (width * height)) as f32;
-        *value = 0.5 + 0.25 * (x * 0.21 + c).sin() + 0.25 * (x * 0.05 + y * 0.17 * (c + 1.0)).cos();
-    }
-    picture
 }
 
 /// Everything a network answers for a pair of 192x128: flow and mask, or a picture and nothing.

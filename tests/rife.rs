@@ -2,10 +2,15 @@
 //! taken. `convert/fixtures.py` makes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+#[path = "common/waves.rs"]
+mod waves;
+
 use gstvfiinterp::frames::{Picture, Sampling};
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelKind, Prepared,
 };
+
+use waves::picture;
 
 fn load(name: &str, info: &str) -> Interpolator {
     let options = LoadOptions {
@@ -15,17 +20,6 @@ fn load(name: &str, info: &str) -> Interpolator {
         ..LoadOptions::default()
     };
     Interpolator::load(&options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Waves in every channel, `shift` pixels to the right.
-fn picture(width: usize, height: usize, shift: f32) -> Picture {
-    let mut picture = Picture::new(width, height);
-    for (i, value) in picture.data.iter_mut().enumerate() {
-        let (x, y) = ((i % width) as f32 - shift, (i / width % height) as f32);
-        let c = (i / (width * height)) as f32;
-        *value = 0.5 + 0.25 * (x * 0.21 + c).sin() + 0.25 * (x * 0.05 + y * 0.17 * (c + 1.0)).cos();
-    }
-    picture
 }
 
 fn prepared(network: &Interpolator, pictures: &[Picture; 2]) -> [Prepared; 2] {

@@ -1,10 +1,10 @@
 //! Stopping a run from another thread.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use ort::session::{RunOptions, Session};
 
-use super::shared::Turns;
+use super::shared::{Turns, lock};
 
 /// Stops a running [`Interpolator::estimate`](super::Interpolator::estimate) from another thread.
 #[derive(Clone)]
@@ -45,11 +45,7 @@ impl Canceller {
     }
 
     fn set(&self, cancelled: bool) {
-        let mut state = self
-            .0
-            .cancelled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0.cancelled);
         *state = cancelled;
         // these only set a flag, which cannot fail
         let _ = if cancelled {
@@ -64,11 +60,7 @@ impl Canceller {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        *self
-            .0
-            .cancelled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.cancelled)
     }
 }
 

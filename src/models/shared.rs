@@ -94,7 +94,7 @@ impl<T> Registry<T> {
     }
 
     fn cell(&self, key: Key) -> Arc<Cell<T>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = lock(&self.0);
         cells.retain(|(_, cell)| cell.strong_count() > 0);
         let known = cells.iter().find(|(other, _)| *other == key);
         if let Some(cell) = known.and_then(|(_, cell)| cell.upgrade()) {
@@ -198,7 +198,8 @@ impl Drop for Ticket<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Whatever panicked while holding it left a whole value.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

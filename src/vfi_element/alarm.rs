@@ -1,9 +1,10 @@
 //! Gives up a run of the network at a moment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+use super::imp::lock;
 use crate::models::Canceller;
 
 /// What the clock's thread and the task know of it.
@@ -33,7 +34,7 @@ impl Alarm {
         let id = clock.new_single_shot_id(time);
         let shared = state.clone();
         id.wait_async(move |_, reached, _| {
-            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&shared);
             // Under the lock, so that once it is stopped it cancels nothing that comes later.
             if reached.is_some() && *state == State::Set {
                 *state = State::Rung;
@@ -47,7 +48,7 @@ impl Alarm {
     /// Stops it; tells whether it has rung already.
     pub(super) fn stop(self) -> bool {
         let rung = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&self.state);
             std::mem::replace(&mut *state, State::Stopped) == State::Rung
         };
         self.id.unschedule();

@@ -4,6 +4,7 @@
 //! cargo run --release -p vfi-lab -- quality holiday.mp4 match.mkv --table quality.md
 //! ```
 
+mod chaos;
 mod child;
 mod clip;
 mod content;
@@ -12,11 +13,13 @@ mod luma;
 mod methods;
 mod metrics;
 mod pace;
+mod process;
 mod quality;
 mod scene;
 mod slow;
 mod speed;
 mod table;
+mod watchdog;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,8 @@ enum Command {
     Overload(pace::Overload),
     /// Runs a long stream, and tells whether memory or latency grow
     Soak(pace::Soak),
+    /// Does everything to the element that can be done, at random, and sees whether it stands it
+    Chaos(chaos::Args),
     /// Looks for cuts and still pictures in clips, and compares with labels
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
@@ -58,6 +63,7 @@ fn run(args: &Args) -> Result<()> {
         Command::Quality(args) => quality::run(args),
         Command::Overload(args) => pace::overload(args),
         Command::Soak(args) => pace::soak(args),
+        Command::Chaos(args) => chaos::run(args),
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
     }

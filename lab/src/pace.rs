@@ -10,6 +10,7 @@ use gst::prelude::*;
 
 use crate::clip::make;
 use crate::element;
+use crate::process::{resident, slope};
 use crate::slow;
 use crate::table::Table;
 
@@ -164,16 +165,6 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The slope of a line through points, by least squares; 0 for fewer than two.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let n = points.len().max(1) as f64;
-    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
-    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let across: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
-    let along: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
-    if along > 0.0 { across / along } else { 0.0 }
 }
 
 /// A stream through the element, looked at every `period` seconds.
@@ -340,21 +331,6 @@ fn effort(structure: &gst::StructureRef) -> Option<String> {
     ))
 }
 
-/// This process' resident memory in kilobytes, without files: those come and go as others need memory.
-fn resident() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
-    status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("RssAnon:")?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
-        .context("/proc/self/status: no RssAnon")
-}
-
 fn print(record: &Record, live: bool) {
     let mut head = vec!["until s".to_owned()];
     head.extend(COUNTS.map(str::to_owned));
@@ -394,13 +370,6 @@ fn print(record: &Record, live: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slope_is_that_of_the_line() {
-        assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), 2.0);
-        assert_eq!(slope(&[(1.0, 3.0)]), 0.0);
-        assert_eq!(slope(&[]), 0.0);
-    }
 
     #[test]
     fn a_short_stream_loses_no_original() {

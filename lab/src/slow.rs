@@ -13,7 +13,7 @@ const STRIDE: i64 = 8;
 
 /// The file of a network that convolves its picture `rounds` times before it answers with no motion, and
 /// with a blend.
-fn network(rounds: usize) -> Vec<u8> {
+pub(crate) fn network(rounds: usize) -> Vec<u8> {
     let picture: &[i64] = &[1, 3, -1, -1];
     let taps = vec![1.0 / 48.0; 3 * 3 * 16];
     let pool = vec![

@@ -118,6 +118,10 @@ impl VfiInterp {
             return;
         };
         let result = self.queue.pop().and_then(|item| worker.handle(self, item));
+        if result.is_err() {
+            // Whatever comes next, if anything does, has nothing to do with what was.
+            worker.flush();
+        }
         *lock(&self.worker) = Some(worker);
         match result {
             Ok(()) => self.queue.done(),
@@ -127,13 +131,14 @@ impl VfiInterp {
 
     fn pause(&self, flow: gst::FlowError) {
         gst::debug!(CAT, imp = self, "pausing: {flow:?}");
+        // Before upstream is told: it may begin anew at once, and that starts the task again. Fails only
+        // where there is no task to pause.
+        let _paused = self.srcpad.pause_task();
         // A flush or stop has closed the queue already, with a reason that must stay.
         let eos_waits = self.queue.fail(flow);
         if flow == gst::FlowError::Eos || eos_waits {
             self.conclude(flow);
         }
-        // Fails only where there is no task to pause.
-        let _paused = self.srcpad.pause_task();
     }
 
     /// The stream ends with `flow` after upstream's last call, so that upstream won't report it;

@@ -98,6 +98,8 @@ pub(super) struct Timeline {
     late: i64,
     /// Once a frame has been drained, nothing off its grid may go before this time.
     floor: u64,
+    /// The timestamp of the latest frame that is on no grid any more.
+    taken: Option<u64>,
     newest: Option<Newest>,
 }
 
@@ -114,6 +116,7 @@ impl Timeline {
             steady: true,
             late: 0,
             floor: 0,
+            taken: None,
             newest: None,
         }
     }
@@ -128,22 +131,24 @@ impl Timeline {
         self.max_gap = max_gap;
     }
 
-    /// Changes the output rate from the next pair on: the newest frame, whose slot has left
-    /// already, becomes the first slot of a new grid.
-    pub(super) fn retarget(&mut self, target: Target) {
-        if target == self.target {
+    /// Changes the rates from the next pair on: the newest frame, whose slot has left already,
+    /// becomes the first slot of a new grid. Frames of another input rate are no pair with it.
+    pub(super) fn retarget(&mut self, input: Option<Rate>, target: Target) {
+        if (input, target) == (self.input, self.target) {
             return;
         }
         let Some(newest) = self.newest else {
-            self.target = target;
+            (self.input, self.target) = (input, target);
             return;
         };
         let last_slot = self.grid(1).time(self.next.saturating_sub(1));
         let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
-        self.target = target;
-        if !newest.held {
+        let goes_on = newest.held && input == self.input;
+        (self.input, self.target) = (input, target);
+        if !goes_on {
             let left = last_slot.max(newest.pts).saturating_add(1);
             self.floor = self.floor.max(left);
+            self.taken = Some(newest.pts);
             self.newest = None;
             return;
         }
@@ -168,19 +173,24 @@ impl Timeline {
     ) -> Result<Step, Refusal> {
         let Some(a) = self.newest else {
             let pts = pts.ok_or(Refusal::NoTimestamp)?;
-            if pts < self.floor {
+            if self.taken.is_some_and(|taken| pts <= taken) {
                 return Err(Refusal::NotLater);
             }
-            return Ok(self.start(pts, duration, None));
+            return Ok(self.start(pts.max(self.floor), duration, None));
         };
         let pts = match (pts, a.lasts) {
             (Some(pts), _) => pts,
             (None, 0) => return Err(Refusal::NoTimestamp),
             (None, lasts) => a.pts.saturating_add(self.nanoseconds(lasts)),
         };
-        if pts <= a.pts || (pts < self.floor && self.frame().is_none()) {
+        if pts <= a.pts {
             return Err(Refusal::NotLater);
         }
+        // The frame before may have been shown for longer than it lasted.
+        let pts = match self.frame() {
+            Some(_) => pts,
+            None => pts.max(self.floor),
+        };
         let at = self.position(pts, a.at)?;
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;

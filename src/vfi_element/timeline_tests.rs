@@ -313,7 +313,7 @@ fn a_new_rate_holds_from_the_next_pair_on() {
     let mut timeline = fixed((30, 1), (60, 1));
     timeline.advance(Some(0), None).unwrap();
     timeline.advance(Some(SECOND / 30), None).unwrap();
-    timeline.retarget(Target::Fixed(rate(120, 1)));
+    timeline.retarget(Some(rate(30, 1)), Target::Fixed(rate(120, 1)));
     let step = timeline.advance(Some(2 * SECOND / 30), None).unwrap();
     let before: Vec<_> = step.before.map(|s| s.content).collect();
     assert_eq!(before, [0.25, 0.5, 0.75].map(Content::Between));
@@ -335,6 +335,27 @@ fn a_variable_stream_is_not_interpolated_across_a_gap() {
     let original = step.original.unwrap();
     assert!(original.discont);
     assert_eq!(original.pts, SECOND);
+}
+
+#[test]
+fn a_frame_that_comes_sooner_than_the_one_before_said_is_not_lost() {
+    // The first lasts 40 ms, by its own account, and is shown for as long at the end.
+    let shown_twice = |mut timeline: Timeline, change: fn(&mut Timeline)| {
+        timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
+        let tail: Vec<_> = timeline.drain(None).map(|slot| slot.pts).collect();
+        assert_eq!(tail.last(), Some(&(SECOND / 50)));
+        change(&mut timeline);
+        let step = timeline.advance(Some(SECOND / 60), None).unwrap();
+        let own = step.original.unwrap().pts;
+        assert_eq!(own, SECOND / 50 + 1, "as soon as there is room");
+        let back = timeline.advance(Some(SECOND / 61), None);
+        assert_eq!(back.unwrap_err(), Refusal::NotLater);
+    };
+    let variable = || Timeline::new(None, Target::Multiple(2), SECOND);
+    shown_twice(variable(), |_| {});
+    shown_twice(variable(), |timeline| {
+        timeline.retarget(Some(rate(30, 1)), Target::Fixed(rate(60, 1)));
+    });
 }
 
 #[test]
@@ -419,7 +440,8 @@ proptest! {
         times in prop::collection::vec((prop::option::of(0u64..20_000_000), prop::option::of(0u64..100_000), 0u8..20), 1..60),
     ) {
         let target = output.map_or(Target::Multiple(multiple), |(n, d)| Target::Fixed(rate(n, d)));
-        let mut timeline = Timeline::new(input.map(|(n, d)| rate(n, d)), target, GAP);
+        let input = input.map(|(n, d)| rate(n, d));
+        let mut timeline = Timeline::new(input, target, GAP);
         let mut last: Option<u64> = None;
         for (pts, duration, action) in times {
             // Microseconds: sixteen slots have room between any two.
@@ -427,8 +449,17 @@ proptest! {
             let mut slots = Vec::new();
             match action {
                 0 => slots.extend(timeline.drain(pts).take(10_000)),
-                1 => timeline.retarget(Target::Multiple(multiple)),
-                2 => timeline.retarget(Target::Fixed(rate(60, 1))),
+                1 => timeline.retarget(input, Target::Multiple(multiple)),
+                2 => timeline.retarget(input, Target::Fixed(rate(60, 1))),
+                // New caps.
+                3 => {
+                    slots.extend(timeline.drain(None).take(10_000));
+                    timeline.retarget(Some(rate(25, 1)), Target::Fixed(rate(50, 1)));
+                }
+                4 => {
+                    slots.extend(timeline.drain(None).take(10_000));
+                    timeline.retarget(None, target);
+                }
                 _ => if let Ok(step) = timeline.advance(pts, duration) {
                     slots.extend(step.before.take(100_000));
                     slots.extend(step.original);

@@ -146,7 +146,6 @@ impl Worker {
         }
         self.drain(imp)?;
         self.stream = None;
-        self.timeline = None;
         self.negotiate(imp, input)
     }
 
@@ -200,7 +199,7 @@ impl Worker {
         })?;
         imp.set_pool(pool.clone());
         match &mut self.timeline {
-            Some(timeline) => timeline.retarget(target),
+            Some(timeline) => timeline.retarget(rate, target),
             None => {
                 let max_gap = self.settings.max_gap.nseconds();
                 self.timeline = Some(Timeline::new(rate, target, max_gap));

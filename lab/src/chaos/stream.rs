@@ -273,8 +273,12 @@ impl Stream {
         };
         let duration = match self.rng.u8(..12) {
             0 => Some(ClockTime::ZERO),
-            1 => Some(ClockTime::from_mseconds(self.rng.u64(..400))),
-            2..5 => None,
+            1..4 => None,
+            4 if self.rng.u8(..8) == 0 => {
+                // It is shown for so long where nothing follows at once; the next ones may be too late then.
+                lock(&shared.ledger).loosen();
+                Some(ClockTime::from_mseconds(self.rng.u64(..400)))
+            }
             _ => Some(length),
         };
         self.number += 1;

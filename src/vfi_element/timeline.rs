@@ -96,7 +96,7 @@ pub(super) struct Timeline {
     /// How much later than their places on the declared grid frames come, lately and on the whole, in
     /// nanoseconds.
     late: i64,
-    /// Once a frame has been drained, nothing off its grid may go before this time.
+    /// Once a frame has been drained, which may last longer than it says, nothing leaves before this time.
     floor: u64,
     /// The timestamp of the latest frame that is on no grid any more.
     taken: Option<u64>,
@@ -176,7 +176,7 @@ impl Timeline {
             if self.taken.is_some_and(|taken| pts <= taken) {
                 return Err(Refusal::NotLater);
             }
-            return Ok(self.start(pts.max(self.floor), duration, None));
+            return Ok(self.start(pts, duration, None));
         };
         let pts = match (pts, a.lasts) {
             (Some(pts), _) => pts,
@@ -186,11 +186,6 @@ impl Timeline {
         if pts <= a.pts {
             return Err(Refusal::NotLater);
         }
-        // The frame before may have been shown for longer than it lasted.
-        let pts = match self.frame() {
-            Some(_) => pts,
-            None => pts.max(self.floor),
-        };
         let at = self.position(pts, a.at)?;
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
@@ -205,7 +200,7 @@ impl Timeline {
         let end = own.unwrap_or_else(|| grid.first_slot_from(at));
         let before = Slots {
             grid,
-            run: if a.held { self.next..end } else { 0..0 },
+            run: if a.held { self.free(&grid)..end } else { 0..0 },
             pair: (!far).then_some((a.at, at)),
         };
         let original = own.map(|n| self.own_slot(&grid, n, duration));
@@ -234,7 +229,7 @@ impl Timeline {
         if lasts > 0 {
             let end = grid.first_slot_from(at.saturating_add(lasts));
             let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
-            run = self.next..end.min(stop);
+            run = self.free(&grid)..end.min(stop);
         }
         if !run.is_empty() {
             self.next = run.end;
@@ -260,6 +255,7 @@ impl Timeline {
             held: true,
         });
         let grid = self.grid(u128::from(duration.unwrap_or(0)));
+        let own = self.own_slot(&grid, 0, duration);
         Step {
             before: tail.unwrap_or(Slots {
                 grid,
@@ -268,7 +264,7 @@ impl Timeline {
             }),
             original: Some(Slot {
                 discont: true,
-                ..self.own_slot(&grid, 0, duration)
+                ..own
             }),
         }
     }
@@ -393,17 +389,25 @@ impl Timeline {
         self.frame().unwrap_or_else(|| own.unwrap_or(previous))
     }
 
-    /// The slot of an input frame. In a stream of variable rate its duration is its share of the
+    /// The first slot that may still leave.
+    fn free(&self, grid: &Grid) -> u64 {
+        self.next.max(grid.first_slot_at(self.floor))
+    }
+
+    /// The slot of an input frame, as soon as it may leave. In a stream of variable rate its duration is its share of the
     /// frame's own, because the next frame's time isn't known yet.
-    fn own_slot(&self, grid: &Grid, n: u64, duration: Option<u64>) -> Slot {
-        let slot = grid.slot(n, Content::Original);
-        match self.target {
-            Target::Fixed(_) => slot,
-            Target::Multiple(m) => Slot {
-                duration: duration.map(|d| d / u64::from(m)),
-                ..slot
-            },
+    fn own_slot(&mut self, grid: &Grid, n: u64, duration: Option<u64>) -> Slot {
+        let mut slot = grid.slot(n, Content::Original);
+        if let Target::Multiple(m) = self.target {
+            slot.duration = duration.map(|d| d / u64::from(m));
         }
+        let late = self.floor.saturating_sub(slot.pts);
+        if late > 0 {
+            slot.pts = self.floor;
+            slot.duration = slot.duration.map(|d| d.saturating_sub(late));
+            self.floor = self.floor.saturating_add(1);
+        }
+        slot
     }
 
     /// With a variable output rate every input frame begins a grid of its own.

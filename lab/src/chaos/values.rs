@@ -67,8 +67,7 @@ impl Values {
             i32::try_from(value).unwrap_or(spec.maximum()).to_value()
         } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecDouble>() {
             let (least, most) = (spec.minimum(), spec.maximum());
-            // GLib lets through what is no number.
-            let few = [least, most, f64::NAN, f64::MIN_POSITIVE.clamp(least, most)];
+            let few = [least, most, f64::MIN_POSITIVE.clamp(least, most)];
             let some = least + rng.f64() * (most - least);
             rng.choice(few).filter(|_| rng.bool()).unwrap_or(some).to_value()
         } else if property.is::<glib::ParamSpecBoolean>() {

@@ -254,7 +254,9 @@ impl Chaos {
         let mut flags = gst::SeekFlags::empty();
         flags.set(gst::SeekFlags::FLUSH, rng.u8(..3) > 0);
         flags.set(gst::SeekFlags::SEGMENT, rng.u8(..3) == 0);
-        let rate = rng.choice([1.0, 1.0, 1.0, 2.0, 0.5, -1.0, -2.0]).unwrap_or(1.0);
+        let rate = rng
+            .choice([1.0, 1.0, 1.0, 2.0, 0.5, -1.0, -2.0])
+            .unwrap_or(1.0);
         let start = gst::ClockTime::from_mseconds(rng.u64(..20_000));
         let length = gst::ClockTime::from_mseconds(rng.u64(..5_000));
         let stop_type = match rate < 0.0 || rng.bool() {
@@ -329,7 +331,9 @@ impl Chaos {
             element.set_property_from_str(name, value);
         }
         // Everything may be far too late, or early.
-        let now = element.clock().map_or(gst::ClockTime::ZERO, |clock| clock.time());
+        let now = element
+            .clock()
+            .map_or(gst::ClockTime::ZERO, |clock| clock.time());
         let base = gst::ClockTime::from_mseconds(self.rng.u64(..100_000));
         element.set_base_time(now.saturating_sub(base));
         let mut still = self.rig.shared.stop(|| {});
@@ -388,7 +392,14 @@ impl Chaos {
                 sum(&look.files),
             ]
         });
-        let head = ["frames", "resident KB", "allocated KB", "objects", "threads", "files"];
+        let head = [
+            "frames",
+            "resident KB",
+            "allocated KB",
+            "objects",
+            "threads",
+            "files",
+        ];
         let table = Table {
             title: "What there is while the element is stopped:".to_owned(),
             head: head.map(str::to_owned).to_vec(),

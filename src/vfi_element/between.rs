@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
 use super::alarm::Alarm;
 use super::content::Change;
 use super::engine::{Engine, Failure, Frame, Times};
@@ -13,6 +12,7 @@ use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
 use super::settings::{Overload, SceneAction};
 use super::worker::Worker;
+use super::{CAT, clock_time};
 
 /// What lies between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,9 +235,9 @@ fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
 
 /// Gives a buffer its place.
 pub(super) fn stamp(buffer: &mut gst::BufferRef, slot: &Slot) {
-    buffer.set_pts(gst::ClockTime::from_nseconds(slot.pts));
+    buffer.set_pts(clock_time(slot.pts));
     buffer.set_dts(None);
-    buffer.set_duration(slot.duration.map(gst::ClockTime::from_nseconds));
+    buffer.set_duration(slot.duration.map(clock_time));
     buffer.set_offset(slot.offset);
     buffer.set_offset_end(slot.offset.saturating_add(1));
     if slot.discont {

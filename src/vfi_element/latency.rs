@@ -3,11 +3,11 @@
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
 use super::grid::Rate;
 use super::hold;
 use super::imp::{VfiInterp, lock};
 use super::timeline::Target;
+use super::{CAT, clock_time};
 
 /// What latency and QoS are reckoned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,8 +29,7 @@ impl VfiInterp {
             Target::Fixed(rate) => Some(rate),
             Target::Multiple(_) => None,
         };
-        let time =
-            |rate: Option<Rate>| gst::ClockTime::from_nseconds(rate.map_or(0, |rate| rate.time(1)));
+        let time = |rate: Option<Rate>| clock_time(rate.map_or(0, |rate| rate.time(1)));
         let before = self.rates();
         let rates = Rates {
             interpolates: input.is_none() || input != output,
@@ -127,7 +126,7 @@ impl VfiInterp {
         } else {
             rates.frame.nseconds()
         };
-        gst::ClockTime::from_nseconds(hold::delay(frame))
+        clock_time(hold::delay(frame))
     }
 
     pub(super) fn latency_changed(&self) {

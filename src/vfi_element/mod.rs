@@ -83,6 +83,11 @@ static RUNTIME_CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+/// A sum of times as GStreamer can tell it: the largest number of nanoseconds means none to it.
+fn clock_time(nanoseconds: u64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(nanoseconds.min(gst::ClockTime::MAX.nseconds()))
+}
+
 glib::wrapper! {
     /// The element `vfiinterp`.
     pub struct VfiInterp(ObjectSubclass<imp::VfiInterp>) @extends gst::Element, gst::Object;

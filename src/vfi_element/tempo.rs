@@ -6,7 +6,6 @@ use std::time::Duration;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
 use super::alarm::Alarm;
 use super::effort::{Effort, Wish};
 use super::engine::{Frame, Times};
@@ -16,6 +15,7 @@ use super::ladder::Share;
 use super::pacing;
 use super::settings::Overload;
 use super::worker::Worker;
+use super::{CAT, clock_time};
 
 /// Downstream takes a frame faster than this unless it waits for something.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -49,7 +49,7 @@ impl Worker {
         if self.settings.overload == Overload::None {
             return None;
         }
-        let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
+        let due = self.running_time(Some(clock_time(slot.pts)))?;
         let reported = match self.settings.qos {
             true => imp.downstream().late_by(due.nseconds()),
             false => None,
@@ -68,11 +68,11 @@ impl Worker {
 
     /// The running time at which a frame has to be out, where that was promised.
     fn deadline(&self, imp: &VfiInterp, slot: &Slot) -> Option<gst::ClockTime> {
-        let due = self.running_time(Some(gst::ClockTime::from_nseconds(slot.pts)))?;
+        let due = self.running_time(Some(clock_time(slot.pts)))?;
         let promise = imp.promise();
         let held = self.was_held(imp, promise.configured);
         let deadline = promise.deadline(due.nseconds(), self.arrivals.delay(), held);
-        deadline.map(gst::ClockTime::from_nseconds)
+        deadline.map(clock_time)
     }
 
     /// Whether downstream has kept the latest frame until the pipeline's `configured` latency had
@@ -148,13 +148,13 @@ impl Worker {
         let Some(segment) = self.time_segment() else {
             return;
         };
-        let pts = gst::ClockTime::from_nseconds(slot.pts);
+        let pts = clock_time(slot.pts);
         let proportion = imp.downstream().proportion();
         let message = gst::message::Qos::builder(imp.promise().live)
             .running_time(segment.to_running_time(pts))
             .stream_time(segment.to_stream_time(pts))
             .timestamp(pts)
-            .duration(slot.duration.map(gst::ClockTime::from_nseconds))
+            .duration(slot.duration.map(clock_time))
             .values(
                 i64::try_from(late_by).unwrap_or(i64::MAX),
                 proportion,
@@ -213,7 +213,7 @@ impl Worker {
         let Some(raised) = pacing::raised(high, before.nseconds(), most) else {
             return;
         };
-        let raised = gst::ClockTime::from_nseconds(raised);
+        let raised = clock_time(raised);
         {
             let mut settings = imp.settings();
             if settings.latency != before {
@@ -298,7 +298,7 @@ impl Worker {
         let known = imp.rates().frame.nseconds();
         let most = self.settings.max_gap.nseconds();
         if let Some(grown) = self.spans.add(apart(held, new), known, most) {
-            let grown = gst::ClockTime::from_nseconds(grown);
+            let grown = clock_time(grown);
             gst::info!(CAT, imp = imp, "frames come up to {grown} apart");
             imp.set_frame(grown);
         }

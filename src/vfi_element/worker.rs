@@ -184,7 +184,11 @@ impl Worker {
                     // Downstream has changed its mind between the query and the event.
                     return self.negotiate(imp, input);
                 }
-                return Err(self.refused(imp));
+                if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                    return Err(gst::FlowError::Flushing);
+                }
+                // The caps go along with the next frame, and what becomes of that tells a refusal from
+                // a sink that is being stopped.
             }
         }
         // The pool in use is given back first: downstream may offer the very same again.
@@ -220,15 +224,6 @@ impl Worker {
             pool,
         });
         Ok(())
-    }
-
-    /// Downstream did not take the caps event: it is flushing, or it does not want them.
-    fn refused(&self, imp: &VfiInterp) -> gst::FlowError {
-        if imp.srcpad().pad_flags().contains(gst::PadFlags::FLUSHING) {
-            gst::FlowError::Flushing
-        } else {
-            gst::FlowError::NotNegotiated
-        }
     }
 
     fn buffer(&mut self, imp: &VfiInterp, mut buffer: gst::Buffer) -> Result<(), gst::FlowError> {

@@ -189,7 +189,9 @@ impl Rig {
             let source = gst::Pad::builder(gst::PadDirection::Src)
                 .name("source")
                 .event_function(move |_, _, event| {
-                    asked.upgrade().is_some_and(|shared| shared.upstream_event(&event))
+                    asked
+                        .upgrade()
+                        .is_some_and(|shared| shared.upstream_event(&event))
                 })
                 .query_function(move |pad, parent, query| match query.view_mut() {
                     gst::QueryViewMut::Latency(query) => {
@@ -296,7 +298,6 @@ impl Drop for Rig {
 }
 
 impl Standstill<'_> {
-
     /// Sends what a stream begins with.
     pub(super) fn begin_anew(&mut self) -> Result<()> {
         let begun = self.stream.begin_anew(self.shared);

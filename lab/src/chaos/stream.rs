@@ -70,7 +70,9 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(mut rng: Rng) -> Self {
-        let texture = std::iter::repeat_with(|| rng.u8(..)).take(1 << 17).collect();
+        let texture = std::iter::repeat_with(|| rng.u8(..))
+            .take(1 << 17)
+            .collect();
         Self {
             rng,
             caps: None,
@@ -94,7 +96,9 @@ impl Stream {
     }
 
     fn is_declared(&self) -> bool {
-        self.info.as_ref().is_some_and(|info| info.fps().numer() > 0)
+        self.info
+            .as_ref()
+            .is_some_and(|info| info.fps().numer() > 0)
     }
 
     /// Sends something; gives how many frames that was.
@@ -117,7 +121,8 @@ impl Stream {
             20..22 => send(shared, gst::event::Segment::new(&self.segment))?,
             22..25 => {
                 let step = ClockTime::from_mseconds(self.rng.u64(..200));
-                self.segment.set_base(self.segment.base().unwrap_or_default() + step);
+                self.segment
+                    .set_base(self.segment.base().unwrap_or_default() + step);
                 self.start_stretch(self.time(0));
                 self.send_segment(shared);
             }
@@ -176,7 +181,9 @@ impl Stream {
 
     /// Tells downstream of the segment.
     pub(super) fn send_segment(&mut self, shared: &Shared) -> bool {
-        shared.source.push_event(gst::event::Segment::new(&self.segment))
+        shared
+            .source
+            .push_event(gst::event::Segment::new(&self.segment))
     }
 
     fn start_stretch(&mut self, at: ClockTime) {
@@ -300,7 +307,12 @@ impl Stream {
         match self.rng.u8(..200) {
             0 => return (None, true),
             1 => return (self.latest, true),
-            2 => return (self.latest.map(|latest| latest.saturating_sub(length)), true),
+            2 => {
+                return (
+                    self.latest.map(|latest| latest.saturating_sub(length)),
+                    true,
+                );
+            }
             _ => {}
         }
         let length = length.nseconds();
@@ -343,4 +355,3 @@ fn send(shared: &Shared, event: gst::Event) -> Result<(), gst::FlowError> {
     }
     Err(shared.why_refused())
 }
-

@@ -52,39 +52,44 @@ impl Values {
         if rng.u8(..4) == 0 {
             return Some(property.default_value().clone());
         }
-        Some(if let Some(spec) = property.downcast_ref::<glib::ParamSpecUInt64>() {
-            whole(rng, spec.minimum(), spec.maximum()).to_value()
-        } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecInt64>() {
-            rng.i64(spec.minimum()..=spec.maximum()).to_value()
-        } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecUInt>() {
-            let most = spec.maximum();
-            let value = whole(rng, spec.minimum().into(), most.into());
-            u32::try_from(value).unwrap_or(most).to_value()
-        } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecInt>() {
-            let (least, most) = (i64::from(spec.minimum()), i64::from(spec.maximum()));
-            let range = u64::try_from(most - least).unwrap_or(0);
-            let value = least.saturating_add_unsigned(whole(rng, 0, range));
-            i32::try_from(value).unwrap_or(spec.maximum()).to_value()
-        } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecDouble>() {
-            let (least, most) = (spec.minimum(), spec.maximum());
-            let few = [least, most, f64::MIN_POSITIVE.clamp(least, most)];
-            let some = least + rng.f64() * (most - least);
-            rng.choice(few).filter(|_| rng.bool()).unwrap_or(some).to_value()
-        } else if property.is::<glib::ParamSpecBoolean>() {
-            rng.bool().to_value()
-        } else if property.is::<glib::ParamSpecString>() {
-            let text = match property.name() {
-                "model" => rng.choice(&self.models).map(String::as_str),
-                "model-info" => rng.choice(INFOS),
-                _ => rng.choice(["", "nonsense"]),
-            };
-            // No string at all is one, too.
-            text.filter(|_| rng.u8(..10) > 0).to_value()
-        } else {
-            let class = glib::EnumClass::with_type(property.value_type())?;
-            let value = rng.choice(class.values())?;
-            value.to_value(&class)
-        })
+        Some(
+            if let Some(spec) = property.downcast_ref::<glib::ParamSpecUInt64>() {
+                whole(rng, spec.minimum(), spec.maximum()).to_value()
+            } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecInt64>() {
+                rng.i64(spec.minimum()..=spec.maximum()).to_value()
+            } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecUInt>() {
+                let most = spec.maximum();
+                let value = whole(rng, spec.minimum().into(), most.into());
+                u32::try_from(value).unwrap_or(most).to_value()
+            } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecInt>() {
+                let (least, most) = (i64::from(spec.minimum()), i64::from(spec.maximum()));
+                let range = u64::try_from(most - least).unwrap_or(0);
+                let value = least.saturating_add_unsigned(whole(rng, 0, range));
+                i32::try_from(value).unwrap_or(spec.maximum()).to_value()
+            } else if let Some(spec) = property.downcast_ref::<glib::ParamSpecDouble>() {
+                let (least, most) = (spec.minimum(), spec.maximum());
+                let few = [least, most, f64::MIN_POSITIVE.clamp(least, most)];
+                let some = least + rng.f64() * (most - least);
+                rng.choice(few)
+                    .filter(|_| rng.bool())
+                    .unwrap_or(some)
+                    .to_value()
+            } else if property.is::<glib::ParamSpecBoolean>() {
+                rng.bool().to_value()
+            } else if property.is::<glib::ParamSpecString>() {
+                let text = match property.name() {
+                    "model" => rng.choice(&self.models).map(String::as_str),
+                    "model-info" => rng.choice(INFOS),
+                    _ => rng.choice(["", "nonsense"]),
+                };
+                // No string at all is one, too.
+                text.filter(|_| rng.u8(..10) > 0).to_value()
+            } else {
+                let class = glib::EnumClass::with_type(property.value_type())?;
+                let value = rng.choice(class.values())?;
+                value.to_value(&class)
+            },
+        )
     }
 }
 

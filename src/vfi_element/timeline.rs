@@ -131,27 +131,32 @@ impl Timeline {
         self.max_gap = max_gap;
     }
 
+    /// What comes next begins a grid of its own, behind all that has left.
+    pub(super) fn part(&mut self) {
+        if let Some(newest) = self.newest {
+            let left = self.last_slot().max(newest.pts).saturating_add(1);
+            self.floor = self.floor.max(left);
+            self.taken = Some(newest.pts);
+            self.newest = None;
+        }
+    }
+
     /// Changes the rates from the next pair on: the newest frame, whose slot has left already,
-    /// becomes the first slot of a new grid. Frames of another input rate are no pair with it.
+    /// becomes the first slot of a new grid; but it is no pair with frames of another input rate.
     pub(super) fn retarget(&mut self, input: Option<Rate>, target: Target) {
         if (input, target) == (self.input, self.target) {
             return;
+        }
+        if input != self.input || self.newest.is_some_and(|newest| !newest.held) {
+            self.part();
         }
         let Some(newest) = self.newest else {
             (self.input, self.target) = (input, target);
             return;
         };
-        let last_slot = self.grid(1).time(self.next.saturating_sub(1));
         let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
-        let goes_on = newest.held && input == self.input;
-        (self.input, self.target) = (input, target);
-        if !goes_on {
-            let left = last_slot.max(newest.pts).saturating_add(1);
-            self.floor = self.floor.max(left);
-            self.taken = Some(newest.pts);
-            self.newest = None;
-            return;
-        }
+        let last_slot = self.last_slot();
+        self.target = target;
         // A frame that snapped to a slot a little later than itself has been shown there.
         self.begin_at(own.max(last_slot));
         self.newest = Some(Newest {
@@ -267,6 +272,11 @@ impl Timeline {
                 ..own
             }),
         }
+    }
+
+    /// The time of the slot that has left last.
+    fn last_slot(&self) -> u64 {
+        self.grid(1).time(self.next.saturating_sub(1))
     }
 
     /// A new grid, whose first slot has left.

@@ -353,6 +353,7 @@ fn a_frame_that_comes_sooner_than_the_one_before_said_is_not_lost() {
     };
     let variable = || Timeline::new(None, Target::Multiple(2), SECOND);
     shown_twice(variable(), |_| {});
+    shown_twice(variable(), Timeline::part);
     shown_twice(variable(), |timeline| {
         timeline.retarget(Some(rate(30, 1)), Target::Fixed(rate(60, 1)));
     });

@@ -19,7 +19,7 @@ use super::hold::Hold;
 use super::imp::VfiInterp;
 use super::pacing::{Arrivals, Spans};
 use super::queue::Item;
-use super::settings::Settings;
+use super::settings::{Settings, Upscale};
 use super::timeline::{Step, Target, Timeline};
 
 /// What the caps fix.
@@ -146,6 +146,9 @@ impl Worker {
         }
         self.drain(imp)?;
         self.stream = None;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.part();
+        }
         self.negotiate(imp, input)
     }
 
@@ -338,12 +341,24 @@ impl Worker {
         else {
             return Ok(());
         };
-        engine
-            .configure(&stream.info, &self.settings, effort.size())
-            .map_err(|error| {
-                gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
-                gst::FlowError::Error
-            })
+        let configured = engine.configure(&stream.info, &self.settings, effort.size());
+        let Err(error) = configured else {
+            return Ok(());
+        };
+        if self.settings.upscale == Upscale::Motion && imp.stats().originals > 0 {
+            // It went well until the property or the model was changed.
+            gst::element_imp_warning!(
+                imp,
+                gst::LibraryError::Settings,
+                ("upscale is auto from here on: {error:#}")
+            );
+            self.settings.upscale = Upscale::Auto;
+            imp.settings().upscale = Upscale::Auto;
+            imp.obj().notify("upscale");
+            return self.configure(imp);
+        }
+        gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
+        Err(gst::FlowError::Error)
     }
 }
 

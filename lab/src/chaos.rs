@@ -259,18 +259,10 @@ impl Chaos {
             .unwrap_or(1.0);
         let start = gst::ClockTime::from_mseconds(rng.u64(..20_000));
         let length = gst::ClockTime::from_mseconds(rng.u64(..5_000));
-        let stop_type = match rate < 0.0 || rng.bool() {
-            true => gst::SeekType::Set,
-            false => gst::SeekType::None,
-        };
-        let seek = gst::event::Seek::new(
-            rate,
-            flags,
-            gst::SeekType::Set,
-            start,
-            stop_type,
-            start + length,
-        );
+        // Backwards it has to begin somewhere.
+        let stop = Some(start + length).filter(|_| rate < 0.0 || rng.bool());
+        let set = gst::SeekType::Set;
+        let seek = gst::event::Seek::new(rate, flags, set, start, set, stop);
         self.watchdog.doing(format!("seeking: {seek:?}"));
         self.rig.sink.push_event(seek);
     }
@@ -359,11 +351,11 @@ impl Chaos {
         let left = self.rig.shared.alive.count();
         ensure!(left == 0, "{left} frames are still held by somebody");
         gst::Task::cleanup_all();
-        glib::ThreadPool::stop_unused_threads();
         let patience = Instant::now() + PATIENCE;
-        while process::threads()?.contains_key("vfiinterp-load") {
-            ensure!(Instant::now() < patience, "a network is still being loaded");
+        while let Some(name) = process::threads()?.keys().find(|name| own(name)) {
+            ensure!(Instant::now() < patience, "the thread {name} goes on");
             thread::sleep(Duration::from_millis(1));
+            glib::ThreadPool::stop_unused_threads();
         }
         account(&self.tracer, &mut self.objects)?;
         process::trim();
@@ -445,6 +437,12 @@ impl Chaos {
         );
         Ok(())
     }
+}
+
+/// Whether a thread of this name is to end when the element is stopped: its task, one that loads a network,
+/// one of a pool that GStreamer takes its tasks' threads from.
+fn own(name: &str) -> bool {
+    name.starts_with("vfiinterp") || name.starts_with("pool")
 }
 
 /// GStreamer's own tracer of what is made and not freed. It sees what is made from here on.

@@ -49,6 +49,11 @@ impl Watchdog {
         let _heard = self.done.send(());
     }
 
+    /// What has begun last.
+    pub(crate) fn what(&self) -> String {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Something else begins.
     pub(crate) fn doing(&self, what: String) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;

@@ -14,6 +14,7 @@
 
 pub mod frames;
 pub mod models;
+mod sync;
 mod vfi_element;
 
 /// What GStreamer asks of a plugin, as its macro defines it.

@@ -51,7 +51,10 @@ impl Watchdog {
 
     /// What has begun last.
     pub(crate) fn what(&self) -> String {
-        self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.doing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Something else begins.

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use ort::session::{RunOptions, Session};
 
-use super::shared::{Turns, lock};
+use super::shared::lock;
+use super::turns::Turns;
 
 /// Stops a running [`Interpolator::estimate`](super::Interpolator::estimate) from another thread.
 #[derive(Clone)]

@@ -8,9 +8,10 @@ use super::graph::proto::ModelProto;
 use super::graph::{self, border};
 use super::network::Network;
 use super::runtime::Runtime;
-use super::shared::{Loaded, Turns};
+use super::shared::Loaded;
 use super::signature::Signature;
 use super::statement::Stated;
+use super::turns::Turns;
 use super::{ExecutionProvider, LoadOptions, ModelError, measure, session, unblend};
 
 /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph

@@ -33,6 +33,9 @@ mod session;
 mod shared;
 pub mod signature;
 pub mod statement;
+mod turns;
+#[cfg(test)]
+mod turns_tests;
 mod unblend;
 
 use std::path::PathBuf;

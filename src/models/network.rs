@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
-use super::shared::Turns;
 use super::signature::{Inputs, Outputs, Signature, Timestep};
+use super::turns::Turns;
 use super::{Canceller, ModelError, session};
 use crate::frames::Motion;
 

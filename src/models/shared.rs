@@ -1,10 +1,9 @@
 //! One session for everybody who loads the same network the same way: its weights are in memory
 //! once, and the second element starts at once.
 //!
-//! The runtime's sessions may be run by one thread at a time, so those who share one take turns.
+//! The runtime's sessions may be run by one thread at a time, so those who share one take [`Turns`].
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use once_cell::sync::OnceCell;
 use ort::session::Session;
@@ -12,6 +11,7 @@ use ort::session::Session;
 use super::library::Digest;
 use super::signature::Signature;
 use super::statement::Stated;
+use super::turns::Turns;
 use super::{ExecutionProvider, LoadOptions, ModelError, Precision};
 
 /// A network in the runtime's hands.
@@ -114,90 +114,6 @@ impl<T> std::ops::Deref for Shared<T> {
     }
 }
 
-/// Something that one thread at a time may use, in the order they come; and who waits can be
-/// called off, which a mutex cannot do.
-pub(super) struct Turns<T> {
-    /// Locked by whoever has the turn, so nobody ever waits for it.
-    value: Mutex<T>,
-    line: Mutex<Line>,
-    moved: Condvar,
-}
-
-#[derive(Default)]
-struct Line {
-    /// Who has the turn, and then who waits, first come first.
-    tickets: VecDeque<u64>,
-    next: u64,
-}
-
-/// A place in the line, given up when dropped.
-struct Ticket<'a> {
-    line: &'a Mutex<Line>,
-    moved: &'a Condvar,
-    number: u64,
-}
-
-impl<T> Turns<T> {
-    pub(super) fn new(value: T) -> Self {
-        Self {
-            value: Mutex::new(value),
-            line: Mutex::default(),
-            moved: Condvar::new(),
-        }
-    }
-
-    /// Waits for a turn and does the work; `None` if `called_off` says so before it begins.
-    pub(super) fn take<R>(
-        &self,
-        called_off: impl Fn() -> bool,
-        work: impl FnOnce(&mut T) -> R,
-    ) -> Option<R> {
-        let _ticket = self.line_up(called_off)?;
-        Some(work(&mut lock(&self.value)))
-    }
-
-    fn line_up(&self, called_off: impl Fn() -> bool) -> Option<Ticket<'_>> {
-        let mut line = lock(&self.line);
-        let number = line.next;
-        line.next += 1;
-        line.tickets.push_back(number);
-        let ticket = Ticket {
-            line: &self.line,
-            moved: &self.moved,
-            number,
-        };
-        // before the ticket is dropped, which wants the lock, `line` is
-        while !called_off() {
-            if line.tickets.front() == Some(&number) {
-                drop(line);
-                return Some(ticket);
-            }
-            line = self
-                .moved
-                .wait(line)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(line);
-        None
-    }
-
-    /// Has all who wait ask again whether they were called off.
-    pub(super) fn look_again(&self) {
-        // with the line free, who waits has either not asked yet or is there to be told
-        drop(lock(&self.line));
-        self.moved.notify_all();
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        lock(self.line)
-            .tickets
-            .retain(|&other| other != self.number);
-        self.moved.notify_all();
-    }
-}
-
 /// Whatever panicked while holding it left a whole value.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -207,8 +123,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::convert::Infallible;
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-    use std::sync::mpsc::channel;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::thread;
 
     use super::*;
@@ -269,48 +184,5 @@ mod tests {
         assert_eq!(registry.get(key(1, 0), || Err("no")).err(), Some("no"));
         let second: Result<_, &str> = registry.get(key(1, 0), || Ok(5));
         assert!(second.is_ok_and(|shared| *shared == 5 && !shared.found));
-    }
-
-    #[test]
-    fn turns_are_taken_one_at_a_time() {
-        let turns = Turns::new(0);
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..1000 {
-                        turns.take(|| false, |value| *value += 1);
-                    }
-                });
-            }
-        });
-        assert_eq!(turns.take(|| false, |value| *value), Some(4000));
-    }
-
-    #[test]
-    fn who_waits_can_be_called_off_and_who_has_the_turn_is_left_alone() {
-        let turns = Turns::new(());
-        let off = AtomicBool::new(false);
-        let (asked, wait_asked) = channel();
-        thread::scope(|scope| {
-            let finished = turns.take(
-                || false,
-                |()| {
-                    let waiting = scope.spawn(|| {
-                        let called_off = || {
-                            let _received = asked.send(());
-                            off.load(SeqCst)
-                        };
-                        turns.take(called_off, |()| ())
-                    });
-                    wait_asked.recv().expect("it asks before it waits");
-                    off.store(true, SeqCst);
-                    turns.look_again();
-                    // this turn goes on all the while
-                    waiting.join().expect("nothing panics")
-                },
-            );
-            assert_eq!(finished, Some(None));
-        });
-        assert_eq!(turns.take(|| false, |()| ()), Some(()));
     }
 }

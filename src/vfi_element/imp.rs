@@ -17,6 +17,7 @@ use super::allocation;
 use super::caps;
 use super::engine::Engine;
 use super::hold;
+use super::item::Item;
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
@@ -29,7 +30,7 @@ use crate::models::Canceller;
 pub struct VfiInterp {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<Item>,
     pub(super) settings: Mutex<Settings>,
     /// Lies here while the task does not run an iteration.
     pub(super) worker: Mutex<Option<Box<Worker>>>,
@@ -349,7 +350,7 @@ impl VfiInterp {
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::trace!(CAT, imp = self, "got {buffer:?}");
         let arrival = self.obj().current_running_time();
-        self.queue.push_buffer(buffer, arrival)?;
+        self.queue.push(Item::Buffer(buffer, arrival))?;
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -392,7 +393,7 @@ impl VfiInterp {
             self.restart();
         }
         let ends = event.type_() == gst::EventType::Eos;
-        let result = self.queue.push_event(event);
+        let result = self.queue.push(Item::Event(event));
         if let Err(flow) = result
             && ends
             && flow != gst::FlowError::Eos
@@ -423,7 +424,7 @@ impl VfiInterp {
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
-        if query.type_() == gst::QueryType::Drain && self.queue.push_drain().is_err() {
+        if query.type_() == gst::QueryType::Drain && self.queue.push(Item::Drain).is_err() {
             return false;
         }
         // What came before it must be known downstream first.

@@ -53,11 +53,14 @@ mod engine;
 mod grid;
 mod hold;
 mod imp;
+mod item;
 mod ladder;
 mod latency;
 mod lifecycle;
 mod pacing;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod settings;
 mod stats;
 mod tempo;

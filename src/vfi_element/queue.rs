@@ -3,26 +3,38 @@
 //! Buffers and serialized events wait here in order. The upstream thread is held back while the
 //! queue is full; a serialized query waits until everything before it has gone downstream and is
 //! then answered on the upstream thread itself. Closing the queue wakes everybody.
+//!
+//! The queue asks of an item only what kind it is, so that `tests/threads.rs` can try it with every order in
+//! which the two threads may come.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What waits for the task.
-#[derive(Debug)]
-pub(super) enum Item {
-    /// A frame, and the running time at which it came in, where there is a clock.
-    Buffer(gst::Buffer, Option<gst::ClockTime>),
-    /// A serialized event.
-    Event(gst::Event),
-    /// Upstream wants its memory back: nothing may be held.
-    Drain,
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How an item is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Waits for room.
+    Frame,
+    /// Is dropped when the queue is closed, as frames are.
+    Passing,
+    /// Outlives a closed queue.
+    Lasting,
+    /// Upstream's last.
+    Last,
+}
+
+/// What can wait in the queue.
+pub(super) trait Queued: Clone {
+    /// How it is treated.
+    fn kind(&self) -> Kind;
 }
 
 #[derive(Debug)]
-struct State {
-    items: VecDeque<Item>,
-    /// The lasting event the task is at work on.
-    unfinished: Option<gst::Event>,
+struct State<T> {
+    items: VecDeque<T>,
+    /// The lasting item the task is at work on.
+    unfinished: Option<T>,
     buffers: usize,
     /// Frames that may wait.
     capacity: usize,
@@ -37,13 +49,13 @@ struct State {
 
 /// A queue of a few frames.
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
     /// Signalled on every change; one upstream thread and one task wait, so one condition serves.
     changed: Condvar,
 }
 
-impl Queue {
+impl<T: Queued> Queue<T> {
     /// Frames that may always wait, beside the pair the task holds.
     const LEAST: usize = 2;
     /// Frames that may wait at most.
@@ -83,12 +95,12 @@ impl Queue {
         self.lock().capacity
     }
 
-    /// Lets items in; of what was left from before, lasting events come first.
+    /// Lets items in; of what was left from before, lasting items come first.
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.clear();
-        if let Some(event) = state.unfinished.take() {
-            state.items.push_front(Item::Event(event));
+        if let Some(item) = state.unfinished.take() {
+            state.items.push_front(item);
         }
         state.busy = false;
         state.eos = false;
@@ -96,13 +108,13 @@ impl Queue {
         state.flow = Ok(());
     }
 
-    /// Drops frames and passing events, and lets nothing in until it is opened again: whoever waits
+    /// Drops all but lasting items, and lets nothing in until it is opened again: whoever waits
     /// gets `flow`.
     pub(super) fn close(&self, flow: gst::FlowError) {
         self.shut(&mut self.lock(), flow);
     }
 
-    /// Back to how it was at first: the stream is over, and lasting events with it.
+    /// Back to how it was at first: the stream is over, and lasting items with it.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
         state.items.clear();
@@ -120,40 +132,25 @@ impl Queue {
         state.eos
     }
 
-    /// Adds a frame, once there is room.
+    /// Adds an item; a frame once there is room. Others are few.
     ///
     /// # Errors
     /// What the queue was closed with.
-    pub(super) fn push_buffer(
-        &self,
-        buffer: gst::Buffer,
-        arrival: Option<gst::ClockTime>,
-    ) -> Result<(), gst::FlowError> {
-        let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
-        state.told = state.flow.is_err();
-        self.put(&mut state, Item::Buffer(buffer, arrival))?;
-        state.buffers += 1;
+    pub(super) fn push(&self, item: T) -> Result<(), gst::FlowError> {
+        let kind = item.kind();
+        let mut state = if kind == Kind::Frame {
+            let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
+            state.told = state.flow.is_err();
+            state
+        } else {
+            self.lock()
+        };
+        state.flow?;
+        state.items.push_back(item);
+        state.buffers += usize::from(kind == Kind::Frame);
+        state.eos |= kind == Kind::Last;
+        self.changed.notify_all();
         Ok(())
-    }
-
-    /// Adds a serialized event; events are few and never wait for room.
-    ///
-    /// # Errors
-    /// What the queue was closed with.
-    pub(super) fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
-        let mut state = self.lock();
-        let ends = event.type_() == gst::EventType::Eos;
-        self.put(&mut state, Item::Event(event))?;
-        state.eos |= ends;
-        Ok(())
-    }
-
-    /// Asks for a drain.
-    ///
-    /// # Errors
-    /// What the queue was closed with.
-    pub(super) fn push_drain(&self) -> Result<(), gst::FlowError> {
-        self.put(&mut self.lock(), Item::Drain)
     }
 
     /// Waits until everything that was put in has been dealt with.
@@ -170,19 +167,15 @@ impl Queue {
     ///
     /// # Errors
     /// What the queue was closed with.
-    pub(super) fn pop(&self) -> Result<Item, gst::FlowError> {
+    pub(super) fn pop(&self) -> Result<T, gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || !s.items.is_empty());
         state.flow?;
         let Some(item) = state.items.pop_front() else {
             return Err(gst::FlowError::Error);
         };
-        if matches!(item, Item::Buffer(..)) {
-            state.buffers -= 1;
-        }
-        state.unfinished = match &item {
-            Item::Event(event) if lasts(event) => Some(event.clone()),
-            _ => None,
-        };
+        let kind = item.kind();
+        state.buffers -= usize::from(kind == Kind::Frame);
+        state.unfinished = (kind == Kind::Lasting).then(|| item.clone());
         state.busy = true;
         self.changed.notify_all();
         Ok(item)
@@ -206,127 +199,30 @@ impl Queue {
         self.lock().flow
     }
 
-    fn put(&self, state: &mut State, item: Item) -> Result<(), gst::FlowError> {
-        state.flow?;
-        state.items.push_back(item);
-        self.changed.notify_all();
-        Ok(())
-    }
-
-    fn shut(&self, state: &mut State, flow: gst::FlowError) {
+    fn shut(&self, state: &mut State<T>, flow: gst::FlowError) {
         state.clear();
         state.flow = Err(flow);
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // No code panics while it holds this lock, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait(&self, ready: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed
-            .wait_while(self.lock(), |state| !ready(state))
-            .unwrap_or_else(PoisonError::into_inner)
+    fn wait(&self, ready: impl Fn(&State<T>) -> bool) -> MutexGuard<'_, State<T>> {
+        let mut state = self.lock();
+        while !ready(&state) {
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state
     }
 }
 
-impl State {
+impl<T: Queued> State<T> {
     fn clear(&mut self) {
-        self.items
-            .retain(|item| matches!(item, Item::Event(event) if lasts(event)));
+        self.items.retain(|item| item.kind() == Kind::Lasting);
         self.buffers = 0;
-    }
-}
-
-/// Whether an event outlives a flush: upstream sends caps or tags only once (as in gstqueue.c).
-fn lasts(event: &gst::Event) -> bool {
-    event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::thread;
-
-    fn open() -> Arc<Queue> {
-        gst::init().unwrap();
-        let queue = Arc::new(Queue::new());
-        queue.open();
-        queue
-    }
-
-    #[test]
-    fn a_closed_queue_takes_nothing() {
-        gst::init().unwrap();
-        let queue = Queue::new();
-        let flushing = Err(gst::FlowError::Flushing);
-        assert_eq!(queue.push_buffer(gst::Buffer::new(), None), flushing);
-        assert_eq!(queue.push_event(gst::event::Eos::new()), flushing);
-        assert_eq!(queue.wait_idle(), flushing);
-    }
-
-    #[test]
-    fn items_leave_in_order() {
-        let queue = open();
-        queue.push_buffer(gst::Buffer::new(), None).unwrap();
-        queue.push_event(gst::event::Eos::new()).unwrap();
-        assert!(matches!(queue.pop(), Ok(Item::Buffer(..))));
-        assert!(matches!(queue.pop(), Ok(Item::Event(_))));
-    }
-
-    #[test]
-    fn a_full_queue_holds_the_pusher_until_it_is_closed() {
-        let queue = open();
-        for _ in 0..Queue::LEAST {
-            queue.push_buffer(gst::Buffer::new(), None).unwrap();
-        }
-        let other = queue.clone();
-        let pusher = thread::spawn(move || other.push_buffer(gst::Buffer::new(), None));
-        queue.close(gst::FlowError::Eos);
-        assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
-    }
-
-    #[test]
-    fn lasting_events_outlive_a_flush() {
-        let queue = open();
-        let event = || gst::event::Tag::new(gst::TagList::new());
-        for _ in 0..2 {
-            queue.push_event(event()).unwrap();
-        }
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        let segment = gst::event::Segment::new(&segment);
-        queue.push_event(segment).unwrap();
-        queue.push_buffer(gst::Buffer::new(), None).unwrap();
-        // The first is being dealt with when the flush comes.
-        queue.pop().unwrap();
-        queue.close(gst::FlowError::Flushing);
-        queue.open();
-        queue.push_event(gst::event::Eos::new()).unwrap();
-        let types = [(); 3].map(|()| match queue.pop() {
-            Ok(Item::Event(event)) => event.type_(),
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(
-            types,
-            [
-                gst::EventType::Tag,
-                gst::EventType::Tag,
-                gst::EventType::Eos
-            ]
-        );
-    }
-
-    #[test]
-    fn idle_means_the_last_item_is_done() {
-        let queue = open();
-        queue.push_event(gst::event::Eos::new()).unwrap();
-        let other = queue.clone();
-        let waiter = thread::spawn(move || other.wait_idle());
-        queue.pop().unwrap();
-        assert!(!waiter.is_finished());
-        queue.done();
-        assert_eq!(waiter.join().unwrap(), Ok(()));
     }
 }

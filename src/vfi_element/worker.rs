@@ -17,8 +17,8 @@ use super::effort::Effort;
 use super::engine::{Engine, Frame};
 use super::hold::Hold;
 use super::imp::VfiInterp;
+use super::item::Item;
 use super::pacing::{Arrivals, Spans};
-use super::queue::Item;
 use super::settings::{Settings, Upscale};
 use super::timeline::{Step, Target, Timeline};
 

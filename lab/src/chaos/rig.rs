@@ -256,7 +256,11 @@ impl Rig {
             gate = wait(&self.shared.moved, gate);
         }
         match &gate.wrong {
-            Some(what) => bail!("{what}, after {} frames, during: {}", gate.sent, self.shared.watchdog.what()),
+            Some(what) => bail!(
+                "{what}, after {} frames, during: {}",
+                gate.sent,
+                self.shared.watchdog.what()
+            ),
             None => Ok(gate.sent),
         }
     }

@@ -1,0 +1,95 @@
+//! What the queue does on one thread, and where it is of no importance which comes first.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::item::Item;
+use super::queue::Queue;
+
+fn open() -> Arc<Queue<Item>> {
+    gst::init().unwrap();
+    let queue = Arc::new(Queue::new());
+    queue.open();
+    queue
+}
+
+fn frame() -> Item {
+    Item::Buffer(gst::Buffer::new(), None)
+}
+
+fn eos() -> Item {
+    Item::Event(gst::event::Eos::new())
+}
+
+#[test]
+fn a_closed_queue_takes_nothing() {
+    gst::init().unwrap();
+    let queue = Queue::new();
+    let flushing = Err(gst::FlowError::Flushing);
+    assert_eq!(queue.push(frame()), flushing);
+    assert_eq!(queue.push(eos()), flushing);
+    assert_eq!(queue.wait_idle(), flushing);
+}
+
+#[test]
+fn items_leave_in_order() {
+    let queue = open();
+    queue.push(frame()).unwrap();
+    queue.push(eos()).unwrap();
+    assert!(matches!(queue.pop(), Ok(Item::Buffer(..))));
+    assert!(matches!(queue.pop(), Ok(Item::Event(_))));
+}
+
+#[test]
+fn a_full_queue_holds_the_pusher_until_it_is_closed() {
+    let queue = open();
+    for _ in 0..queue.capacity() {
+        queue.push(frame()).unwrap();
+    }
+    let other = queue.clone();
+    let pusher = thread::spawn(move || other.push(frame()));
+    queue.close(gst::FlowError::Eos);
+    assert_eq!(pusher.join().unwrap(), Err(gst::FlowError::Eos));
+}
+
+#[test]
+fn lasting_events_outlive_a_flush() {
+    let queue = open();
+    let event = || Item::Event(gst::event::Tag::new(gst::TagList::new()));
+    for _ in 0..2 {
+        queue.push(event()).unwrap();
+    }
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let segment = gst::event::Segment::new(&segment);
+    queue.push(Item::Event(segment)).unwrap();
+    queue.push(frame()).unwrap();
+    // The first is being dealt with when the flush comes.
+    queue.pop().unwrap();
+    queue.close(gst::FlowError::Flushing);
+    queue.open();
+    queue.push(eos()).unwrap();
+    let types = [(); 3].map(|()| match queue.pop() {
+        Ok(Item::Event(event)) => event.type_(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        types,
+        [
+            gst::EventType::Tag,
+            gst::EventType::Tag,
+            gst::EventType::Eos
+        ]
+    );
+}
+
+#[test]
+fn idle_means_the_last_item_is_done() {
+    let queue = open();
+    queue.push(eos()).unwrap();
+    let other = queue.clone();
+    let waiter = thread::spawn(move || other.wait_idle());
+    queue.pop().unwrap();
+    assert!(!waiter.is_finished());
+    queue.done();
+    assert_eq!(waiter.join().unwrap(), Ok(()));
+}

@@ -86,8 +86,12 @@ impl ObjectSubclass for VfiInterp {
                     |imp| imp.sink_chain(buffer),
                 )
             })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            .event_full_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |imp| imp.sink_event(pad, event),
+                )
             })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
@@ -354,9 +358,13 @@ impl VfiInterp {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    fn sink_event(
+        &self,
+        pad: &gst::Pad,
+        event: gst::Event,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::log!(CAT, imp = self, "got {event:?}");
-        match event.type_() {
+        let wanted = match event.type_() {
             gst::EventType::FlushStart => {
                 let wanted = self.srcpad.push_event(event);
                 self.interrupt();
@@ -373,12 +381,21 @@ impl VfiInterp {
                 self.restart();
                 wanted
             }
-            _ if event.is_serialized() => self.sink_serialized(event),
+            _ if event.is_serialized() => {
+                // A lasting event that was refused is sent again with the next frame, which is then
+                // refused for the same reason.
+                self.sink_serialized(event)?;
+                true
+            }
             _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        };
+        match wanted {
+            true => Ok(gst::FlowSuccess::Ok),
+            false => Err(gst::FlowError::Error),
         }
     }
 
-    fn sink_serialized(&self, event: gst::Event) -> bool {
+    fn sink_serialized(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let begins = matches!(
             event.type_(),
             gst::EventType::StreamStart | gst::EventType::Segment
@@ -401,7 +418,7 @@ impl VfiInterp {
         {
             self.conclude(flow);
         }
-        result.is_ok()
+        result
     }
 
     fn restart(&self) {

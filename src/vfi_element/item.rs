@@ -37,7 +37,7 @@ mod tests {
     fn what_upstream_sends_only_once_lasts() {
         gst::init().unwrap();
         let kind = |event| Item::Event(event).kind();
-        let caps = gst::Caps::new_any();
+        let caps = gst::Caps::new_empty_simple("video/x-raw");
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         assert_eq!(kind(gst::event::Caps::new(&caps)), Kind::Lasting);
         let tags = gst::event::Tag::new(gst::TagList::new());

@@ -14,7 +14,7 @@ mod sync {
     pub(crate) use std::sync::PoisonError;
 }
 
-#[allow(dead_code)] // latency and errors are no matter of order
+#[allow(dead_code)] // not all of it is a matter of order
 #[path = "../src/vfi_element/queue.rs"]
 mod queue;
 #[path = "../src/models/turns.rs"]
@@ -99,6 +99,39 @@ fn no_more_frames_wait_than_there_is_room_for() {
         assert!(sent <= room + 1, "{sent}");
         queue.close(gst::FlowError::Flushing);
         upstream.join().unwrap();
+    });
+}
+
+/// A full queue, and somebody who waits for room in it.
+fn full() -> (
+    Arc<Queue<Item>>,
+    thread::JoinHandle<Result<(), gst::FlowError>>,
+) {
+    let queue = open();
+    for number in 0..queue.capacity() {
+        queue.push(frame(number as u32)).unwrap();
+    }
+    let other = queue.clone();
+    (queue, thread::spawn(move || other.push(frame(9))))
+}
+
+#[test]
+fn there_is_room_as_soon_as_the_task_has_taken_a_frame() {
+    every_order(|| {
+        let (queue, upstream) = full();
+        queue.pop().unwrap();
+        // The task is at work on it all the while.
+        assert_eq!(upstream.join().unwrap(), Ok(()));
+    });
+}
+
+#[test]
+fn more_room_wakes_whoever_waits_for_it() {
+    every_order(|| {
+        let (queue, upstream) = full();
+        let frame = gst::ClockTime::from_mseconds(10);
+        queue.fit(frame * 10, frame);
+        assert_eq!(upstream.join().unwrap(), Ok(()));
     });
 }
 

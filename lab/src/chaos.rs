@@ -2,7 +2,6 @@
 //! it: no original is lost, time goes forward, nothing fails, hangs or stays behind.
 
 mod ledger;
-mod networks;
 mod rig;
 mod stream;
 mod values;
@@ -13,15 +12,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::process::{self, Counts};
-use crate::table::Table;
+use crate::networks::Networks;
+use crate::process::{self, Counts, Look};
 use crate::watchdog::Watchdog;
-use networks::Networks;
 use rig::Rig;
 use values::Values;
 
@@ -45,24 +43,6 @@ pub(crate) struct Args {
 /// How often everything is stopped, and what is left is looked at.
 const LOOKS: u64 = 40;
 
-/// The most by which memory may grow, in kilobytes per 1000 frames.
-const GROWTH: f64 = 1.0;
-
-/// How long what ends in the background may take to do so.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What there is while nothing is going on.
-#[derive(Clone, Debug)]
-struct Look {
-    frames: u64,
-    resident: u64,
-    allocated: f64,
-    /// GStreamer's objects, threads and files, by name.
-    objects: Counts,
-    threads: Counts,
-    files: Counts,
-}
-
 /// All that takes part.
 struct Chaos {
     rig: Rig,
@@ -71,6 +51,7 @@ struct Chaos {
     rng: Rng,
     watchdog: Watchdog,
     tracer: gst::Tracer,
+    /// GStreamer's objects that are there, by type.
     objects: Counts,
     /// What has been done, and how often.
     done: BTreeMap<&'static str, u64>,
@@ -92,9 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .go(args)
         .with_context(|| format!("seed {seed} has shown a fault"))?;
     chaos.print(&looks, start.elapsed());
-    chaos
-        .judge(&looks)
-        .with_context(|| format!("seed {seed} has shown a fault"))
+    process::judge("frames", &looks).with_context(|| format!("seed {seed} has shown a fault"))
 }
 
 impl Chaos {
@@ -350,54 +329,16 @@ impl Chaos {
         source.set_active(false)?;
         let left = self.rig.shared.alive.count();
         ensure!(left == 0, "{left} frames are still held by somebody");
-        gst::Task::cleanup_all();
-        let patience = Instant::now() + PATIENCE;
-        while let Some(name) = process::threads()?.keys().find(|name| own(name)) {
-            ensure!(Instant::now() < patience, "the thread {name} goes on");
-            thread::sleep(Duration::from_millis(1));
-            glib::ThreadPool::stop_unused_threads();
-        }
         account(&self.tracer, &mut self.objects)?;
-        process::trim();
-        let look = Look {
-            frames: self.rig.sent(),
-            resident: process::resident()?,
-            allocated: process::allocated().unwrap_or(0.0),
-            objects: self.objects.clone(),
-            threads: process::threads()?,
-            files: process::files()?,
-        };
+        let mut look = Look::take(self.rig.sent())?;
+        look.objects = self.objects.clone();
         drop(_alone);
         self.up(settings)?;
         Ok(look)
     }
 
     fn print(&self, looks: &[Look], took: Duration) {
-        let rows = looks.iter().map(|look| {
-            let sum = |counts: &Counts| counts.values().sum::<i64>().to_string();
-            vec![
-                look.frames.to_string(),
-                look.resident.to_string(),
-                format!("{:.1}", look.allocated),
-                sum(&look.objects),
-                sum(&look.threads),
-                sum(&look.files),
-            ]
-        });
-        let head = [
-            "frames",
-            "resident KB",
-            "allocated KB",
-            "objects",
-            "threads",
-            "files",
-        ];
-        let table = Table {
-            title: "What there is while the element is stopped:".to_owned(),
-            head: head.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-        };
-        print!("{}", table.text());
+        print!("{}", process::table("frames", looks).text());
         let out = lock(&self.rig.shared.ledger).out;
         println!(
             "{} frames went in, {} originals and {} others came out, within {:.0} s; {} warnings.",
@@ -409,40 +350,6 @@ impl Chaos {
         );
         println!("What was done: {:?}", self.done);
     }
-
-    /// Whether anything has stayed behind or grows. What is found only once, such as a thread of a
-    /// pool, has been there at half of the time.
-    fn judge(&self, looks: &[Look]) -> Result<()> {
-        let settled = &looks[looks.len() / 2..];
-        let (Some(first), Some(last)) = (settled.first(), settled.last()) else {
-            bail!("there was nothing to see");
-        };
-        for (what, now, before) in [
-            ("objects", &last.objects, &first.objects),
-            ("threads", &last.threads, &first.threads),
-            ("files", &last.files, &first.files),
-        ] {
-            let more = process::more(now, before);
-            ensure!(more.is_empty(), "{what} stay behind: {more}");
-        }
-        let slope = |value: fn(&Look) -> f64| {
-            let point = |look: &Look| (look.frames as f64 / 1000.0, value(look));
-            process::slope(&settled.iter().map(point).collect::<Vec<_>>())
-        };
-        let resident = slope(|look| look.resident as f64);
-        let allocated = slope(|look| look.allocated);
-        println!(
-            "In the second half, resident memory grows by {resident:.3} KB per 1000 frames, and what is \
-             allocated and not freed by {allocated:.3} KB."
-        );
-        Ok(())
-    }
-}
-
-/// Whether a thread of this name is to end when the element is stopped: its task, one that loads a network,
-/// one of a pool that GStreamer takes its tasks' threads from.
-fn own(name: &str) -> bool {
-    name.starts_with("vfiinterp") || name.starts_with("pool")
 }
 
 /// GStreamer's own tracer of what is made and not freed. It sees what is made from here on.

@@ -8,10 +8,12 @@ mod chaos;
 mod child;
 mod clip;
 mod content;
+mod cycles;
 mod element;
 mod luma;
 mod methods;
 mod metrics;
+mod networks;
 mod pace;
 mod process;
 mod quality;
@@ -44,6 +46,8 @@ enum Command {
     Soak(pace::Soak),
     /// Does everything to the element that can be done, at random, and sees whether it stands it
     Chaos(chaos::Args),
+    /// Starts and stops a pipeline over and over, and sees whether anything stays behind
+    Cycles(cycles::Args),
     /// Looks for cuts and still pictures in clips, and compares with labels
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
@@ -64,6 +68,7 @@ fn run(args: &Args) -> Result<()> {
         Command::Overload(args) => pace::overload(args),
         Command::Soak(args) => pace::soak(args),
         Command::Chaos(args) => chaos::run(args),
+        Command::Cycles(args) => cycles::run(args),
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
     }

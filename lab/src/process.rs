@@ -4,7 +4,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use gst::glib;
+
+use crate::table::Table;
+
+/// The most by which memory may grow, in kilobytes per 1000 frames, or cycles.
+const GROWTH: f64 = 1.0;
+
+/// How long what ends in the background may take to do so.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many there are of something, by name.
 pub(crate) type Counts = BTreeMap<String, i64>;
@@ -82,6 +94,113 @@ pub(crate) fn more(now: &Counts, before: &Counts) -> String {
         (*count > known).then(|| format!("{name}: {count} instead of {known}"))
     });
     grown.collect::<Vec<_>>().join(", ")
+}
+
+/// What there is while nothing is going on.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// How many frames, or cycles, there were before.
+    at: u64,
+    resident: u64,
+    allocated: f64,
+    /// GStreamer's objects, for who counts them.
+    pub(crate) objects: Counts,
+    threads: Counts,
+    files: Counts,
+}
+
+impl Look {
+    /// Waits until the threads of an element that was stopped have ended, and looks.
+    pub(crate) fn take(at: u64) -> Result<Self> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            gst::Task::cleanup_all();
+            glib::ThreadPool::stop_unused_threads();
+            let threads = threads()?;
+            let Some(name) = threads.keys().find(|name| ends(name)) else {
+                break;
+            };
+            ensure!(Instant::now() < patience, "the thread {name} goes on");
+            thread::sleep(Duration::from_millis(1));
+        }
+        trim();
+        Ok(Self {
+            at,
+            resident: resident()?,
+            allocated: allocated().unwrap_or(0.0),
+            objects: Counts::new(),
+            threads: threads()?,
+            files: files()?,
+        })
+    }
+}
+
+/// Whether a thread of this name is to end when the element is stopped: its task, one that loads a network,
+/// one of a pool that GStreamer takes its tasks' threads from.
+fn ends(name: &str) -> bool {
+    name.starts_with("vfiinterp") || name.starts_with("pool")
+}
+
+/// What was seen, `unit` by unit.
+pub(crate) fn table(unit: &str, looks: &[Look]) -> Table {
+    let rows = looks.iter().map(|look| {
+        let sum = |counts: &Counts| counts.values().sum::<i64>().to_string();
+        vec![
+            look.at.to_string(),
+            look.resident.to_string(),
+            format!("{:.1}", look.allocated),
+            sum(&look.objects),
+            sum(&look.threads),
+            sum(&look.files),
+        ]
+    });
+    let head = [
+        unit,
+        "resident KB",
+        "allocated KB",
+        "objects",
+        "threads",
+        "files",
+    ];
+    Table {
+        title: "What there is while the element is stopped:".to_owned(),
+        head: head.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+/// Whether anything stays behind or grows in the second half; what is there only once, such as a thread of a
+/// pool, has come before.
+pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
+    let settled = &looks[looks.len() / 2..];
+    let Some((last, earlier)) = settled.split_last() else {
+        bail!("there was nothing to see");
+    };
+    let kinds: [(_, fn(&Look) -> &Counts); 3] = [
+        ("objects", |look| &look.objects),
+        ("threads", |look| &look.threads),
+        ("files", |look| &look.files),
+    ];
+    for (what, of) in kinds {
+        let mut most = Counts::new();
+        for (name, count) in earlier.iter().flat_map(of) {
+            let known = most.entry(name.clone()).or_default();
+            *known = (*known).max(*count);
+        }
+        let more = more(of(last), &most);
+        ensure!(more.is_empty(), "{what} stay behind: {more}");
+    }
+    let slope = |value: fn(&Look) -> f64| {
+        let point = |look: &Look| (look.at as f64 / 1000.0, value(look));
+        slope(&settled.iter().map(point).collect::<Vec<_>>())
+    };
+    println!(
+        "In the second half, resident memory grows by {:.2} KB per 1000 {unit}, and what is allocated and \
+         not freed by {:.2} KB.",
+        slope(|look| look.resident as f64),
+        slope(|look| look.allocated)
+    );
+    Ok(())
 }
 
 /// The slope of a line through points, by least squares; 0 for fewer than two.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use fastrand::Rng;
 use gst::glib::{self, prelude::*};
 
-use super::networks::Networks;
+use crate::networks::Networks;
 
 /// What an application may set.
 #[derive(Debug)]

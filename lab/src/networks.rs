@@ -10,7 +10,7 @@ use crate::slow;
 
 /// A folder with networks, gone when dropped.
 #[derive(Debug)]
-pub(super) struct Networks {
+pub(crate) struct Networks {
     folder: PathBuf,
     files: Vec<String>,
 }
@@ -18,8 +18,8 @@ pub(super) struct Networks {
 impl Networks {
     /// One that gives motion, one that gives pictures of any moment, one that knows the middle only; and
     /// half of one.
-    pub(super) fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("vfi-lab-chaos-{}", std::process::id()));
+    pub(crate) fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("vfi-lab-networks-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let motion = slow::network(1);
         let half = motion[..motion.len() / 2].to_vec();
@@ -41,12 +41,12 @@ impl Networks {
     }
 
     /// One that can be relied on, and costs next to nothing.
-    pub(super) fn sound(&self) -> &str {
+    pub(crate) fn sound(&self) -> &str {
         &self.files[0]
     }
 
     /// All of them by name, the built-in one and nonsense among them; the sound one more often.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names = self.files.clone();
         names.extend([self.sound().to_owned(), self.sound().to_owned()]);
         names.extend(["vfi-lite", "", "no such model", "/nowhere/model.onnx"].map(String::from));

@@ -49,6 +49,17 @@ pub(crate) fn allocated() -> Option<f64> {
     None
 }
 
+/// Has the allocator keep little for later, so that resident memory tells what is in use. To be called before
+/// threads are made.
+pub(crate) fn keep_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: these only set limits for what is allocated from here on.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 << 10);
+    }
+}
+
 /// Has the allocator give back what it keeps for later.
 pub(crate) fn trim() {
     #[cfg(target_env = "gnu")]

@@ -95,6 +95,10 @@ impl VfiInterp {
 
     /// Lets the task work (again).
     pub(super) fn resume(&self) -> Result<(), glib::BoolError> {
+        // A pad that has a task keeps its function, and the new one, with all that it holds, would be lost
+        // for good. There is none the first time.
+        self.interrupt();
+        let _stopped = self.srcpad.stop_task();
         if let Some(canceller) = &*lock(&self.canceller) {
             canceller.rearm();
         }

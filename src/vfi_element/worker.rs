@@ -314,12 +314,6 @@ impl Worker {
         if let Some(timeline) = &mut self.timeline {
             timeline.set_max_gap(self.settings.max_gap.nseconds());
         }
-        if let Some(engine) = imp.take_loaded() {
-            imp.adopt(&engine);
-            self.engine = Some(engine);
-            // What another network costs is to be found out.
-            self.effort = None;
-        }
         if (multiplied || imp.srcpad().check_reconfigure())
             && let Some(stream) = &self.stream
         {
@@ -329,6 +323,13 @@ impl Worker {
                 // A flush got in between: what downstream wants is still to be found out.
                 imp.srcpad().mark_reconfigure();
             })?;
+        }
+        // After all that is held was sent, for which the new one is not configured.
+        if let Some(engine) = imp.take_loaded() {
+            imp.adopt(&engine);
+            self.engine = Some(engine);
+            // What another network costs is to be found out.
+            self.effort = None;
         }
         self.fit_effort(imp);
         self.configure(imp)

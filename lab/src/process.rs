@@ -205,11 +205,11 @@ pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
         let point = |look: &Look| (look.at as f64 / 1000.0, value(look));
         slope(&settled.iter().map(point).collect::<Vec<_>>())
     };
+    let grows = slope(|look| look.allocated);
     println!(
         "In the second half, resident memory grows by {:.2} KB per 1000 {unit}, and what is allocated and \
-         not freed by {:.2} KB.",
-        slope(|look| look.resident as f64),
-        slope(|look| look.allocated)
+         not freed by {grows:.2} KB.",
+        slope(|look| look.resident as f64)
     );
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! [`Worker`]. Locks are taken one at a time and held for a few lines only; none is held while
 //! something is pushed, queried, posted, loaded or inferred.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::engine::Engine;
 use super::hold;
 use super::item::Item;
 use super::latency::Rates;
+use super::lifecycle::Loads;
 use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
@@ -44,10 +45,7 @@ pub struct VfiInterp {
     pub(super) canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pub(super) pool: Mutex<Option<gst::BufferPool>>,
-    /// A network loaded in the background, for the next pair.
-    pub(super) loaded: Mutex<Option<Engine>>,
-    /// Counts loads, so that only the latest takes effect.
-    pub(super) loads: AtomicU64,
+    pub(super) loads: Mutex<Loads>,
     /// The latest load has failed.
     pub(super) load_failed: AtomicBool,
 }
@@ -126,8 +124,7 @@ impl ObjectSubclass for VfiInterp {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
-            loaded: Mutex::default(),
-            loads: AtomicU64::new(0),
+            loads: Mutex::default(),
             load_failed: AtomicBool::new(false),
         }
     }
@@ -301,7 +298,7 @@ impl VfiInterp {
 
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
-        lock(&self.loaded).take()
+        lock(&self.loads).done.take()
     }
 
     /// Allows runs again after an [`Alarm`](super::alarm::Alarm).

@@ -12,7 +12,20 @@ use super::imp::{VfiInterp, lock};
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
-use crate::models::{Interpolator, LoadOptions};
+use crate::models::{Interpolator, LoadOptions, ModelError};
+
+/// Networks to be loaded in the background.
+#[derive(Default)]
+pub(super) struct Loads {
+    /// How many were wanted, so that only the latest takes effect.
+    count: u64,
+    /// The one that is to be loaded next.
+    next: Option<LoadOptions>,
+    /// There is a thread that sees to it.
+    busy: bool,
+    /// What was loaded, for the next pair.
+    pub(super) done: Option<Engine>,
+}
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
@@ -31,9 +44,12 @@ impl VfiInterp {
         // The end of a flush may have started the task again between the pads' deactivations.
         self.interrupt();
         let _stopped = self.srcpad.stop_task();
-        self.loads.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut loads = lock(&self.loads);
+            loads.count += 1;
+            (loads.next, loads.done) = (None, None);
+        }
         self.queue.forget();
-        *lock(&self.loaded) = None;
         *lock(&self.worker) = None;
         *lock(&self.canceller) = None;
         *lock(&self.pool) = None;
@@ -42,43 +58,68 @@ impl VfiInterp {
     }
 
     /// Loads another network while the current one goes on; a failure is a warning, and the
-    /// stream goes on with what it has.
+    /// stream goes on with what it has. One is loaded at a time, however often it is changed, and then
+    /// the one that is wanted by then.
     pub(super) fn load_in_background(&self, options: LoadOptions) {
-        let load = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
         self.load_failed.store(false, Ordering::Relaxed);
+        {
+            let mut loads = lock(&self.loads);
+            loads.count += 1;
+            loads.next = Some(options);
+            if std::mem::replace(&mut loads.busy, true) {
+                return;
+            }
+        }
         let element = self.obj().downgrade();
         let work = move || {
-            let loaded = Interpolator::load(&options);
-            let Some(element) = element.upgrade() else {
-                return;
-            };
-            let imp = element.imp();
-            match loaded {
-                Ok(interpolator) => {
-                    let mut place = lock(&imp.loaded);
-                    if imp.loads.load(Ordering::Relaxed) == load {
-                        *place = Some(Engine::new(interpolator));
-                    }
-                }
-                Err(error) => {
-                    if imp.loads.load(Ordering::Relaxed) == load {
-                        imp.load_failed.store(true, Ordering::Relaxed);
-                    }
-                    gst::element_imp_warning!(
-                        imp,
-                        gst::ResourceError::OpenRead,
-                        ("The model stays as it is: {error}")
-                    );
+            // The element is not kept while one is loaded.
+            let next = || element.upgrade()?.imp().next_load();
+            while let Some((options, count)) = next() {
+                let loaded = Interpolator::load(&options);
+                if let Some(element) = element.upgrade() {
+                    element.imp().loaded(loaded, count);
                 }
             }
         };
         let thread = thread::Builder::new().name("vfiinterp-load".into());
         if let Err(error) = thread.spawn(work) {
+            lock(&self.loads).busy = false;
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Failed,
                 ("The model stays as it is: no thread to load it: {error}")
             );
+        }
+    }
+
+    /// What is to be loaded, and its number; `None` ends the thread that asks.
+    fn next_load(&self) -> Option<(LoadOptions, u64)> {
+        let mut loads = lock(&self.loads);
+        let next = loads.next.take();
+        loads.busy = next.is_some();
+        next.map(|options| (options, loads.count))
+    }
+
+    /// Takes what was loaded, if nothing else is wanted by now.
+    fn loaded(&self, loaded: Result<Interpolator, ModelError>, count: u64) {
+        match loaded {
+            Ok(interpolator) => {
+                let engine = Engine::new(interpolator);
+                let mut loads = lock(&self.loads);
+                if loads.count == count {
+                    loads.done = Some(engine);
+                }
+            }
+            Err(error) => {
+                if lock(&self.loads).count == count {
+                    self.load_failed.store(true, Ordering::Relaxed);
+                }
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::OpenRead,
+                    ("The model stays as it is: {error}")
+                );
+            }
         }
     }
 

@@ -11,7 +11,6 @@ use crate::models::graph::proto::{
     TypeProto, ValueInfoProto,
 };
 use crate::models::graph::{self as onnx};
-use crate::models::signature::Signature;
 use crate::models::statement::{Origin, Stated, Statement};
 
 /// A model of the bytes' choosing, and what is stated about it: through reading, recognition and
@@ -21,11 +20,7 @@ pub fn graph(bytes: &[u8]) {
     let Ok((model, stated)) = chosen(&mut source) else {
         return; // not bytes enough
     };
-    let file = Bytes::from(onnx::encode(&model));
-    match onnx::decode_shared(&file) {
-        Ok(model) => edited(&model, &file, &stated),
-        Err(why) => assert!(why.len() <= LONGEST_MESSAGE, "{} bytes", why.len()),
-    }
+    through(&model, &stated);
 }
 
 /// A border of the bytes' choosing, without anything behind it: through recognition alone.
@@ -34,11 +29,14 @@ pub fn signature(bytes: &[u8]) {
     let Ok((model, stated)) = border(&mut source) else {
         return;
     };
-    match Signature::of(&model, &stated) {
-        Ok(_) => {
-            let file = Bytes::from(onnx::encode(&model));
-            edited(&model, &file, &stated);
-        }
+    through(&model, &stated);
+}
+
+/// Writes a model, and takes the file.
+fn through(model: &ModelProto, stated: &Stated) {
+    let file = Bytes::from(onnx::encode(model));
+    match onnx::decode_shared(&file) {
+        Ok(model) => edited(&model, &file, stated),
         Err(why) => assert!(why.len() <= LONGEST_MESSAGE, "{} bytes", why.len()),
     }
 }

@@ -14,6 +14,8 @@ mod types;
 
 pub use bounds::{MAX_NAME, MAX_NODES, MAX_STRUCTURE};
 use bytes::{Buf, Bytes};
+
+use super::error::{LONGEST_NAME, brief};
 use prost::Message;
 use proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto,
@@ -156,7 +158,7 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
     Err(format!(
         "its tensor `{}` is stored in another file, and only files that hold their own weights are accepted; \
          onnx.save(onnx.load(\"in.onnx\"), \"out.onnx\") in Python joins them",
-        tensor.name.as_deref().unwrap_or_default()
+        brief(tensor.name.as_deref().unwrap_or_default(), LONGEST_NAME)
     ))
 }
 

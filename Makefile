@@ -115,6 +115,28 @@ fuzz: fuzz-build ## Look for bytes that break something: make fuzz [FUZZ_SECONDS
 		grep -E " (INITED|DONE) " target/fuzz/$$target.log | cut -f 2 ; \
 	done
 
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
+DENY_CHECK := $(DENY) --locked --config deny.toml
+
+$(DENY): Makefile
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --force --root target/tools \
+		--target-dir target/tools/build cargo-deny --version $(DENY_VERSION)
+	rm -r target/tools/build
+	touch $@
+
+.PHONY: deny
+deny: $(DENY) ## Check the dependencies' licences, sources and known faults
+	$(DENY_CHECK) --workspace check bans licenses sources
+	$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check bans licenses sources
+	@if git ls-remote --exit-code https://github.com/RustSec/advisory-db main >/dev/null 2>&1; then \
+		set -x; \
+		$(DENY_CHECK) --workspace check advisories && \
+		$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check advisories; \
+	else \
+		echo "skipped: known faults, because the database of them (github.com/RustSec/advisory-db) is out of reach"; \
+	fi
+
 .PHONY: bench
 bench: setup ## Measure the element's own cost beside the network
 	$(CARGO) bench

@@ -116,11 +116,11 @@ fuzz: fuzz-build ## Look for bytes that break something: make fuzz [FUZZ_SECONDS
 	done
 
 DENY_VERSION := 0.20.2
-DENY := target/tools/bin/cargo-deny
+DENY := target/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 DENY_CHECK := $(DENY) --locked --config deny.toml
 
-$(DENY): Makefile
-	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --force --root target/tools \
+$(DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --root target/tools/cargo-deny-$(DENY_VERSION) \
 		--target-dir target/tools/build cargo-deny --version $(DENY_VERSION)
 	rm -r target/tools/build
 	touch $@

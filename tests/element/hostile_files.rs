@@ -27,10 +27,11 @@ fn each_leaves_a_stream_that_plays_as_it_was() {
     let bus = gst::Bus::new();
     rig.element.set_bus(Some(&bus));
     let info = info("NV12 64x48 30/1");
-    for (k, (name, bytes, _)) in hostile::files().into_iter().enumerate() {
+    rig.push(&info, 0);
+    for ((name, bytes, _), k) in hostile::files().into_iter().zip(1..) {
         let file = TemporaryFile::new(&format!("{name}.onnx"), &bytes);
-        rig.push(&info, k as u64);
         rig.element.set_property("model", file.path());
+        rig.push(&info, k);
         let types = [gst::MessageType::Warning, gst::MessageType::Error];
         let message = bus
             .timed_pop_filtered(gst::ClockTime::from_seconds(60), &types)
@@ -44,6 +45,6 @@ fn each_leaves_a_stream_that_plays_as_it_was() {
             "{text}"
         );
     }
-    let frames = hostile::files().len();
+    let frames = 1 + hostile::files().len();
     assert_eq!(rig.finish().len(), 2 * frames);
 }

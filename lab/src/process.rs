@@ -12,9 +12,6 @@ use gst::glib;
 
 use crate::table::Table;
 
-/// The most by which memory may grow, in kilobytes per 1000 frames, or cycles.
-const GROWTH: f64 = 1.0;
-
 /// How long what ends in the background may take to do so.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -134,7 +134,7 @@ impl Timeline {
     /// What comes next begins a grid of its own, behind all that has left.
     pub(super) fn part(&mut self) {
         if let Some(newest) = self.newest {
-            let left = self.last_slot().max(newest.pts).saturating_add(1);
+            let left = self.left_at().max(newest.pts).saturating_add(1);
             self.floor = self.floor.max(left);
             self.taken = Some(newest.pts);
             self.newest = None;
@@ -154,8 +154,8 @@ impl Timeline {
             (self.input, self.target) = (input, target);
             return;
         };
+        let last_slot = self.left_at();
         let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
-        let last_slot = self.last_slot();
         self.target = target;
         // A frame that snapped to a slot a little later than itself has been shown there.
         self.begin_at(own.max(last_slot));
@@ -194,7 +194,8 @@ impl Timeline {
         let at = self.position(pts, a.at)?;
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
-        if far && length > a.lasts {
+        // a frame that snapped to a slot a little later than itself may have left after this one's time
+        if far && length > a.lasts && pts > self.left_at() {
             let tail = self.drain(Some(pts));
             return Ok(self.start(pts, duration, Some(tail)));
         }
@@ -274,15 +275,15 @@ impl Timeline {
         }
     }
 
-    /// The time of the slot that has left last.
-    fn last_slot(&self) -> u64 {
-        self.grid(1).time(self.next.saturating_sub(1))
-    }
-
     /// A new grid, whose first slot has left.
     fn begin_at(&mut self, base: u64) {
         self.origin = Origin { base, offset: 0 };
         self.next = 1;
+    }
+
+    /// The time of the last slot that has left this grid.
+    fn left_at(&self) -> u64 {
+        self.grid(1).time(self.next.saturating_sub(1))
     }
 
     /// The declared rate, where the output has a fixed one too.

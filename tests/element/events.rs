@@ -244,6 +244,36 @@ fn a_stream_may_begin_anew_after_its_end() {
 }
 
 #[test]
+fn what_lasts_is_refused_for_the_reason_that_the_stream_has_ended() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    let pad = rig.element.static_pad("src").unwrap();
+    let end = pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+        probe.flow_res = Err(gst::FlowError::Eos);
+        gst::PadProbeReturn::Handled
+    });
+    let push = |rig: &mut Rig, k| rig.harness.push(frame(&info, k));
+    let told = (0..100).find_map(|k| push(&mut rig, k).err());
+    assert_eq!(told, Some(gst::FlowError::Eos));
+    // These are sent again with the next frame.
+    rig.harness
+        .push_event(gst::event::Tag::new(gst::TagList::new()));
+    rig.harness
+        .push_event(gst::event::Caps::new(&caps("GRAY8 32x32 30/1")));
+    assert_eq!(push(&mut rig, 100), Err(gst::FlowError::Eos));
+    // Another stream may follow.
+    pad.remove_probe(end.unwrap());
+    rig.harness
+        .push_event(gst::event::StreamStart::new("again"));
+    rig.harness.push_event(gst::event::Caps::new(&caps(TEXT)));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    rig.harness.push_event(gst::event::Segment::new(&segment));
+    for k in 0..4 {
+        push(&mut rig, k).unwrap();
+    }
+}
+
+#[test]
 fn an_unlinked_pad_is_told_upstream() {
     let (element, _model) = element();
     let sink = element.static_pad("sink").unwrap();

@@ -133,6 +133,45 @@ fn a_model_that_could_not_be_loaded_may_be_tried_again() {
 }
 
 #[test]
+fn a_model_without_motion_goes_on_with_its_picture() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    let bus = gst::Bus::new();
+    rig.element.set_bus(Some(&bus));
+    rig.element.set_property_from_str("upscale", "motion");
+    rig.push(&info, 0);
+    rig.push(&info, 1);
+    let picture = crate::fixtures::blend_with_timestep(&[1]);
+    let picture = TemporaryFile::new("blend.onnx", &picture);
+    rig.element.set_property("model", picture.path());
+    let warned = (2..1000).any(|k| {
+        rig.push(&info, k);
+        rig.settle();
+        while rig.harness.try_pull().is_some() {}
+        bus.pop_filtered(&[gst::MessageType::Warning]).is_some()
+    });
+    assert!(warned, "upscale can't stay as it is");
+    rig.push(&info, 1000);
+    rig.finish();
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn the_largest_values_end_no_stream() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    rig.make_live(20);
+    for name in ["latency", "max-gap", "stats-interval"] {
+        rig.element.set_property(name, u64::MAX - 1);
+    }
+    for k in 0..4 {
+        rig.push(&info, k);
+    }
+    rig.finish();
+    assert_eq!(rig.stat("originals"), 4);
+}
+
+#[test]
 fn stats_begin_anew_with_the_stream() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);

@@ -6,7 +6,7 @@ use gst_video::{
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture};
+use super::{FrameError, FrameLayout, Picture, space};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -194,9 +194,7 @@ impl Shrinker {
             }
             None => self.convert.frame_ref(frame, &mut picture),
         }
-        into.width = picture.width() as usize;
-        into.height = picture.height() as usize;
-        into.data.resize(3 * into.width * into.height, 0.0);
+        into.resize(picture.width() as usize, picture.height() as usize)?;
         let planes = memory(&picture);
         let area = into.width * into.height;
         for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
@@ -326,6 +324,7 @@ fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
 }
 
 fn buffer(info: &VideoInfo) -> Result<gst::Buffer, FrameError> {
+    space::probe(info.size())?;
     gst::Buffer::with_size(info.size()).map_err(|_| mapping(info))
 }
 

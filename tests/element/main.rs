@@ -13,6 +13,7 @@ mod events;
 mod faults;
 mod formats;
 mod live;
+mod memory;
 mod negotiation;
 mod overlay;
 mod overload;

@@ -45,17 +45,14 @@ fn converter(
     config.set_resampler_method(method.into());
     config.set_chroma_resampler_method(method.into());
     config.set_dither_method(VideoDitherMethod::None);
-    config.set_threads(threads());
+    // GLib would start threads whenever it likes, and wait for ever for one the system refuses; a
+    // second one saves 0.4 ms of 1.1 where 1280x720 is shrunk
+    config.set_threads(1);
     VideoConverter::new(from, to, Some(config)).map_err(|error| FrameError::Converter {
         from: name(from),
         to: name(to),
         reason: error.to_string(),
     })
-}
-
-fn threads() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.min(4) as u32
 }
 
 fn name(info: &VideoInfo) -> String {

@@ -157,6 +157,7 @@ fn a_limit_that_the_network_can_t_even_be_measured_in_is_an_error_at_the_start()
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));
     assert!(element.set_state(gst::State::Paused).is_err());
+    element.set_state(gst::State::Null).unwrap();
     let complaints = complaints(&bus);
     assert_eq!(complaints.len(), 1, "{complaints:?}");
     assert!(

@@ -218,6 +218,7 @@ fn a_network_that_does_not_fit_is_one_error_at_the_start() {
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));
     assert!(element.set_state(gst::State::Paused).is_err());
+    element.set_state(gst::State::Null).unwrap();
     let errors: Vec<_> =
         std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error])).collect();
     assert_eq!(errors.len(), 1, "{errors:?}");

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::memory::{Reason, Usage};
-use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared};
+use gstvfiinterp::models::{
+    Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared,
+};
 
 /// Networks loaded alike share a session and its arena, in which one test at a time is to look.
 fn alone() -> MutexGuard<'static, ()> {
@@ -111,14 +113,15 @@ fn what_fills_a_limit_makes_way_for_what_fits() {
 
 #[test]
 fn sixteen_frames_a_pair_need_no_more_than_two() {
+    const SIZE: (usize, usize) = (320, 192);
     let _alone = alone();
     let midpoint = fixtures::TemporaryFile::new("mean.onnx", &fixtures::mean());
-    let picture = (3 * 4 * LARGE.0 * LARGE.1) as u64;
+    let picture = (3 * 4 * SIZE.0 * SIZE.1) as u64;
     // what is made of a pair by halving is kept, three pictures for sixteenths, and one is asked for
     for (model, constant) in [("vfi-lite", 0), (midpoint.path(), 4 * picture)] {
         let peak = |count: usize| {
             let mut network = load(model, 0);
-            (0..3).for_each(|_| estimate(&mut network, LARGE, count).unwrap());
+            (0..2).for_each(|_| estimate(&mut network, SIZE, count).unwrap());
             usage(&network)
         };
         let (two, sixteen) = (peak(1), peak(15));
@@ -126,4 +129,51 @@ fn sixteen_frames_a_pair_need_no_more_than_two() {
         assert!(sixteen.peak <= most, "{model}: {sixteen:?} after {two:?}");
         assert!(two.peak >= picture, "{model}: {two:?}");
     }
+}
+
+#[test]
+fn who_shares_a_session_keeps_its_answer_when_another_clears() {
+    let _alone = alone();
+    let (mut mine, mut other) = (load("vfi-lite", 0), load("vfi-lite", 0));
+    assert!(other.info().shared);
+    let prepared = [37, 41].map(|step| {
+        let mut picture = Picture::new(LARGE.0, LARGE.1);
+        let values = picture.data.iter_mut().enumerate();
+        values.for_each(|(i, value)| *value = (i * step % 251) as f32 / 251.0);
+        let mut prepared = Prepared::default();
+        mine.prepare(&picture, &mut prepared).unwrap();
+        prepared
+    });
+    let [a, b] = &prepared;
+    let Estimate::Motion(motion) = mine.estimate(a, b, 0.5).unwrap() else {
+        panic!("the built-in network gives motion");
+    };
+    let before = motion.flow.to_vec();
+    for size in [SMALL, LARGE, LARGE] {
+        other.clear(Reason::Pressure);
+        estimate(&mut other, size, 1).unwrap();
+    }
+    assert!(
+        motion
+            .flow
+            .iter()
+            .zip(&before)
+            .all(|(now, then)| now == then)
+    );
+}
+
+#[test]
+fn networks_that_are_loaded_at_the_same_time_have_a_limit_each() {
+    let _alone = alone();
+    std::thread::scope(|scope| {
+        for limit in [0, 8 << 20, 12 << 20, 16 << 20_u64] {
+            scope.spawn(move || {
+                let mut network = load("vfi-lite", limit);
+                let fits = estimate(&mut network, LARGE, 1).is_ok();
+                assert_eq!(fits, limit == 0, "{limit}");
+                estimate(&mut network, SMALL, 1).unwrap();
+                assert!(limit == 0 || usage(&network).held <= limit);
+            });
+        }
+    });
 }

@@ -138,10 +138,13 @@ impl Interpolator {
 
     /// Has memory that is kept for the next run given back with it: what the session's arena holds
     /// and does not use (others who share the session take anew what they need), and what is kept
-    /// here of pictures.
+    /// here of pictures; of those, only where memory is short, what the next run will need.
     pub fn clear(&mut self, reason: Reason) {
         self.network.clear(reason);
-        self.picture = Picture::default();
+        match reason {
+            Reason::Interval => self.picture.data.shrink_to_fit(),
+            Reason::Pressure => self.picture = Picture::default(),
+        }
     }
 
     /// How often memory was given back since this was last asked.

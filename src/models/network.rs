@@ -78,9 +78,12 @@ impl Network {
         if self.clear != Some(Reason::Pressure) {
             self.clear = Some(reason);
         }
-        // of another size, perhaps; the next run lays it out anew
-        self.stacked = Vec::new();
-        self.stacked_for = (0, 0);
+        match reason {
+            // what another size needed
+            Reason::Interval => self.stacked.shrink_to_fit(),
+            // the next run lays it out anew
+            Reason::Pressure => (self.stacked, self.stacked_for) = (Vec::new(), (0, 0)),
+        }
     }
 
     /// How often that was done since this was last asked.

@@ -189,7 +189,9 @@ impl Engine {
 
     /// Has memory that is kept for later given back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
-        self.spare = None;
+        if reason == Reason::Pressure {
+            self.spare = None;
+        }
         self.interpolator.clear(reason);
     }
 

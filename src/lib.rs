@@ -15,6 +15,8 @@
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod models;
 mod vfi_element;
 

@@ -245,6 +245,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::memory::Reason;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -261,6 +262,9 @@ mod tests {
         stats.originals += 60;
         stats.synthesised += 40;
         stats.late += 20;
+        stats.clears.add(Reason::Interval);
+        stats.clears.add(Reason::Pressure);
+        stats.memory.held = 5;
         for _ in 0..40 {
             stats.add(&Times {
                 estimate: Duration::from_millis(3),
@@ -273,6 +277,8 @@ mod tests {
         assert_eq!(report.get("rate-out"), Ok(50.0));
         assert_eq!(report.get("rate-synthesised"), Ok(20.0));
         assert_eq!(report.get("late"), Ok(20u64));
+        assert_eq!(report.get("clears"), Ok(2u64));
+        assert_eq!(report.get("memory-held"), Ok(5u64));
         assert_eq!(report.get("estimate-time"), Ok(3_000_000u64));
         assert_eq!(report.get("estimate-time-high"), Ok(3_000_000u64));
         assert_eq!(report.get("latency"), Ok(44u64));

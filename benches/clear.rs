@@ -6,10 +6,10 @@
 //!
 //! Predicted, at some 50 ms for 100 MB of fresh memory: a run of the built-in network at 640x360
 //! holds 34 MB, so the one after a clear should take 16 ms more, a quarter or more of what it takes
-//! on two cores. Found: 1 % more. What the arena gives back the C library keeps, up to pieces of
-//! 32 MB, as it learns their size from the first; only larger ones come from the kernel page by
-//! page, from 1280x720 on, where a run takes three to four times as long: 4 to 16 % more on a
-//! busy machine, 12 % counted in time of the processors. So the rule needs no exception on the CPU.
+//! on two cores. Found, in three runs on a busy machine: 3 to 10 % more, at 960x540 5 to 9 and at
+//! 1280x720 4 to 8; the run with the clear between 3 % less and 10 % more. What the arena gives back the C
+//! library keeps, up to pieces of 32 MB, as it learns their size from the first, so that only larger
+//! ones come from the kernel page by page, from 1280x720 on. So the rule needs no exception on the CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Instant;

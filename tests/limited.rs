@@ -189,3 +189,27 @@ fn a_file_that_does_not_fit_is_one_error() {
         assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
     });
 }
+
+#[test]
+fn a_network_that_is_loaded_within_a_limit_leaves_room_for_others() {
+    const LARGE: &str = "NV12 1920x1080 30/1";
+    const TEST: &str = "a_network_that_is_loaded_within_a_limit_leaves_room_for_others";
+    in_children(TEST, &[120], |margin| {
+        // all that is started once is there
+        let (element, _model) = element();
+        element.set_state(gst::State::Paused).unwrap();
+        element.set_state(gst::State::Null).unwrap();
+        limit_address_space(address_space() + (margin << 20));
+        let mut rig = Rig::with_model_and(blending_model(), |element| {
+            element.set_property("model", "vfi-lite");
+            element.set_property("scene-threshold", 0.0);
+            element.set_property("downscale", 1.0);
+        });
+        rig.harness.set_src_caps(caps(LARGE));
+        let large = info(LARGE);
+        (0..3).for_each(|k| drop(rig.push(&large, k)));
+        assert_eq!(rig.finish().len(), 6);
+        assert!(rig.stat("shortages") > 0);
+        assert!(rig.stat("memory-held") <= (margin << 20) / 4 * 3);
+    });
+}

@@ -32,14 +32,17 @@ pub(crate) fn resize<T: Copy>(vec: &mut Vec<T>, len: usize, value: T) -> Result<
     Ok(())
 }
 
-/// Whether so many bytes could be had now. What is allocated by others right after it aborts the
+/// What comes with a block of memory: its header, alignment and the like.
+const SLACK: usize = 64 << 10;
+
+/// Whether so many bytes could be had now, and a little more. What is allocated by others right after it aborts the
 /// process if they can't be: GLib's `g_malloc`, which GStreamer's memory comes from, does.
 ///
 /// # Errors
 /// [`FrameError::NoMemory`] if not.
 pub(crate) fn probe(bytes: usize) -> Result<(), FrameError> {
     let mut trial = Vec::<u8>::new();
-    reserve(&mut trial, bytes)?;
+    reserve(&mut trial, bytes.saturating_add(SLACK))?;
     // an allocation that nobody looks at need not be made
     black_box(&mut trial);
     Ok(())

@@ -80,7 +80,10 @@ pub enum ModelError {
     #[error("the two pictures cannot be interpolated: {0}")]
     Mismatch(String),
     /// There is not enough memory to load or run the model.
-    #[error("there is not enough memory for the model {model}: {}", brief(reason, LONGEST))]
+    #[error(
+        "there is not enough memory for the model {model}: {}",
+        brief(reason, LONGEST)
+    )]
     Memory {
         /// The file or built-in name.
         model: String,

@@ -10,8 +10,8 @@ use super::memory::{self, Room};
 /// Where control groups are found.
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// The least room there is: on the machine, in this process's control groups, and on the device if
-/// `provider` uses one and `thread` is where it runs. `None` where nothing tells.
+/// The least room there is: on the machine, in this process's control groups and address space, and
+/// on the device that this thread used last, if `provider` uses one. `None` where nothing tells.
 ///
 /// Reads a few small files (some 50 us): not for every frame.
 pub fn least(provider: ExecutionProvider) -> Option<Room> {
@@ -25,9 +25,31 @@ pub fn least(provider: ExecutionProvider) -> Option<Room> {
     };
     let machine = read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| memory::machine(&text));
-    let rooms = [device, machine].into_iter().flatten().chain(groups());
+    let known = [device, machine, address_space()];
+    let rooms = known.into_iter().flatten().chain(groups());
     // what is nearest to its floor
     rooms.min_by_key(|room| i128::from(room.free) - i128::from(room.floor()))
+}
+
+/// What is left of this process's address space, if that is limited, as `ulimit -v` does.
+pub(super) fn address_space() -> Option<Room> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit is there to be written.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    if result != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
+        return None;
+    }
+    // SAFETY: asks for a number only.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    let sizes = read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split(' ').next()?.parse().ok()?;
+    Some(Room {
+        free: limit.rlim_cur.saturating_sub(pages.saturating_mul(page)),
+        total: limit.rlim_cur,
+    })
 }
 
 /// The rooms of the control groups that this process is in, and of those around them.

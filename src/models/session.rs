@@ -11,7 +11,7 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBui
 use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops, room};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -260,6 +260,16 @@ pub(super) fn plain(message: &str) -> String {
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
 }
 
+/// What an arena on the CPU may take: as much as was asked for; and where the address space has an
+/// end, three quarters of what is left, as most of a process doesn't survive a want of memory.
+fn arena_limit(asked: u64) -> Option<u64> {
+    let left = room::address_space().map(|room| room.free / 4 * 3);
+    [Some(asked).filter(|limit| *limit > 0), left]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
 /// Makes a session of an encoded graph, whose `weights` may lie beside it
 /// ([`graph::encode_beside`]).
 pub(super) fn commit(
@@ -312,11 +322,9 @@ pub(super) fn commit(
     #[cfg(feature = "faults")]
     crate::faults::load(encoded.len()).map_err(|error| plain(&error.to_string()))?;
     let commit = |mut builder: SessionBuilder| builder.commit_from_memory(encoded);
-    let session = match options.memory_limit {
-        limit if limit > 0 && providers.is_empty() => {
-            arena::with_limit(runtime, limit, builder, commit)
-        }
-        _ => commit(builder),
+    let session = match arena_limit(options.memory_limit).filter(|_| providers.is_empty()) {
+        Some(limit) => arena::with_limit(runtime, limit, builder, commit),
+        None => commit(builder),
     };
     session.map_err(|error| plain(&error.to_string()))
 }

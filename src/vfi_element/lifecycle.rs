@@ -30,8 +30,13 @@ pub(super) struct Loads {
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        let interpolator = Interpolator::load(&settings.load_options())
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
+        let interpolator =
+            Interpolator::load(&settings.load_options()).map_err(|error| match error {
+                ModelError::Memory { .. } => {
+                    gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
+                }
+                error => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+            })?;
         let engine = Engine::new(interpolator);
         self.stats().reset();
         *self.downstream() = Downstream::default();

@@ -177,6 +177,15 @@ pub(crate) fn table(unit: &str, looks: &[Look]) -> Table {
     }
 }
 
+/// One kind of what a look has seen.
+type Kind = fn(&Look) -> &Counts;
+
+/// So many kilobytes per 1000 frames are a leak: one frame in a hundred would be more.
+const LEAK: f64 = 16.0;
+
+/// From so many frames on, growth is more than what settles.
+const ENOUGH: u64 = 50_000;
+
 /// Whether anything stays behind or grows in the second half; what is there only once, such as a thread of a
 /// pool, has come before.
 pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
@@ -184,7 +193,7 @@ pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
     let Some((last, earlier)) = settled.split_last() else {
         bail!("there was nothing to see");
     };
-    let kinds: [(_, fn(&Look) -> &Counts); 3] = [
+    let kinds: [(_, Kind); 3] = [
         ("objects", |look| &look.objects),
         ("threads", |look| &look.threads),
         ("files", |look| &look.files),
@@ -207,6 +216,10 @@ pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
         "In the second half, resident memory grows by {:.2} KB per 1000 {unit}, and what is allocated and \
          not freed by {grows:.2} KB.",
         slope(|look| look.resident as f64)
+    );
+    ensure!(
+        grows < LEAK || last.at < ENOUGH,
+        "memory is allocated and not freed"
     );
     Ok(())
 }

@@ -299,6 +299,7 @@ impl Chaos {
             ("execution-provider", "cpu"),
             ("device", "0"),
             ("precision", "auto"),
+            ("memory-limit", "0"),
         ] {
             element.set_property_from_str(name, value);
         }

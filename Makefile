@@ -106,13 +106,13 @@ fuzz: fuzz-build ## Look for bytes that break something: make fuzz [FUZZ_SECONDS
 	@for target in $(FUZZ_TARGETS); do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		mkdir -p target/fuzz/found/$$target fuzz/corpus/$$target; \
-		ASAN_OPTIONS=detect_leaks=0 GST_REGISTRY_FORK=no \
+		ASAN_OPTIONS=detect_leaks=0 GST_REGISTRY_DISABLE=yes \
 			target/fuzz/$(FUZZ_HOST)/release/$$target target/fuzz/found/$$target fuzz/corpus/$$target \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
 			-print_final_stats=1 -verbosity=1 -artifact_prefix=target/fuzz/crash-$$target- \
 			>target/fuzz/$$target.log 2>&1 || { tail -40 target/fuzz/$$target.log; exit 1; }; \
 		grep -E "stat::number_of_executed_units|stat::average_exec|stat::peak_rss" target/fuzz/$$target.log; \
-		grep -E " (INITED|DONE) " target/fuzz/$$target.log | cut -f 2 ; \
+		grep -aE "(INITED|DONE) " target/fuzz/$$target.log | cut -f 2; \
 	done
 
 DENY_VERSION := 0.20.2

@@ -34,7 +34,7 @@ struct Meta {
     far: Option<(u8, u64)>,
     /// Offsets and strides as usual, but for these.
     usual: bool,
-    wider: u16,
+    wider: Option<u16>,
 }
 
 /// Sides above this take too long to be tried often.
@@ -183,7 +183,7 @@ fn buffer(info: &VideoInfo, case: &Case) -> Option<gst::Buffer> {
             buffer.get_mut()?,
             VideoFrameFlags::empty(),
             info.format(),
-            info.width() + u32::from(meta.wider),
+            info.width() + meta.wider.map_or(0, u32::from),
             info.height(),
             offsets.get(..planes)?,
             strides.get(..planes)?,

@@ -74,16 +74,19 @@ demo: setup ## Interpolate a video: make demo [INPUT=file] [FPS=60] [OUTPUT=file
 	target/release/examples/interpolate --fps $(FPS) $(if $(INPUT),"$(INPUT)") \
 		$(if $(OUTPUT),--output "$(OUTPUT)")
 
+# Memory that fails on demand, which only tests can ask for.
+FAULTS := --features gst-plugin-vfiinterp/faults
+
 .PHONY: test
 test: setup ## Check formatting, lints and behaviour
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(FAULTS) -- -D warnings
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked; \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked $(FAULTS); \
 	else \
-		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked --lib --tests --example interpolate; \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
 	fi
-	$(CARGO) test --workspace --locked --doc
+	$(CARGO) test --workspace --locked $(FAULTS) --doc
 
 # libFuzzer and AddressSanitizer come with the compiler, so that plain cargo builds the fuzzers; the
 # sanitizer's flag wants a nightly compiler or this variable.

@@ -6,7 +6,7 @@
 //! For 1280x720 NV12 the floor is 4.1 MB of reading and writing, about 0.4 ms. Predicted for
 //! bicubic: 250 instructions for eight luma pixels, 3.5 to 5 ms on one thread, half that on two.
 //! Found on two cores of a virtual EPYC (Zen 5), one thread / two threads, in ms: bicubic
-//! 6.6 / 3.7, bilinear 4.6 / 2.5, shrinking 1.1 / 0.7, all of it with bicubic 7.7 / 4.5; the plain
+//! 6.6 / 3.7, bilinear 4.6 / 2.5; shrinking, which is left to one thread, 1.1 (0.7 on two); the plain
 //! reference takes 80 or more on one. So the count of instructions was right to a factor of 1.5,
 //! and arithmetic sets the pace, not memory: strong gradients in the flow, which make windows be
 //! placed twice, cost 10 to 20 %.

@@ -12,6 +12,8 @@
 //! The plugin is used through GStreamer; the modules are public so that tests and benches reach
 //! them, without a promise of a stable Rust API.
 
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

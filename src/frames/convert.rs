@@ -6,7 +6,7 @@ use gst_video::{
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture, Plane};
+use super::{FrameError, FrameLayout, Picture, Plane, space};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -45,17 +45,14 @@ fn converter(
     config.set_resampler_method(method.into());
     config.set_chroma_resampler_method(method.into());
     config.set_dither_method(VideoDitherMethod::None);
-    config.set_threads(threads());
+    // GLib would start threads whenever it likes, and wait for ever for one the system refuses; a
+    // second one saves 0.4 ms of 1.1 where 1280x720 is shrunk
+    config.set_threads(1);
     VideoConverter::new(from, to, Some(config)).map_err(|error| FrameError::Converter {
         from: name(from),
         to: name(to),
         reason: error.to_string(),
     })
-}
-
-fn threads() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.min(4) as u32
 }
 
 fn name(info: &VideoInfo) -> String {
@@ -194,9 +191,7 @@ impl Shrinker {
             }
             None => self.convert.frame_ref(frame, &mut picture),
         }
-        into.width = picture.width() as usize;
-        into.height = picture.height() as usize;
-        into.data.resize(3 * into.width * into.height, 0.0);
+        into.resize(picture.width() as usize, picture.height() as usize)?;
         let planes = memory(&picture);
         let area = into.width * into.height;
         for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
@@ -342,6 +337,7 @@ fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
 }
 
 fn buffer(info: &VideoInfo) -> Result<gst::Buffer, FrameError> {
+    space::probe(info.size())?;
     gst::Buffer::with_size(info.size()).map_err(|_| mapping(info))
 }
 

@@ -80,6 +80,12 @@ pub enum FrameError {
         /// What it should be.
         expected: String,
     },
+    /// Memory could not be had.
+    #[error("not enough memory for {bytes} bytes")]
+    NoMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
     /// GStreamer's converter refused.
     #[error("cannot convert {from} to {to}: {reason}")]
     Converter {

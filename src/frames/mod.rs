@@ -10,6 +10,7 @@ mod layout;
 mod motion;
 mod picture;
 mod plane;
+pub(crate) mod space;
 mod warp;
 
 pub use convert::{Enlarger, ScaleMethod, Shrinker, blend_alpha};

@@ -1,6 +1,8 @@
 //! The small RGB picture a network works on.
 
-use super::{FrameError, Motion, Plane, PlaneFormat, PlaneMut, Sample, Sampling, synthesise};
+use super::{
+    FrameError, Motion, Plane, PlaneFormat, PlaneMut, Sample, Sampling, space, synthesise,
+};
 
 /// A planar RGB picture of `f32` in `[0, 1]`: `data` holds the red, green and blue planes one
 /// after the other, each `height` rows of `width` samples without padding.
@@ -16,6 +18,8 @@ pub struct Picture {
 
 impl Picture {
     /// A black picture.
+    ///
+    /// Aborts the process if there is no memory for it; [`Picture::resize`] says so instead.
     pub fn new(width: usize, height: usize) -> Self {
         Self {
             width,
@@ -24,19 +28,31 @@ impl Picture {
         }
     }
 
+    /// Makes it this large; what is in it then means nothing.
+    ///
+    /// # Errors
+    /// [`FrameError::NoMemory`]: it is as it was.
+    pub fn resize(&mut self, width: usize, height: usize) -> Result<(), FrameError> {
+        space::resize(&mut self.data, 3 * width * height, 0.0)?;
+        (self.width, self.height) = (width, height);
+        Ok(())
+    }
+
     /// The picture between two of one size, made by warping them by `motion`: what a network that
     /// gives motion would have given as a picture.
     ///
     /// # Errors
-    /// If the pictures differ in size, or the motion has another number of cells than it says.
+    /// If the pictures differ in size, the motion has another number of cells than it says, or
+    /// memory lacks.
     pub fn between(
         a: &Picture,
         b: &Picture,
         motion: &Motion,
         sampling: Sampling,
     ) -> Result<Picture, FrameError> {
-        let (a_bytes, b_bytes) = (a.quantised(), b.quantised());
-        let mut bytes = vec![0; a_bytes.len()];
+        let (a_bytes, b_bytes) = (a.quantised()?, b.quantised()?);
+        let mut bytes = Vec::new();
+        space::resize(&mut bytes, a_bytes.len(), 0)?;
         let size = (2 * a.width * a.height).max(1);
         let mut out: Vec<_> = bytes
             .chunks_mut(size)
@@ -53,19 +69,25 @@ impl Picture {
         let samples = bytes
             .chunks_exact(2)
             .map(|s| u16::from_ne_bytes([s[0], s[1]]));
+        let mut data = Vec::new();
+        space::reserve(&mut data, samples.len())?;
+        data.extend(samples.map(|s| f32::from(s) / LARGEST));
         Ok(Picture {
             width: a.width,
             height: a.height,
-            data: samples.map(|s| f32::from(s) / LARGEST).collect(),
+            data,
         })
     }
 
-    fn quantised(&self) -> Vec<u8> {
+    fn quantised(&self) -> Result<Vec<u8>, FrameError> {
         let samples = self
             .data
             .iter()
             .map(|v| (v.clamp(0.0, 1.0) * LARGEST).round());
-        samples.flat_map(|v| (v as u16).to_ne_bytes()).collect()
+        let mut bytes = Vec::new();
+        space::reserve(&mut bytes, 2 * self.data.len())?;
+        bytes.extend(samples.flat_map(|v| (v as u16).to_ne_bytes()));
+        Ok(bytes)
     }
 
     fn planes<'a>(&self, bytes: &'a [u8]) -> Vec<Plane<'a>> {

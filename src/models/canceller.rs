@@ -14,22 +14,29 @@ struct Cancel {
     cancelled: Mutex<bool>,
     /// Of this network's own runs: others on the same session are not its business.
     options: RunOptions,
+    /// The same for runs after which memory is given back.
+    clearing: RunOptions,
     /// Where it may be waiting for its turn.
     session: Weak<Turns<Session>>,
 }
 
 impl Canceller {
-    pub(super) fn new(session: &Arc<Turns<Session>>) -> ort::Result<Self> {
+    /// For runs on `session`; those that give memory back are made with `clearing`.
+    pub(super) fn new(session: &Arc<Turns<Session>>, clearing: RunOptions) -> ort::Result<Self> {
         Ok(Self(Arc::new(Cancel {
             cancelled: Mutex::new(false),
             options: RunOptions::new()?,
+            clearing,
             session: Arc::downgrade(session),
         })))
     }
 
     /// What a run that is to be stopped is given.
-    pub(super) fn options(&self) -> &RunOptions {
-        &self.0.options
+    pub(super) fn options(&self, clears: bool) -> &RunOptions {
+        match clears {
+            true => &self.0.clearing,
+            false => &self.0.options,
+        }
     }
 
     /// Makes the running estimate, and every later one until [`rearm`](Self::rearm), return
@@ -47,12 +54,14 @@ impl Canceller {
     fn set(&self, cancelled: bool) {
         let mut state = lock(&self.0.cancelled);
         *state = cancelled;
-        // these only set a flag, which cannot fail
-        let _ = if cancelled {
-            self.0.options.terminate()
-        } else {
-            self.0.options.unterminate()
-        };
+        for options in [&self.0.options, &self.0.clearing] {
+            // these only set a flag, which cannot fail
+            let _ = if cancelled {
+                options.terminate()
+            } else {
+                options.unterminate()
+            };
+        }
         drop(state);
         if let Some(session) = self.0.session.upgrade() {
             session.look_again();

@@ -79,7 +79,18 @@ pub enum ModelError {
     /// Two pictures do not belong together, or were not prepared for this model.
     #[error("the two pictures cannot be interpolated: {0}")]
     Mismatch(String),
-    /// The runtime gave up, for want of memory for example.
+    /// There is not enough memory to load or run the model.
+    #[error(
+        "there is not enough memory for the model {model}: {}",
+        brief(reason, LONGEST)
+    )]
+    Memory {
+        /// The file or built-in name.
+        model: String,
+        /// What could not be had.
+        reason: String,
+    },
+    /// The runtime gave up.
     #[error("running the model {model} failed: {}", brief(reason, LONGEST))]
     Run {
         /// The file or built-in name.

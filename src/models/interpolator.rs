@@ -1,17 +1,17 @@
 //! A loaded network and its use.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::bisect::{self, Bisection, Place, Step};
 use super::library;
+use super::memory::{Clears, Reason, Usage};
 use super::network::{Answer, Network};
 use super::runtime::runtime;
 use super::shared::{self, Key, Loaded, Shared};
 use super::signature::Outputs;
 use super::statement::Stated;
-use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading};
-use crate::frames::{Motion, Picture};
+use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading, room};
+use crate::frames::{FrameError, Motion, Picture};
 
 /// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
 pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
@@ -67,10 +67,17 @@ impl Interpolator {
         let loaded = shared::loaded(key, || {
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
-            loading::load(runtime, options, &label, &contents.bytes, &stated, measured)
+            let load =
+                || loading::load(runtime, options, &label, &contents.bytes, &stated, measured);
+            match load() {
+                Err(ModelError::Memory { .. }) => {
+                    room::trim();
+                    load()
+                }
+                result => result,
+            }
         })?;
-        let session = Arc::clone(&loaded.session);
-        let network = Network::new(label, loaded.signature.clone(), session)?;
+        let network = Network::new(label, &loaded)?;
 
         let signature = network.signature();
         let stem = file.as_deref().and_then(Path::file_stem);
@@ -129,9 +136,33 @@ impl Interpolator {
         self.bisection_depth = depth;
     }
 
+    /// Has memory that is kept for the next run given back with it: what the session's arena holds
+    /// and does not use (others who share the session take anew what they need), and what is kept
+    /// here of pictures; of those, only where memory is short, what the next run will need.
+    pub fn clear(&mut self, reason: Reason) {
+        self.network.clear(reason);
+        match reason {
+            Reason::Interval => self.picture.data.shrink_to_fit(),
+            Reason::Pressure => self.picture = Picture::default(),
+        }
+    }
+
+    /// How often memory was given back since this was last asked.
+    pub fn take_clears(&mut self) -> Clears {
+        self.network.take_clears()
+    }
+
+    /// What the session's arena holds, if the runtime tells. Takes some microseconds.
+    pub fn usage(&self) -> Option<Usage> {
+        self.network.arena().usage()
+    }
+
     /// Makes a picture ready for this network: once, though it belongs to two pairs.
     pub fn prepare(&self, picture: &Picture, into: &mut Prepared) -> Result<(), ModelError> {
-        into.set(self.network.signature(), picture)
+        let signature = self.network.signature();
+        into.make_room(signature, (picture.width, picture.height))
+            .map_err(|error| self.no_memory(&error))?;
+        into.set(signature, picture)
             .map_err(|reason| ModelError::Picture {
                 model: self.network.label().into(),
                 reason,
@@ -184,6 +215,7 @@ impl Interpolator {
                 middle => self.motion(a, b, middle),
             },
             (ModelKind::Picture, true) => {
+                self.make_room(a)?;
                 let answer = self.network.run([a.data(), b.data()], a.padded(), phase)?;
                 crop(&answer, a, &mut self.picture).map_err(|why| self.unexpected(why))?;
                 Ok(Estimate::Picture(&self.picture))
@@ -217,6 +249,7 @@ impl Interpolator {
         b: &Prepared,
         phase: f32,
     ) -> Result<Estimate<'_>, ModelError> {
+        self.make_room(a)?;
         let slot = bisect::slot(phase, self.bisection_depth);
         self.bisection.begin((a.id(), b.id()));
         loop {
@@ -247,6 +280,20 @@ impl Interpolator {
         }
     }
 
+    /// Has room for a picture of this size.
+    fn make_room(&mut self, size: &Prepared) -> Result<(), ModelError> {
+        let (width, height) = size.size();
+        let room = self.picture.resize(width, height);
+        room.map_err(|error| self.no_memory(&error))
+    }
+
+    fn no_memory(&self, error: &FrameError) -> ModelError {
+        ModelError::Memory {
+            model: self.network.label().into(),
+            reason: error.to_string(),
+        }
+    }
+
     fn unexpected(&self, reason: String) -> ModelError {
         ModelError::Output {
             model: self.network.label().into(),
@@ -255,13 +302,11 @@ impl Interpolator {
     }
 }
 
-/// Cuts the padding off a picture, and what is beyond 0 and 1.
+/// Cuts the padding off a picture, and what is beyond 0 and 1, for one of the right size.
 fn crop(answer: &Answer, of: &Prepared, into: &mut Picture) -> Result<(), String> {
     let data = answer.picture(of.padded())?;
     let (padded_width, padded_height) = of.padded();
     let (width, height) = of.size();
-    (into.width, into.height) = (width, height);
-    into.data.resize(3 * width * height, 0.0);
     let planes = data.chunks_exact(padded_width * padded_height);
     for (plane, target) in planes.zip(into.data.chunks_exact_mut(width * height)) {
         let rows = plane.chunks_exact(padded_width);

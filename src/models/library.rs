@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::{ModelError, graph};
+use crate::frames::space;
 
 /// The network used when nothing else is asked for.
 pub const DEFAULT: &str = "vfi-lite";
@@ -293,6 +294,7 @@ pub(super) fn open_regular(path: &Path) -> Result<File, String> {
 /// than reading, so one thread would take twice the time for the two.
 fn read_digested(file: &File, length: usize) -> io::Result<Contents> {
     const PART: usize = 1 << 20;
+    space::probe(length).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
     // SAFETY: zero is a valid byte.
     let mut bytes = unsafe { Arc::<[u8]>::new_zeroed_slice(length).assume_init() };
     let mut digest = Sha256::new();

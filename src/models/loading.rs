@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::arena::Arena;
 use super::graph::proto::ModelProto;
 use super::graph::{self, border};
 use super::network::Network;
@@ -12,6 +13,7 @@ use super::shared::{Loaded, Turns};
 use super::signature::Signature;
 use super::statement::Stated;
 use super::{ExecutionProvider, LoadOptions, ModelError, measure, session, unblend};
+use crate::frames::space;
 
 /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
 /// does not say.
@@ -27,6 +29,11 @@ pub(super) fn load(
         model: label.into(),
         reason,
     };
+    // what follows would be ended, not refused, for want of memory, so that is looked for first
+    space::probe(file.len()).map_err(|error| ModelError::Memory {
+        model: label.into(),
+        reason: error.to_string(),
+    })?;
     let bytes = Bytes::from_owner(Arc::clone(file));
     let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
     let mut signature = Signature::of(&model, stated).map_err(unusable)?;
@@ -34,6 +41,7 @@ pub(super) fn load(
     let start = |options: &LoadOptions, model, mut signature: Signature| {
         let started = session::start(runtime, options, label, model, &signature, file)?;
         signature.notes.extend(started.precision_note);
+        let arena = Arena::of(&started.session, started.provider, options.device);
         Ok(Loaded {
             signature,
             provider: started.provider,
@@ -41,6 +49,7 @@ pub(super) fn load(
             note: started.note,
             own_nodes: started.own_nodes,
             session: Arc::new(Turns::new(started.session)),
+            arena: Arc::new(arena),
         })
     };
     if !measured {
@@ -67,10 +76,9 @@ fn examine(
     start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
 ) -> Result<Loaded, ModelError> {
     let mut loaded = start(model.clone(), signature)?;
-    let session = Arc::clone(&loaded.session);
-    let mut network = Network::new(label.into(), loaded.signature, session)?;
+    let mut network = Network::new(label.into(), &loaded)?;
     measure::measure(&mut network)?;
-    if let Some(motion) = unblend::unblend(&mut network, model, start) {
+    if let Some(motion) = unblend::unblend(&mut network, model, start)? {
         return Ok(motion);
     }
     loaded.signature = network.signature().clone();

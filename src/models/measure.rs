@@ -217,8 +217,7 @@ mod tests {
         let runtime = runtime().unwrap();
         let stated = Stated::default();
         let loaded = loading::load(runtime, &options, "endless", &file, &stated, false).unwrap();
-        let session = Arc::clone(&loaded.session);
-        let mut network = Network::new("endless".into(), loaded.signature, session).unwrap();
+        let mut network = Network::new("endless".into(), &loaded).unwrap();
         let error = measure_within(&mut network, Duration::from_millis(50)).unwrap_err();
         assert!(
             error.to_string().contains("stopped after 0.05 s"),

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod arena;
 mod bisect;
 mod canceller;
 mod error;
@@ -25,9 +26,11 @@ mod interpolator;
 pub mod library;
 mod loading;
 mod measure;
+pub mod memory;
 mod network;
 mod ops;
 mod prepared;
+pub mod room;
 pub mod runtime;
 mod session;
 mod shared;
@@ -159,6 +162,9 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// Threads on the CPU; 0 takes what the machine has, up to eight.
     pub threads: usize,
+    /// How many bytes the session's arena may take: everything but, on the CPU, the weights. 0 is
+    /// no limit.
+    pub memory_limit: u64,
 }
 
 impl Default for LoadOptions {
@@ -171,6 +177,7 @@ impl Default for LoadOptions {
             device: 0,
             precision: Precision::Auto,
             threads: 0,
+            memory_limit: 0,
         }
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
-use super::shared::Turns;
+use super::arena::Arena;
+use super::memory::{self, Clears, Reason};
+use super::shared::{Loaded, Turns};
 use super::signature::{Inputs, Outputs, Signature, Timestep};
-use super::{Canceller, ModelError, session};
-use crate::frames::Motion;
+use super::{Canceller, ModelError, room, session};
+use crate::frames::{Motion, space};
 
 /// A network that can be run.
 pub(super) struct Network {
@@ -18,6 +20,10 @@ pub(super) struct Network {
     /// Others may use it too.
     session: Arc<Turns<Session>>,
     canceller: Canceller,
+    arena: Arc<Arena>,
+    /// Memory is to be given back with the next run.
+    clear: Option<Reason>,
+    clears: Clears,
     /// The input of everything as channels, or the plane of the moment.
     stacked: Vec<f32>,
     /// The padded size `stacked` was laid out for.
@@ -25,20 +31,22 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(
-        label: String,
-        signature: Signature,
-        session: Arc<Turns<Session>>,
-    ) -> Result<Self, ModelError> {
-        let canceller = Canceller::new(&session).map_err(|error| ModelError::Unusable {
-            model: label.clone(),
-            reason: error.to_string(),
-        })?;
+    pub(super) fn new(label: String, loaded: &Loaded) -> Result<Self, ModelError> {
+        let session = Arc::clone(&loaded.session);
+        let canceller = (loaded.arena.clearing())
+            .and_then(|clearing| Canceller::new(&session, clearing))
+            .map_err(|error| ModelError::Unusable {
+                model: label.clone(),
+                reason: error.to_string(),
+            })?;
         Ok(Self {
             label,
-            signature,
+            signature: loaded.signature.clone(),
             session,
             canceller,
+            arena: Arc::clone(&loaded.arena),
+            clear: None,
+            clears: Clears::default(),
             stacked: Vec::new(),
             stacked_for: (0, 0),
         })
@@ -61,8 +69,50 @@ impl Network {
         &self.canceller
     }
 
+    pub(super) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Has memory given back with the next run; the worse reason counts.
+    pub(super) fn clear(&mut self, reason: Reason) {
+        if self.clear != Some(Reason::Pressure) {
+            self.clear = Some(reason);
+        }
+        match reason {
+            // what another size needed
+            Reason::Interval => self.stacked.shrink_to_fit(),
+            // the next run lays it out anew
+            Reason::Pressure => (self.stacked, self.stacked_for) = (Vec::new(), (0, 0)),
+        }
+    }
+
+    /// How often that was done since this was last asked.
+    pub(super) fn take_clears(&mut self) -> Clears {
+        std::mem::take(&mut self.clears)
+    }
+
     /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
+    ///
+    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
+    /// fails gives back, too: so the second is also what empties the arena for a third.
     pub(super) fn run(
+        &mut self,
+        pictures: [&[f32]; 2],
+        size: (usize, usize),
+        moment: f32,
+    ) -> Result<Answer, ModelError> {
+        let mut tries = 0..2;
+        loop {
+            match self.run_once(pictures, size, moment) {
+                Err(ModelError::Memory { .. }) if tries.next().is_some() => {
+                    self.clear(Reason::Pressure);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn run_once(
         &mut self,
         pictures: [&[f32]; 2],
         size: (usize, usize),
@@ -71,15 +121,43 @@ impl Network {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        let result = self.run_session(pictures, size, moment);
+        let clear = self.clear.take();
+        self.make_room(size)?;
+        let result = self.run_session(pictures, size, moment, clear.is_some());
+        if let Some(reason) = clear {
+            self.clears.add(reason);
+            if reason == Reason::Pressure {
+                room::trim();
+            }
+        }
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        let answer = result.map_err(|error| ModelError::Run {
-            model: self.label.clone(),
-            reason: session::plain(&error.to_string()),
+        let answer = result.map_err(|error| {
+            let (model, reason) = (self.label.clone(), session::plain(&error.to_string()));
+            match memory::is_shortage(&reason) {
+                true => ModelError::Memory { model, reason },
+                false => ModelError::Run { model, reason },
+            }
         })?;
         answer.ok_or(ModelError::Cancelled)
+    }
+
+    /// Has room for the input that is laid out here.
+    fn make_room(&mut self, (width, height): (usize, usize)) -> Result<(), ModelError> {
+        let planes = match &self.signature.inputs {
+            Inputs::Stacked { channels, .. } => *channels,
+            Inputs::PicturesAndTimestep {
+                form: Timestep::Plane,
+                ..
+            } => 1,
+            Inputs::Pictures(_) | Inputs::PicturesAndTimestep { .. } => 0,
+        };
+        let room = space::reserve(&mut self.stacked, planes * width * height);
+        room.map_err(|error| ModelError::Memory {
+            model: self.label.clone(),
+            reason: error.to_string(),
+        })
     }
 
     /// `None` if it was cancelled before its turn came.
@@ -88,6 +166,7 @@ impl Network {
         [a, b]: [&[f32]; 2],
         (width, height): (usize, usize),
         moment: f32,
+        clears: bool,
     ) -> ort::Result<Option<Answer>> {
         let shape = |channels: usize| [1, channels, height, width];
         let plane = width * height;
@@ -142,7 +221,9 @@ impl Network {
         };
         let canceller = &self.canceller;
         let run = |session: &mut Session| {
-            let mut outputs = session.run_with_options(inputs, canceller.options())?;
+            #[cfg(feature = "faults")]
+            crate::faults::run(plane)?;
+            let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
             let values = names.into_iter().flatten();
             Ok(Answer(
                 values.filter_map(|name| outputs.remove(name)).collect(),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::signature::Signature;
-use crate::frames::Picture;
+use crate::frames::{FrameError, Picture, space};
 
 /// The most pixels of a padded picture.
 const MAX_PIXELS: usize = 1 << 26;
@@ -46,6 +46,19 @@ impl Prepared {
     /// Whether a network of this signature would have the picture prepared like this.
     pub(super) fn suits(&self, signature: &Signature) -> bool {
         self.id != 0 && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
+    }
+
+    /// Has room for a picture of this size, if it is one for a network of this signature.
+    pub(super) fn make_room(
+        &mut self,
+        signature: &Signature,
+        (width, height): (usize, usize),
+    ) -> Result<(), FrameError> {
+        match padded_size(signature, (width, height)) {
+            Ok((width, height)) => space::reserve(&mut self.data, 3 * width * height),
+            // what is wrong with it is told by `set`
+            Err(_) => Ok(()),
+        }
     }
 
     /// Takes a picture for a network of this signature; the border is repeated in the padding.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT};
+use ort::ep::{
+    ArenaExtendStrategy, CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT,
+};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, Precision, ops};
+use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops, room};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -62,10 +64,16 @@ pub(super) fn start(
     }
     match starter.on_cpu(model) {
         Ok(started) => Ok(Started { note, ..started }),
-        Err(reason) => Err(ModelError::Unusable {
-            model: label.into(),
-            reason,
-        }),
+        Err(reason) => Err(refused(label, reason)),
+    }
+}
+
+/// No session could be made.
+fn refused(label: &str, reason: String) -> ModelError {
+    let model = label.into();
+    match memory::is_shortage(&reason) {
+        true => ModelError::Memory { model, reason },
+        false => ModelError::Unusable { model, reason },
     }
 }
 
@@ -218,10 +226,14 @@ fn gpu_providers(
     if !CUDA::is_available().unwrap_or(false) {
         return Err(missing("CUDA"));
     }
-    let cuda = CUDA::default()
-        .with_device_id(device)
-        .build()
-        .error_on_failure();
+    let mut cuda = CUDA::default().with_device_id(device);
+    if options.memory_limit > 0 {
+        // doubling would reach the limit with half of it unused
+        cuda = cuda
+            .with_memory_limit(usize::try_from(options.memory_limit).unwrap_or(usize::MAX))
+            .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested);
+    }
+    let cuda = cuda.build().error_on_failure();
     if provider != ExecutionProvider::TensorRt {
         return Ok(vec![cuda]);
     }
@@ -246,6 +258,16 @@ pub(super) fn plain(message: &str) -> String {
     // what follows is a number, its name and the message
     let rest = &message[start + MARK.len()..];
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
+}
+
+/// What an arena on the CPU may take: as much as was asked for; and where the address space has an
+/// end, three quarters of what is left, as most of a process doesn't survive a want of memory.
+fn arena_limit(asked: u64) -> Option<u64> {
+    let left = room::address_space().map(|room| room.free / 4 * 3);
+    [Some(asked).filter(|limit| *limit > 0), left]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 /// Makes a session of an encoded graph, whose `weights` may lie beside it
@@ -297,9 +319,14 @@ pub(super) fn commit(
             .with_execution_providers(providers)
             .map_err(reason)?;
     }
-    builder
-        .commit_from_memory(encoded)
-        .map_err(|error| plain(&error.to_string()))
+    #[cfg(feature = "faults")]
+    crate::faults::load(encoded.len()).map_err(|error| plain(&error.to_string()))?;
+    let commit = |mut builder: SessionBuilder| builder.commit_from_memory(encoded);
+    let session = match arena_limit(options.memory_limit).filter(|_| providers.is_empty()) {
+        Some(limit) => arena::with_limit(runtime, limit, builder, commit),
+        None => commit(builder),
+    };
+    session.map_err(|error| plain(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use once_cell::sync::OnceCell;
 use ort::session::Session;
 
+use super::arena::Arena;
 use super::library::Digest;
 use super::signature::Signature;
 use super::statement::Stated;
@@ -27,6 +28,8 @@ pub(super) struct Loaded {
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
     pub(super) session: Arc<Turns<Session>>,
+    /// Of the session.
+    pub(super) arena: Arc<Arena>,
 }
 
 /// What makes two loads one: the content, what is stated about it, and all options but the name it

@@ -3,8 +3,6 @@
 //! A graph that looks like RIFE's ([`Blend`]) is not trusted: the network is run once as it is and
 //! once cut at flow and mask, on the same small pair, and the pictures have to be the same.
 
-use std::sync::Arc;
-
 use super::ModelError;
 use super::graph::blend::Blend;
 use super::graph::proto::ModelProto;
@@ -28,19 +26,23 @@ const MOMENT: f32 = 0.375;
 ///
 /// `picture` is the same network giving its picture. A midpoint-only one stays as it is: of its
 /// pictures it can make more, of its motion it cannot.
+///
+/// # Errors
+/// If memory lacks; whatever else fails says that there is no motion to be had.
 pub(super) fn unblend(
     picture: &mut Network,
     model: &mut ModelProto,
     start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
-) -> Option<Loaded> {
+) -> Result<Option<Loaded>, ModelError> {
     let signature = picture.signature();
-    let Outputs::Picture(output) = &signature.outputs else {
-        return None;
+    let (Outputs::Picture(output), Some(graph)) = (&signature.outputs, &model.graph) else {
+        return Ok(None);
     };
     if !signature.seek_motion || !signature.any_phase {
-        return None;
+        return Ok(None);
     }
-    let found = Blend::find(model.graph.as_ref()?, output)
+    let found = Blend::find(graph, output)
+        .map_err(Refusal::Said)
         .and_then(|blend| compared(&blend, picture, model, start));
     match found {
         Ok((mut loaded, cut, difference)) => {
@@ -48,13 +50,36 @@ pub(super) fn unblend(
             let note = format!("motion: taken from its picture, met to {levels:.3} of 255");
             loaded.signature.notes.push(note);
             *model = cut;
-            Some(loaded)
+            Ok(Some(loaded))
         }
-        Err(why) => {
-            let notes = &mut picture.signature_mut().notes;
-            notes.push(format!("no motion: {why}"));
-            None
-        }
+        // says nothing of the network
+        Err(Refusal::Failed(error @ ModelError::Memory { .. })) => Err(error),
+        Err(Refusal::Failed(error)) => Ok(refuse(picture, &error.to_string())),
+        Err(Refusal::Said(why)) => Ok(refuse(picture, &why)),
+    }
+}
+
+fn refuse(picture: &mut Network, why: &str) -> Option<Loaded> {
+    let notes = &mut picture.signature_mut().notes;
+    notes.push(format!("no motion: {why}"));
+    None
+}
+
+/// Why a network's picture isn't taken for a blend.
+enum Refusal {
+    Said(String),
+    Failed(ModelError),
+}
+
+impl From<ModelError> for Refusal {
+    fn from(error: ModelError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Said(why)
     }
 }
 
@@ -64,7 +89,7 @@ fn compared(
     picture: &mut Network,
     model: &ModelProto,
     start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
-) -> Result<(Loaded, ModelProto, f32), String> {
+) -> Result<(Loaded, ModelProto, f32), Refusal> {
     let known = picture.signature().clone();
     let start = |swapped| {
         let mut model = model.clone();
@@ -74,20 +99,17 @@ fn compared(
             ..known.clone()
         };
         let loaded = start(model.clone(), signature)?;
-        Ok((loaded, model))
+        Ok::<_, ModelError>((loaded, model))
     };
-    let told = |error: ModelError| error.to_string();
-    let (loaded, cut) = start(false).map_err(told)?;
-    let session = Arc::clone(&loaded.session);
-    let mut motion =
-        Network::new(picture.label().into(), loaded.signature.clone(), session).map_err(told)?;
+    let (loaded, cut) = start(false)?;
+    let mut motion = Network::new(picture.label().into(), &loaded)?;
     let size = size(&known);
     let pair = pair(size);
     let [a, b] = &pair;
     let planes = [a.data.as_slice(), &b.data];
-    let answer = picture.run(planes, size, MOMENT).map_err(told)?;
+    let answer = picture.run(planes, size, MOMENT)?;
     let expected = answer.picture(size)?;
-    let answer = motion.run(planes, size, MOMENT).map_err(told)?;
+    let answer = motion.run(planes, size, MOMENT)?;
     let motion = answer.motion(size, size)?;
     let direct = difference(expected, &pair, &motion)?;
     // the other way round
@@ -103,15 +125,16 @@ fn compared(
     let least = direct.min(swapped);
     if least.is_nan() || least > TOLERANCE {
         let levels = least * 255.0;
-        return Err(format!(
+        return Err(Refusal::Said(format!(
             "its picture differs by {levels:.2} of 255 from the blend it seems to be"
-        ));
+        )));
     }
     if direct.max(swapped) <= TOLERANCE {
-        return Err("which flow belongs to which picture cannot be told".into());
+        let why = "which flow belongs to which picture cannot be told";
+        return Err(Refusal::Said(why.into()));
     }
     if swapped < direct {
-        let (loaded, cut) = start(true).map_err(told)?;
+        let (loaded, cut) = start(true)?;
         return Ok((loaded, cut, swapped));
     }
     Ok((loaded, cut, direct))

@@ -2,6 +2,9 @@
 
 use gst::prelude::*;
 
+use super::between::Lack;
+use crate::frames::space;
+
 /// Asks downstream how it wants its frames, and gives an active pool that makes them so:
 /// downstream's own pool if it takes the configuration, else one of GStreamer's.
 ///
@@ -42,6 +45,22 @@ pub(super) fn pool(
         return Ok(pool);
     }
     start(gst_video::VideoBufferPool::new().upcast(), size, 0, 0)
+}
+
+/// A buffer of the pool for a frame of `info`.
+///
+/// A pool that has none takes one from its allocator, and GStreamer's own ends the process where
+/// there is no memory: so it is looked for first.
+pub(super) fn buffer(
+    pool: &gst::BufferPool,
+    info: &gst_video::VideoInfo,
+) -> Result<gst::Buffer, Lack> {
+    let no_memory = |reason: String| Lack::Memory(format!("no memory for a frame: {reason}"));
+    space::probe(info.size()).map_err(|error| no_memory(error.to_string()))?;
+    pool.acquire_buffer(None).map_err(|flow| match flow {
+        gst::FlowError::Error => no_memory("the pool gives none".into()),
+        flow => Lack::Flow(flow),
+    })
 }
 
 /// Turns downstream's wishes into this element's own: upstream's pools hold the frames kept here as

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::alarm::Alarm;
+use super::allocation;
 use super::content::Change;
 use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
@@ -59,8 +59,15 @@ impl Worker {
                             let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
                                 engine.crossfade(held, new, phase, out)
                             };
-                            let buffer = self.make(imp, &held.buffer, &slot, fade)?;
-                            imp.push_synthesised(buffer)?;
+                            match self.make(imp, &held.buffer, &slot, fade) {
+                                Ok(buffer) => imp.push_synthesised(buffer)?,
+                                Err(Lack::Flow(flow)) => return Err(flow),
+                                Err(Lack::Memory(reason)) => {
+                                    self.run_short(imp, &reason)?;
+                                    imp.stats().left_out += 1;
+                                    self.instead(imp, held, new, phase, &slot)?;
+                                }
+                            }
                         }
                         (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
                             match self.synthesise(imp, held, new, phase, &slot)? {
@@ -121,7 +128,12 @@ impl Worker {
         let start = Instant::now();
         let prepared = engine.prepare_pair(held, new);
         let shrunk = Instant::now();
-        let thumbnails = prepared.map_err(|failure| failed(imp, failure))?;
+        let thumbnails = match prepared {
+            Ok(thumbnails) => thumbnails,
+            // what it shows is not known; that nothing can be made of it turns out soon enough
+            Err(Failure::Memory(_)) => return Ok(Pair::Moving),
+            Err(failure) => return Err(failed(imp, failure)),
+        };
         let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
         gst::trace!(CAT, imp = imp, "changes: {change:?}");
         self.note_content(imp, shrunk - start, shrunk.elapsed());
@@ -153,7 +165,8 @@ impl Worker {
         Self::repeat(imp, if phase < 0.5 { held } else { new }, slot)
     }
 
-    /// Makes a frame; `None` if it is too late, which has then been told.
+    /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory for
+    /// any.
     pub(super) fn synthesise(
         &mut self,
         imp: &VfiInterp,
@@ -162,6 +175,28 @@ impl Worker {
         phase: f64,
         slot: &Slot,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        loop {
+            match self.try_synthesise(imp, held, new, phase, slot) {
+                Ok(made) => return Ok(made),
+                Err(Lack::Flow(flow)) => return Err(flow),
+                Err(Lack::Memory(reason)) => {
+                    if !self.run_short(imp, &reason)? {
+                        imp.stats().left_out += 1;
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_synthesise(
+        &mut self,
+        imp: &VfiInterp,
+        held: &mut Frame,
+        new: &mut Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<Option<gst::Buffer>, Lack> {
         let original = held.buffer.clone();
         let alarm = self.alarm(imp, slot);
         let start = Instant::now();
@@ -179,11 +214,11 @@ impl Worker {
                 None => return Ok(Some(buffer)),
                 Some(late_by) => late_by,
             },
-            Err(gst::FlowError::Flushing) if rang && imp.queue.flow().is_ok() => {
+            Err(Lack::Flow(gst::FlowError::Flushing)) if rang && imp.queue.flow().is_ok() => {
                 self.note_cut_short(start.elapsed());
                 0
             }
-            Err(flow) => return Err(flow),
+            Err(lack) => return Err(lack),
         };
         self.tell_late(imp, slot, late_by);
         Ok(None)
@@ -196,13 +231,16 @@ impl Worker {
         original: &gst::Buffer,
         slot: &Slot,
         fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
-    ) -> Result<gst::Buffer, gst::FlowError> {
+    ) -> Result<gst::Buffer, Lack> {
         let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
-            return Err(gst::FlowError::NotNegotiated);
+            return Err(Lack::Flow(gst::FlowError::NotNegotiated));
         };
-        let mut buffer = stream.pool.acquire_buffer(None)?;
+        let mut buffer = allocation::buffer(&stream.pool, &stream.info)?;
         let out = buffer.make_mut();
-        fill(engine, out).map_err(|failure| failed(imp, failure))?;
+        fill(engine, out).map_err(|failure| match failure {
+            Failure::Memory(reason) => Lack::Memory(reason),
+            failure => Lack::Flow(failed(imp, failure)),
+        })?;
         crop_like(out, original);
         stamp(out, slot);
         Ok(buffer)
@@ -218,10 +256,19 @@ impl Worker {
     }
 }
 
+/// Why there is no frame.
+pub(super) enum Lack {
+    /// Upstream is to be told.
+    Flow(gst::FlowError),
+    /// For want of memory.
+    Memory(String),
+}
+
 /// What upstream is told of a failure; the application is told why.
-fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
+pub(super) fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
     match failure {
         Failure::Cancelled => gst::FlowError::Flushing,
+        Failure::Memory(reason) => failed(imp, Failure::Failed(anyhow::anyhow!(reason))),
         Failure::Failed(error) => {
             gst::element_imp_error!(
                 imp,

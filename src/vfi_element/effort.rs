@@ -14,6 +14,9 @@ const AUTO_LONG_SIDE: f64 = 640.0;
 /// same clips the smallest still rebuilds frames 2 dB better than a blend, at a ninth of the work.
 const SMALLER: [f64; 4] = [1.0, 1.5, 2.0, 3.0];
 
+/// How much smaller the network's picture is made when memory lacks: it then needs less than half.
+const LESS_MEMORY: f64 = 1.5;
+
 /// The largest divisor there is.
 const LARGEST_DIVISOR: f64 = 16.0;
 
@@ -38,6 +41,8 @@ pub(super) struct Wish {
     pub several: bool,
     /// The size of the only pictures the network takes, if it is so.
     pub fixed: Option<(usize, usize)>,
+    /// How many steps smaller the network's picture has to be for want of memory.
+    pub short: u32,
 }
 
 impl Wish {
@@ -48,12 +53,21 @@ impl Wish {
             true => automatic_divisor(self.width, self.height),
             false => self.downscale.max(1.0),
         };
+        let Some(first) = self.within_memory(first) else {
+            // nothing is made; what is looked at of frames is as small as can be
+            let divisor = LARGEST_DIVISOR.max(first);
+            let (width, height) = self.network_size(divisor);
+            return vec![Rung {
+                divisor,
+                pixels: width as u64 * height as u64,
+                share: Share::None,
+            }];
+        };
         let mut rungs: Vec<Rung> = Vec::new();
         for factor in SMALLER {
             let divisor = first * factor;
             let (width, height) = self.network_size(divisor);
-            let fits = divisor <= LARGEST_DIVISOR && width.min(height) >= WORTH_SHRINKING;
-            let may_shrink = fits && self.fixed.is_none();
+            let may_shrink = self.is_useful(divisor) && self.fixed.is_none();
             if rungs.is_empty() || (may_shrink && (auto || self.degrade)) {
                 rungs.push(Rung {
                     divisor,
@@ -69,6 +83,22 @@ impl Wish {
             rungs.extend(fewer.map(|share| Rung { share, ..last }));
         }
         rungs
+    }
+
+    /// A divisor that is larger by as many steps as memory was lacking, if there is one.
+    fn within_memory(self, divisor: f64) -> Option<f64> {
+        if self.short == 0 {
+            return Some(divisor);
+        }
+        let steps = i32::try_from(self.short).unwrap_or(i32::MAX);
+        let divisor = divisor * LESS_MEMORY.powi(steps);
+        (self.fixed.is_none() && self.is_useful(divisor)).then_some(divisor)
+    }
+
+    /// Whether a network can make something of pictures divided by this.
+    fn is_useful(self, divisor: f64) -> bool {
+        let (width, height) = self.network_size(divisor);
+        divisor <= LARGEST_DIVISOR && width.min(height) >= WORTH_SHRINKING
     }
 
     /// The picture that the network sees. One of a single size is given that, whatever the frame's
@@ -138,9 +168,9 @@ impl Effort {
         self.wish.network_size(self.rung().divisor)
     }
 
-    /// How many rungs below full effort that is.
+    /// How many rungs below full effort that is, steps for want of memory among them.
     pub(super) fn step(&self) -> usize {
-        self.ladder.at()
+        self.ladder.at() + self.wish.short as usize
     }
 
     /// What follows has nothing to do with what was: a flush, a gap, another segment.
@@ -256,6 +286,7 @@ mod tests {
         degrade: false,
         several: false,
         fixed: None,
+        short: 0,
     };
 
     fn divisors(wish: Wish) -> Vec<f64> {
@@ -335,6 +366,32 @@ mod tests {
         assert_eq!(divisors(tiny), [1.0]);
     }
 
+    #[test]
+    fn want_of_memory_makes_pictures_smaller_though_a_divisor_is_given_and_in_the_end_none() {
+        let wish = |short| Wish {
+            downscale: 2.0,
+            short,
+            ..WISH
+        };
+        // down to 94 x 53 pixels, which is not worth it
+        assert_eq!((1..5).flat_map(|n| divisors(wish(n))).count(), 4);
+        assert_eq!(divisors(wish(1)), [3.0]);
+        let least = Effort::new(wish(5));
+        assert_eq!((least.rung().share, least.step()), (Share::None, 5));
+        // a network of one size can be given no smaller one
+        let fixed = Wish {
+            fixed: Some((640, 360)),
+            ..wish(1)
+        };
+        assert_eq!(Effort::new(fixed).rung().share, Share::None);
+        // what the clock may ask for lies below
+        let degraded = Wish {
+            degrade: true,
+            ..wish(1)
+        };
+        assert_eq!(divisors(degraded)[..3], [3.0, 4.5, 6.0]);
+    }
+
     /// The offsets of frames made of those wanted, of which originals are left out.
     fn made(several: bool, originals_every: u64) -> Vec<u64> {
         let mut effort = Effort::new(Wish {
@@ -344,6 +401,7 @@ mod tests {
             height: 64,
             several,
             fixed: None,
+            short: 0,
         });
         while effort.rung().share != Share::Half {
             effort.asks(1);

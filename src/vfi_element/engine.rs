@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{
     self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker,
 };
+use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Canceller, Estimate, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
 };
@@ -47,6 +48,8 @@ impl Frame {
 pub(super) enum Failure {
     /// The run was cancelled, as a flush or a stop does.
     Cancelled,
+    /// Memory could not be had.
+    Memory(String),
     /// Anything else; the text says what.
     Failed(anyhow::Error),
 }
@@ -55,6 +58,7 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::Cancelled => Failure::Cancelled,
+            ModelError::Memory { .. } => Failure::Memory(error.to_string()),
             error => Failure::Failed(error.into()),
         }
     }
@@ -62,7 +66,10 @@ impl From<ModelError> for Failure {
 
 impl From<FrameError> for Failure {
     fn from(error: FrameError) -> Self {
-        Failure::Failed(error.into())
+        match error {
+            FrameError::NoMemory { .. } => Failure::Memory(error.to_string()),
+            error => Failure::Failed(error.into()),
+        }
     }
 }
 
@@ -136,13 +143,14 @@ impl Engine {
     /// nothing happens if they are the same as before.
     ///
     /// # Errors
-    /// What does not go together, and why.
+    /// What does not go together, and why. Where memory lacks, frames can't be made until this
+    /// succeeds.
     pub(super) fn configure(
         &mut self,
         info: &gst_video::VideoInfo,
         settings: &Settings,
         size: (usize, usize),
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Failure> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
         let look = settings.look(size);
@@ -157,13 +165,15 @@ impl Engine {
                 .iter()
                 .find_map(|n| n.strip_prefix("no motion: "));
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            bail!(
-                "upscale=motion needs a model that gives motion, {} gives only a picture{why}: use upscale=auto or image",
-                model.name
-            );
+            let name = &model.name;
+            return Err(Failure::Failed(anyhow!(
+                "upscale=motion needs a model that gives motion, {name} gives only a picture{why}: use upscale=auto or image"
+            )));
         }
         let (width, height) = look.size;
         let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
+        // what the other size needed goes first
+        (self.stage, self.spare) = (None, None);
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
             shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
@@ -174,8 +184,25 @@ impl Engine {
             look,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
         });
-        self.spare = None;
         Ok(())
+    }
+
+    /// Has memory that is kept for later given back, that of the network with its next run.
+    pub(super) fn clear(&mut self, reason: Reason) {
+        if reason == Reason::Pressure {
+            self.spare = None;
+        }
+        self.interpolator.clear(reason);
+    }
+
+    /// How often memory was given back since this was last asked.
+    pub(super) fn take_clears(&mut self) -> Clears {
+        self.interpolator.take_clears()
+    }
+
+    /// What the network's session holds, if the runtime tells.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.interpolator.usage()
     }
 
     /// Makes the frame at `phase` between `a` and `b` in `out`, a buffer of the configured caps.
@@ -191,7 +218,7 @@ impl Engine {
         self.prepare(b)?;
         let (Some(stage), Some(small_a), Some(small_b)) = (&mut self.stage, &a.small, &b.small)
         else {
-            return Err(anyhow!("frames before caps").into());
+            return Err(not_ready());
         };
         let shrunk = Instant::now();
         let estimate =
@@ -239,7 +266,8 @@ impl Engine {
         })
     }
 
-    /// By how much two frames differ where they differ most: see [`frames::difference`].
+    /// By how much two frames differ where they differ most: see [`frames::difference`]. `None` also
+    /// where there was no memory to get ready for any.
     pub(super) fn difference(
         &self,
         a: &Frame,
@@ -247,7 +275,7 @@ impl Engine {
         limit: f64,
     ) -> Result<Option<f64>, Failure> {
         let Some(stage) = &self.stage else {
-            return Err(anyhow!("frames before caps").into());
+            return Ok(None);
         };
         let (a, b) = (
             readable(&a.buffer, &stage.info)?,
@@ -267,7 +295,7 @@ impl Engine {
         self.prepare(b)?;
         match (&a.small, &b.small) {
             (Some(a), Some(b)) => Ok((&a.thumbnail, &b.thumbnail)),
-            _ => Err(anyhow!("frames before caps").into()),
+            _ => Err(not_ready()),
         }
     }
 
@@ -280,7 +308,7 @@ impl Engine {
         out: &mut gst::BufferRef,
     ) -> Result<(), Failure> {
         let Some(stage) = &self.stage else {
-            return Err(anyhow!("frames before caps").into());
+            return Err(not_ready());
         };
         let (a, b) = (
             readable(&a.buffer, &stage.info)?,
@@ -313,7 +341,7 @@ impl Engine {
 
     fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         let Some(stage) = &mut self.stage else {
-            return Err(anyhow!("frames before caps").into());
+            return Err(not_ready());
         };
         if frame
             .small
@@ -323,7 +351,7 @@ impl Engine {
             return Ok(());
         }
         let mut small = self.spare.take().unwrap_or_else(|| Small {
-            picture: Picture::new(stage.look.size.0, stage.look.size.1),
+            picture: Picture::default(),
             prepared: Prepared::default(),
             thumbnail: Thumbnail::default(),
             generation: stage.generation,
@@ -337,6 +365,11 @@ impl Engine {
         frame.small = Some(small);
         Ok(())
     }
+}
+
+/// There are no caps, or there was no memory to get ready for frames of them.
+fn not_ready() -> Failure {
+    Failure::Memory("nothing is ready to make frames with".into())
 }
 
 /// Copies an original, alpha included, where nothing nearer can be made.

@@ -12,13 +12,18 @@ use super::imp::{VfiInterp, lock};
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
-use crate::models::{Interpolator, LoadOptions};
+use crate::models::{Interpolator, LoadOptions, ModelError};
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        let interpolator = Interpolator::load(&settings.load_options())
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
+        let interpolator =
+            Interpolator::load(&settings.load_options()).map_err(|error| match error {
+                ModelError::Memory { .. } => {
+                    gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
+                }
+                error => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+            })?;
         let engine = Engine::new(interpolator);
         self.stats().reset();
         *self.downstream() = Downstream::default();

@@ -9,8 +9,8 @@
 //!                                                 src pad
 //! ```
 //!
-//! [`imp`], [`lifecycle`], [`latency`] and [`tempo`] are glue; [`timeline`], [`pacing`], [`effort`] (with
-//! its [`ladder`] and [`calibration`]) and [`caps`] are pure; the
+//! [`imp`], [`lifecycle`], [`latency`], [`tempo`] and [`care`] (memory) are glue; [`timeline`], [`pacing`], [`effort`] (with
+//! its [`ladder`] and [`calibration`]), [`shortage`] and [`caps`] are pure; the
 //! [`worker`] owns all that only the task touches, so that nothing is locked while a frame is made
 //! or pushed.
 //!
@@ -46,6 +46,7 @@ mod between;
 mod blocks;
 mod calibration;
 mod caps;
+mod care;
 mod content;
 mod dedup;
 mod effort;
@@ -59,6 +60,7 @@ mod lifecycle;
 mod pacing;
 mod queue;
 mod settings;
+mod shortage;
 mod stats;
 mod tempo;
 mod timeline;

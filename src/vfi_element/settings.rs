@@ -91,6 +91,8 @@ pub(super) struct Settings {
     pub execution_provider: ExecutionProvider,
     pub device: i32,
     pub precision: Precision,
+    pub cache_clear_interval: i32,
+    pub memory_limit: u64,
     pub latency: gst::ClockTime,
     pub max_gap: gst::ClockTime,
     pub qos: bool,
@@ -118,6 +120,8 @@ impl Default for Settings {
             execution_provider: ExecutionProvider::Auto,
             device: 0,
             precision: Precision::Auto,
+            cache_clear_interval: -1,
+            memory_limit: 0,
             latency: gst::ClockTime::from_mseconds(40),
             max_gap: gst::ClockTime::SECOND,
             qos: true,
@@ -151,6 +155,7 @@ impl Settings {
             provider: self.execution_provider,
             device: self.device,
             precision: self.precision,
+            memory_limit: self.memory_limit,
             ..LoadOptions::default()
         }
     }
@@ -160,6 +165,7 @@ impl Settings {
         self.model != before.model
             || self.model_family != before.model_family
             || self.model_info != before.model_info
+            || self.memory_limit != before.memory_limit
     }
 
     /// What these settings make of frames that the network sees at this size.
@@ -201,6 +207,8 @@ impl Settings {
             "execution-provider" => take(&mut self.execution_provider, value),
             "device" => take(&mut self.device, value),
             "precision" => take(&mut self.precision, value),
+            "cache-clear-interval" => take(&mut self.cache_clear_interval, value),
+            "memory-limit" => take(&mut self.memory_limit, value),
             "latency" => take(&mut self.latency, value),
             "max-gap" => take(&mut self.max_gap, value),
             "qos" => take(&mut self.qos, value),
@@ -229,6 +237,8 @@ impl Settings {
             "execution-provider" => self.execution_provider.to_value(),
             "device" => self.device.to_value(),
             "precision" => self.precision.to_value(),
+            "cache-clear-interval" => self.cache_clear_interval.to_value(),
+            "memory-limit" => self.memory_limit.to_value(),
             "latency" => self.latency.to_value(),
             "max-gap" => self.max_gap.to_value(),
             "qos" => self.qos.to_value(),
@@ -324,6 +334,19 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .blurb("How many bits the network computes in; auto takes 16 with CUDA, else 32")
             .mutable_ready()
             .build(),
+        glib::ParamSpecInt::builder("cache-clear-interval")
+            .nick("Cache clear interval")
+            .blurb("After how many pairs memory kept for the next run is given back (-1 = adaptive: 10, and 3 from the hundredth frame on; 0 = never); at once where little is left")
+            .minimum(-1)
+            .default_value(default.cache_clear_interval)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("memory-limit")
+            .nick("Memory limit")
+            .blurb("Bytes that the network's runs may take, on the CPU beside its weights, with CUDA with them (0 = no limit); a change loads the network anew")
+            .default_value(default.memory_limit)
+            .mutable_playing()
+            .build(),
         glib::ParamSpecUInt64::builder("latency")
             .nick("Latency")
             .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines; raised, with a warning, when frames take longer")
@@ -406,6 +429,7 @@ mod tests {
         assert!(changed(|s| s.model = "other.onnx".into()));
         assert!(changed(|s| s.model_family = ModelFamily::Midpoint));
         assert!(changed(|s| s.model_info = "align=32".into()));
+        assert!(changed(|s| s.memory_limit = 1 << 30));
         assert!(!changed(|s| s.multiplier = 3));
         assert!(!changed(|s| s.bisection_depth = 1));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::engine::Times;
 use super::window::Window;
+use crate::models::memory::{Clears, Usage};
 
 /// What the element has done since it was started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +39,12 @@ pub(super) struct Stats {
     estimate: Phase,
     /// Making full-size frames.
     synthesise: Phase,
+    /// How often memory was given back.
+    pub clears: Clears,
+    /// What the network's session holds.
+    pub memory: Usage,
+    /// How often memory could not be had.
+    pub shortages: u64,
     /// How many rungs below full effort it works.
     pub step: u64,
     /// How often that has changed.
@@ -77,6 +84,8 @@ struct Counts {
     dropped: u64,
     late: u64,
     left_out: u64,
+    clears: u64,
+    shortages: u64,
     /// Shrinking, estimating, synthesising.
     times: [Duration; 3],
 }
@@ -137,6 +146,12 @@ impl Stats {
                 "synthesise-time-high",
                 self.synthesise.latest.high().unwrap_or(0),
             )
+            .field("clears", self.clears.interval + self.clears.pressure)
+            .field("clears-pressure", self.clears.pressure)
+            .field("memory-held", self.memory.held)
+            .field("memory-used", self.memory.used)
+            .field("memory-peak", self.memory.peak)
+            .field("shortages", self.shortages)
             .field("step", self.step)
             .field("steps", self.steps)
             .field("downscale", self.downscale)
@@ -193,6 +208,9 @@ impl Stats {
                     "synthesise-time-high",
                     self.synthesise.latest.high().unwrap_or(0),
                 )
+                .field("clears", counts.clears - before.clears)
+                .field("memory-held", self.memory.held)
+                .field("shortages", counts.shortages - before.shortages)
                 .field("step", self.step)
                 .field("downscale", self.downscale)
                 .field("latency", latency)
@@ -213,6 +231,8 @@ impl Stats {
             dropped: self.dropped,
             late: self.late,
             left_out: self.left_out,
+            clears: self.clears.interval + self.clears.pressure,
+            shortages: self.shortages,
             times: [
                 self.shrink.total,
                 self.estimate.total,
@@ -225,6 +245,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::memory::Reason;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -241,6 +262,9 @@ mod tests {
         stats.originals += 60;
         stats.synthesised += 40;
         stats.late += 20;
+        stats.clears.add(Reason::Interval);
+        stats.clears.add(Reason::Pressure);
+        stats.memory.held = 5;
         for _ in 0..40 {
             stats.add(&Times {
                 estimate: Duration::from_millis(3),
@@ -253,6 +277,8 @@ mod tests {
         assert_eq!(report.get("rate-out"), Ok(50.0));
         assert_eq!(report.get("rate-synthesised"), Ok(20.0));
         assert_eq!(report.get("late"), Ok(20u64));
+        assert_eq!(report.get("clears"), Ok(2u64));
+        assert_eq!(report.get("memory-held"), Ok(5u64));
         assert_eq!(report.get("estimate-time"), Ok(3_000_000u64));
         assert_eq!(report.get("estimate-time-high"), Ok(3_000_000u64));
         assert_eq!(report.get("latency"), Ok(44u64));

@@ -194,6 +194,7 @@ impl Worker {
             self.configure(imp)?;
         }
         self.raise_latency(imp);
+        self.tend_memory(imp, span);
         Ok(())
     }
 
@@ -252,6 +253,7 @@ impl Worker {
                 .engine
                 .as_ref()
                 .and_then(|engine| engine.info().fixed_size),
+            short: self.shortage.steps(),
         };
         if self
             .effort

@@ -4,6 +4,7 @@
 //! or pushes.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -14,13 +15,15 @@ use super::between::{Pair, stamp};
 use super::caps;
 use super::content::Scenes;
 use super::effort::Effort;
-use super::engine::{Engine, Frame};
+use super::engine::{Engine, Failure, Frame};
 use super::hold::Hold;
 use super::imp::VfiInterp;
 use super::pacing::{Arrivals, Spans};
 use super::queue::Item;
 use super::settings::Settings;
+use super::shortage::Shortage;
 use super::timeline::{Step, Target, Timeline};
+use crate::models::memory::Clearing;
 
 /// What the caps fix.
 pub(super) struct Stream {
@@ -50,6 +53,12 @@ pub(super) struct Worker {
     pub(super) hold: Hold<Frame>,
     /// What pairs were like lately.
     pub(super) scenes: Scenes,
+    /// When memory is given back.
+    pub(super) clearing: Clearing,
+    /// When it was last asked how much is left.
+    pub(super) looked: Option<Instant>,
+    /// Whether it has lacked.
+    pub(super) shortage: Shortage,
 }
 
 impl Worker {
@@ -67,6 +76,7 @@ impl Worker {
         self.held = None;
         self.hold = Hold::default();
         self.scenes = Scenes::default();
+        self.clearing = Clearing::default();
         self.segment = None;
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
@@ -147,6 +157,9 @@ impl Worker {
         self.drain(imp)?;
         self.stream = None;
         self.timeline = None;
+        self.clearing = Clearing::default();
+        // frames of these caps may need less
+        self.shortage = Shortage::default();
         self.negotiate(imp, input)
     }
 
@@ -234,6 +247,7 @@ impl Worker {
 
     fn buffer(&mut self, imp: &VfiInterp, mut buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         imp.stats().frames_in += 1;
+        self.clearing.frame();
         if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
             return imp.push_original(buffer);
         }
@@ -313,6 +327,9 @@ impl Worker {
         if !settings.dedup {
             self.release(imp)?;
         }
+        if settings.downscale != self.settings.downscale {
+            self.shortage = Shortage::default();
+        }
         self.settings = settings;
         if let Some(timeline) = &mut self.timeline {
             timeline.set_max_gap(self.settings.max_gap.nseconds());
@@ -322,6 +339,8 @@ impl Worker {
             self.engine = Some(engine);
             // What another network costs is to be found out.
             self.effort = None;
+            // and what it needs
+            self.shortage = Shortage::default();
         }
         if (multiplied || imp.srcpad().check_reconfigure())
             && let Some(stream) = &self.stream
@@ -339,17 +358,23 @@ impl Worker {
 
     /// Makes the engine do what the effort asks for.
     pub(super) fn configure(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        match self.fit_engine() {
+            Ok(()) | Err(Failure::Cancelled) => Ok(()),
+            Err(Failure::Memory(reason)) => self.run_short(imp, &reason).map(drop),
+            Err(Failure::Failed(error)) => {
+                gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    pub(super) fn fit_engine(&mut self) -> Result<(), Failure> {
         let (Some(stream), Some(engine), Some(effort)) =
             (&self.stream, &mut self.engine, &self.effort)
         else {
             return Ok(());
         };
-        engine
-            .configure(&stream.info, &self.settings, effort.size())
-            .map_err(|error| {
-                gst::element_imp_error!(imp, gst::LibraryError::Settings, ("{error:#}"));
-                gst::FlowError::Error
-            })
+        engine.configure(&stream.info, &self.settings, effort.size())
     }
 }
 

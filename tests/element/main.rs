@@ -16,6 +16,7 @@ mod faults;
 mod formats;
 mod hostile_files;
 mod live;
+mod memory;
 mod negotiation;
 mod overlay;
 mod overload;

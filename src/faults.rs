@@ -1,0 +1,94 @@
+//! Faults on demand, for tests: memory that can't be had. Not in the plugin: the feature `faults`
+//! is for `make test`.
+//!
+//! All of it holds for the whole process, so tests that use it run one at a time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+use crate::models::memory::Room;
+
+/// What is to fail.
+static RUNS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
+static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
+static LOADS: AtomicU64 = AtomicU64::new(0);
+static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
+static ROOM: Mutex<Option<Room>> = Mutex::new(None);
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Nothing fails any more, and nothing has.
+pub fn clear() {
+    RUNS_ABOVE.store(usize::MAX, SeqCst);
+    NEXT_RUNS.store(0, SeqCst);
+    LOADS.store(0, SeqCst);
+    BUFFERS_ABOVE.store(usize::MAX, SeqCst);
+    set_room(None);
+    FAILED.store(0, SeqCst);
+}
+
+/// Runs of a network on more pixels than this find no memory.
+pub fn fail_runs_above(pixels: usize) {
+    RUNS_ABOVE.store(pixels, SeqCst);
+}
+
+/// The next so many runs of a network find no memory.
+pub fn fail_next_runs(count: u64) {
+    NEXT_RUNS.store(count, SeqCst);
+}
+
+/// The next so many sessions find no memory.
+pub fn fail_next_loads(count: u64) {
+    LOADS.store(count, SeqCst);
+}
+
+/// Buffers of more bytes than this are not to be had.
+pub fn fail_buffers_above(bytes: usize) {
+    BUFFERS_ABOVE.store(bytes, SeqCst);
+}
+
+/// So much memory is left, whatever the machine says.
+pub fn set_room(room: Option<Room>) {
+    if let Ok(mut place) = ROOM.lock() {
+        *place = room;
+    }
+}
+
+/// How often something was made to fail.
+pub fn failed() -> u64 {
+    FAILED.load(SeqCst)
+}
+
+pub(crate) fn room() -> Option<Room> {
+    ROOM.lock().ok().and_then(|room| *room)
+}
+
+/// What the runtime says when its arena is at its end.
+fn shortage(bytes: usize) -> ort::Error {
+    FAILED.fetch_add(1, SeqCst);
+    ort::Error::new(format!(
+        "Failed to allocate memory for requested buffer of size {bytes}"
+    ))
+}
+
+pub(crate) fn run(pixels: usize) -> ort::Result<()> {
+    let one_less = |count: u64| count.checked_sub(1);
+    let next = NEXT_RUNS.fetch_update(SeqCst, SeqCst, one_less).is_ok();
+    if next || pixels > RUNS_ABOVE.load(SeqCst) {
+        return Err(shortage(12 * pixels));
+    }
+    Ok(())
+}
+
+pub(crate) fn load(bytes: usize) -> ort::Result<()> {
+    let one_less = |count: u64| count.checked_sub(1);
+    match LOADS.fetch_update(SeqCst, SeqCst, one_less) {
+        Ok(_) => Err(shortage(bytes)),
+        Err(_) => Ok(()),
+    }
+}
+
+pub(crate) fn buffer(bytes: usize) -> bool {
+    let fails = bytes > BUFFERS_ABOVE.load(SeqCst);
+    FAILED.fetch_add(u64::from(fails), SeqCst);
+    fails
+}

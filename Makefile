@@ -100,7 +100,7 @@ FUZZ_HOST := $(MACHINE)-unknown-linux-gnu
 .PHONY: fuzz-build
 fuzz-build: setup
 	@command -v g++ >/dev/null || { echo "g++ is missing: apt-get install g++" >&2; exit 1; }
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release \
 		--manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
 
 # What is found lies in target/fuzz/found; what breaks something is named in the last lines.
@@ -109,18 +109,18 @@ fuzz: fuzz-build ## Look for bytes that break something: make fuzz [FUZZ_SECONDS
 	@for target in $(FUZZ_TARGETS); do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		mkdir -p target/fuzz/found/$$target fuzz/corpus/$$target; \
-		ASAN_OPTIONS=detect_leaks=0 GST_REGISTRY_FORK=no \
+		ASAN_OPTIONS=detect_leaks=0 GST_REGISTRY_DISABLE=yes \
 			target/fuzz/$(FUZZ_HOST)/release/$$target target/fuzz/found/$$target fuzz/corpus/$$target \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
 			-print_final_stats=1 -verbosity=1 -artifact_prefix=target/fuzz/crash-$$target- \
 			>target/fuzz/$$target.log 2>&1 || { tail -40 target/fuzz/$$target.log; exit 1; }; \
 		grep -E "stat::number_of_executed_units|stat::average_exec|stat::peak_rss" target/fuzz/$$target.log; \
-		grep -E " (INITED|DONE) " target/fuzz/$$target.log | cut -f 2 ; \
+		grep -aE "(INITED|DONE) " target/fuzz/$$target.log | cut -f 2; \
 	done
 
 DENY_VERSION := 0.20.2
 DENY := target/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
-DENY_CHECK := $(DENY) --locked --config deny.toml
+DENY_CHECK := $(DENY) --config deny.toml
 
 $(DENY):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --root target/tools/cargo-deny-$(DENY_VERSION) \
@@ -130,11 +130,11 @@ $(DENY):
 
 .PHONY: deny
 deny: $(DENY) ## Check the dependencies' licences, sources and known faults
-	$(DENY_CHECK) --workspace check bans licenses sources
+	$(DENY_CHECK) --locked --workspace check bans licenses sources
 	$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check bans licenses sources
 	@if git ls-remote --exit-code https://github.com/RustSec/advisory-db main >/dev/null 2>&1; then \
 		set -x; \
-		$(DENY_CHECK) --workspace check advisories && \
+		$(DENY_CHECK) --locked --workspace check advisories && \
 		$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check advisories; \
 	else \
 		echo "skipped: known faults, because the database of them (github.com/RustSec/advisory-db) is out of reach"; \

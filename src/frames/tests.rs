@@ -341,3 +341,39 @@ fn scale_methods_have_the_nicks_of_the_properties() {
     let nicks: Vec<_> = class.values().iter().map(glib::EnumValue::nick).collect();
     assert_eq!(nicks, ["bilinear", "bicubic", "lanczos"]);
 }
+
+#[test]
+fn pixels_at_odd_addresses_are_refused_before_the_converter_writes_them() {
+    for (format, unit) in [
+        (VideoFormat::Rgba, 4),
+        (VideoFormat::Nv12, 2),
+        (VideoFormat::I42010le, 2),
+        (VideoFormat::Rgb, 1),
+    ] {
+        let info = info(format, 64, 48);
+        let mut enlarger = Enlarger::new(&info, 32, 24, ScaleMethod::Bilinear).unwrap();
+        for shift in [0, 1, 4] {
+            let mut buffer = gst::Buffer::with_size(info.size() + shift).unwrap();
+            let offsets: Vec<_> = info.offset().iter().map(|offset| offset + shift).collect();
+            VideoMeta::add_full(
+                buffer.get_mut().unwrap(),
+                gst_video::VideoFrameFlags::empty(),
+                format,
+                64,
+                48,
+                &offsets,
+                info.stride(),
+            )
+            .unwrap();
+            let mut frame = write(&mut buffer, &info);
+            let enlarged = enlarger.enlarge(&gradient(32, 24), &mut frame);
+            let refused =
+                matches!(enlarged, Err(FrameError::Alignment { expected, .. }) if expected == unit);
+            assert_eq!(
+                refused,
+                shift % unit != 0,
+                "{format:?} by {shift}: {enlarged:?}"
+            );
+        }
+    }
+}

@@ -34,8 +34,7 @@ struct Meta {
     far: Option<(u8, u64)>,
     /// Offsets and strides as usual, but for these.
     usual: bool,
-    format: Option<u8>,
-    width: Option<u16>,
+    wider: Option<u16>,
 }
 
 /// Sides above this take too long to be tried often.
@@ -178,21 +177,17 @@ fn buffer(info: &VideoInfo, case: &Case) -> Option<gst::Buffer> {
         if let Some((plane, far)) = meta.far {
             offsets[usize::from(plane) % 4] = far as usize;
         }
-        let described = meta.format.map_or(info.format(), format);
-        // refused where GStreamer itself sees that it can't be
+        // refused where GStreamer itself sees that it can't be; another format, or a smaller
+        // size, it takes for a fault of the program
         let _refused = VideoMeta::add_full(
             buffer.get_mut()?,
             VideoFrameFlags::empty(),
-            described,
-            meta.width.map_or(info.width(), u32::from),
+            info.format(),
+            info.width() + meta.wider.map_or(0, u32::from),
             info.height(),
-            offsets.get(..described_planes(described))?,
-            strides.get(..described_planes(described))?,
+            offsets.get(..planes)?,
+            strides.get(..planes)?,
         );
     }
     Some(buffer)
-}
-
-fn described_planes(format: VideoFormat) -> usize {
-    gst_video::VideoFormatInfo::from_format(format).n_planes() as usize
 }

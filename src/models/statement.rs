@@ -457,6 +457,16 @@ mod tests {
         assert!(why.starts_with("model-info"), "{why}");
     }
 
+    #[test]
+    fn what_nests_as_deep_as_a_file_is_long_is_refused() {
+        for open in ["[", "{a=", "a."] {
+            let text = format!("a = {}", open.repeat(MAX_SIDECAR as usize / open.len()));
+            assert!(Statement::from_toml(&text).is_err(), "{open}");
+        }
+        let keys = "a.".repeat(MAX_SIDECAR as usize / 2);
+        assert!(Statement::from_toml(&format!("{keys}a = 1")).is_err());
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_is_too_odd(text in "\\PC{0,60}", toml in "[a-z=\"\\[\\]0-9.\n #]{0,60}") {

@@ -154,8 +154,8 @@ impl Timeline {
             (self.input, self.target) = (input, target);
             return;
         };
-        let last_slot = self.left_at();
         let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
+        let last_slot = self.last_slot();
         self.target = target;
         // A frame that snapped to a slot a little later than itself has been shown there.
         self.begin_at(own.max(last_slot));
@@ -195,7 +195,7 @@ impl Timeline {
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
         // a frame that snapped to a slot a little later than itself may have left after this one's time
-        if far && length > a.lasts && pts > self.left_at() {
+        if far && length > a.lasts && pts > self.last_slot() {
             let tail = self.drain(Some(pts));
             return Ok(self.start(pts, duration, Some(tail)));
         }
@@ -275,15 +275,15 @@ impl Timeline {
         }
     }
 
+    /// The time of the slot that has left last.
+    fn last_slot(&self) -> u64 {
+        self.grid(1).time(self.next.saturating_sub(1))
+    }
+
     /// A new grid, whose first slot has left.
     fn begin_at(&mut self, base: u64) {
         self.origin = Origin { base, offset: 0 };
         self.next = 1;
-    }
-
-    /// The time of the last slot that has left this grid.
-    fn left_at(&self) -> u64 {
-        self.grid(1).time(self.next.saturating_sub(1))
     }
 
     /// The declared rate, where the output has a fixed one too.

@@ -31,7 +31,7 @@ pub(crate) fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             hidden(1_000_000),
             "more than 100000 nodes",
         ),
-        ("inflated", inflated(), "256 MiB of memory"),
+        ("inflated", inflated(), "128 MiB of memory"),
         ("calls-itself", calling(0), "or themselves"),
         ("calls-twice", calling(30), "functions become"),
         ("huge-picture", sized(1 << 40), "the limit is 8192 a side"),

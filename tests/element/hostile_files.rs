@@ -14,6 +14,12 @@ fn each_ends_its_pipeline_with_one_error_and_the_next_one_plays() {
         for part in [file.path(), reason] {
             assert!(error.contains(part), "no {part:?} in: {error}");
         }
+        let element = gst::ElementFactory::make("vfiinterp")
+            .property("model", file.path())
+            .build()
+            .unwrap();
+        assert!(element.set_state(gst::State::Paused).is_err(), "{name}");
+        element.set_state(gst::State::Null).unwrap();
     }
     let mut rig = Rig::new("NV12 64x48 30/1", None);
     let info = info("NV12 64x48 30/1");

@@ -19,7 +19,7 @@ use super::proto::{
 /// they are used included: some twenty times as many as the largest interpolation network has.
 pub const MAX_NODES: usize = 100_000;
 /// Files that would take more memory than this beside their stored weights are refused, in bytes.
-pub const MAX_STRUCTURE: usize = 256 << 20;
+pub const MAX_STRUCTURE: usize = 128 << 20;
 /// Names longer than this are refused, in bytes.
 pub const MAX_NAME: usize = 4096;
 /// Functions that call each other deeper than this are refused.
@@ -337,12 +337,12 @@ mod tests {
             ),
             (
                 "names",
-                holding(7, &holding(1, &[0x0a, 0x00].repeat(12 * mebi))),
+                holding(7, &holding(1, &[0x0a, 0x00].repeat(6 * mebi))),
             ),
-            ("metadata", [0x72, 0x00].repeat(6 * mebi)),
+            ("metadata", [0x72, 0x00].repeat(3 * mebi)),
             (
                 "numbers",
-                holding(7, &holding(5, &holding(7, &vec![0; 33 * mebi]))),
+                holding(7, &holding(5, &holding(7, &vec![0; 17 * mebi]))),
             ),
         ];
         for (what, bytes) in hidden {

@@ -134,7 +134,7 @@ impl Timeline {
     /// What comes next begins a grid of its own, behind all that has left.
     pub(super) fn part(&mut self) {
         if let Some(newest) = self.newest {
-            let left = self.left_at().max(newest.pts).saturating_add(1);
+            let left = self.last_slot().max(newest.pts).saturating_add(1);
             self.floor = self.floor.max(left);
             self.taken = Some(newest.pts);
             self.newest = None;

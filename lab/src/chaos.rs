@@ -62,9 +62,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    process::keep_nothing()?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    process::keep_little();
     // What GLib and GStreamer complain of ends the program.
     glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_WARNING);
     let watchdog = Watchdog::new(format!("seed {seed}"));

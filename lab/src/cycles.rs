@@ -27,9 +27,9 @@ pub(crate) struct Args {
 const LOOKS: u64 = 20;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    process::keep_nothing()?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    process::keep_little();
     glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_WARNING);
     let watchdog = Watchdog::new(format!("seed {seed}"));
     let mut rng = Rng::with_seed(seed);

@@ -1,9 +1,11 @@
 //! What this process has of the machine: memory, threads, files.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,15 +48,26 @@ pub(crate) fn allocated() -> Option<f64> {
     None
 }
 
-/// Has the allocator keep little for later, so that resident memory tells what is in use. To be called before
-/// threads are made.
-pub(crate) fn keep_little() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: these only set limits for what is allocated from here on.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 << 10);
+/// Has the allocators of the C library and of GLib keep nothing for later, so that what is resident and allocated
+/// tells what is in use. They are told by the environment, before anything else, so the program is begun anew.
+pub(crate) fn keep_nothing() -> Result<()> {
+    /// No caches of threads, and one heap for all of them; no slices.
+    const WANTED: [(&str, &str); 2] = [
+        (
+            "GLIBC_TUNABLES",
+            "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1",
+        ),
+        ("G_SLICE", "always-malloc"),
+    ];
+    if env::var_os(WANTED[0].0).is_some() {
+        return Ok(());
     }
+    let program = env::current_exe().context("this program")?;
+    let error = Command::new(program)
+        .args(env::args_os().skip(1))
+        .envs(WANTED)
+        .exec();
+    Err(error).context("this program cannot be begun anew")
 }
 
 /// Has the allocator give back what it keeps for later.
@@ -207,21 +220,34 @@ pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
         let more = more(of(last), &most);
         ensure!(more.is_empty(), "{what} stay behind: {more}");
     }
-    let slope = |value: fn(&Look) -> f64| {
+    let growth = |value: fn(&Look) -> f64| {
         let point = |look: &Look| (look.at as f64 / 1000.0, value(look));
-        slope(&settled.iter().map(point).collect::<Vec<_>>())
+        typical_slope(&settled.iter().map(point).collect::<Vec<_>>())
     };
-    let grows = slope(|look| look.allocated);
+    let grows = growth(|look| look.allocated);
     println!(
-        "In the second half, resident memory grows by {:.2} KB per 1000 {unit}, and what is allocated and \
-         not freed by {grows:.2} KB.",
-        slope(|look| look.resident as f64)
+        "In the second half, resident memory typically grows by {:.2} KB per 1000 {unit}, and what is allocated \
+         and not freed by {grows:.2} KB.",
+        growth(|look| look.resident as f64)
     );
     ensure!(
         grows < LEAK || last.at < ENOUGH,
         "memory is allocated and not freed"
     );
     Ok(())
+}
+
+/// The median of the slopes between any two points (Theil and Sen), which a few odd ones don't change; 0 for
+/// fewer than two.
+fn typical_slope(points: &[(f64, f64)]) -> f64 {
+    let pairs = points.iter().enumerate();
+    let mut slopes: Vec<f64> = pairs
+        .flat_map(|(k, a)| points[k + 1..].iter().map(move |b| (a, b)))
+        .filter(|(a, b)| b.0 > a.0)
+        .map(|(a, b)| (b.1 - a.1) / (b.0 - a.0))
+        .collect();
+    slopes.sort_by(f64::total_cmp);
+    slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The slope of a line through points, by least squares; 0 for fewer than two.
@@ -243,6 +269,13 @@ mod tests {
         assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), 2.0);
         assert_eq!(slope(&[(1.0, 3.0)]), 0.0);
         assert_eq!(slope(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_typical_slope_is_not_that_of_odd_points() {
+        let points = [(0.0, 1.0), (1.0, 3.0), (2.0, 50.0), (3.0, 7.0), (4.0, 9.0)];
+        assert_eq!(typical_slope(&points), 2.0);
+        assert_eq!(typical_slope(&points[..1]), 0.0);
     }
 
     #[test]

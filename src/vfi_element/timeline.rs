@@ -31,6 +31,10 @@ const WEIGHT: i64 = 32;
 /// half a frame is made up for within a few seconds.
 const GLIDE: u64 = 256;
 
+/// No frame lasts longer than this, in nanoseconds, whatever it says: an output that is filled with a
+/// frame for years would fill disks too.
+const LONGEST_FRAME: u64 = 600 * SECOND;
+
 /// What rate the output has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -396,7 +400,8 @@ impl Timeline {
     /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
     /// the one before.
     fn lasting(&self, duration: Option<u64>, previous: u128) -> u128 {
-        let own = duration.filter(|d| *d > 0).map(u128::from);
+        let own = duration.filter(|d| *d > 0);
+        let own = own.map(|d| u128::from(d.min(LONGEST_FRAME)));
         self.frame().unwrap_or_else(|| own.unwrap_or(previous))
     }
 

@@ -360,6 +360,15 @@ fn a_frame_that_comes_sooner_than_the_one_before_said_is_not_lost() {
 }
 
 #[test]
+fn a_last_frame_of_any_length_fills_ten_minutes_at_most() {
+    for (duration, filled) in [(5 * SECOND, 299), (u64::MAX - 1, 600 * 60 - 1)] {
+        let mut timeline = Timeline::new(None, Target::Fixed(rate(60, 1)), SECOND);
+        timeline.advance(Some(0), Some(duration)).unwrap();
+        assert_eq!(timeline.drain(None).count(), filled);
+    }
+}
+
+#[test]
 fn a_clock_that_is_a_little_off_is_followed() {
     // A camera's 29.997 frames a second, declared as 30: every frame keeps a slot of its own.
     let mut timeline = fixed((30, 1), (60, 1));

@@ -97,7 +97,10 @@ impl Shared {
     /// Everything that went in has come out or was rightly left out.
     pub(super) fn settle(&self, stream: &Stream) {
         let settled = lock(&self.ledger).settle(self.stat("duplicates"));
-        if let Err(what) = settled {
+        // What downstream has had enough for is not lost; upstream may be yet to learn of that.
+        if let Err(what) = settled
+            && !self.sated.load(Ordering::SeqCst)
+        {
             self.fail(what);
         }
         self.begin(stream);

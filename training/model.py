@@ -8,6 +8,8 @@ a grid s times coarser than the input lies at input position (i + 0.5) * s - 0.5
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -116,11 +118,14 @@ def search(lumas: Tensor) -> Tensor:
         for step in steps
     ]
     difference = surrounding(torch.cat(differences, dim=1).clamp(max=2), 9)
-    across = torch.tensor([x for _ in steps for x in steps], dtype=lumas.dtype, device=lumas.device).view(1, -1, 1, 1)
-    down = torch.tensor([y for y in steps for _ in steps], dtype=lumas.dtype, device=lumas.device).view(1, -1, 1, 1)
-    length = (across * across + down * down).sqrt()
-    weight = torch.softmax((difference + RELUCTANCE * length) * -SHARPNESS, dim=1)
-    return torch.cat([(weight * across).sum(1, keepdim=True), (weight * down).sum(1, keepdim=True)], dim=1)
+    length = torch.tensor([math.hypot(x, y) for y in steps for x in steps], device=lumas.device).view(1, -1, 1, 1)
+    # at most 56 below zero, so that nothing has to be taken off before the exponential
+    likeness = torch.exp((difference + RELUCTANCE * length) * -SHARPNESS)
+    # a convolution sums fastest; in half precision it would be too coarse
+    sums = torch.tensor([[1.0, x, y] for y in steps for x in steps], device=lumas.device).t()[..., None, None]
+    with torch.autocast(lumas.device.type, enabled=False):
+        total, across, down = F.conv2d(likeness, sums.contiguous()).split(1, dim=1)
+    return torch.cat([across, down], dim=1) / total
 
 
 def disagreement(lumas: Tensor) -> Tensor:

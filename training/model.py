@@ -23,6 +23,9 @@ REACH = 5
 SEARCH_STRIDE = 8
 """Input pixels per cell of the coarsest search."""
 
+BRIGHTNESS = 6.0
+"""How much of the luma (0..1) is added to the contrast, in units of it, for the search."""
+
 SHARPNESS, RELUCTANCE = 25.0, 0.03
 """How much a difference (in units of contrast) counts in the search, and what difference a cell of displacement equals."""
 
@@ -99,13 +102,14 @@ def search(lumas: Tensor) -> Tensor:
     """How far picture 1 of pictures [B,2,h,w] lies beyond picture 0 around every pixel, as a comparison of all whole
     displacements up to `REACH` says: [B,2,h,w] in pixels. Half of a displacement is taken from either picture.
 
-    Pictures are compared by their contrast, so that a change of light counts little and faint texture as much as strong.
+    Pictures are compared by their contrast, so that faint texture counts as much as strong, and some of their brightness,
+    which tells rows of like things apart.
     The answer is the mean of all displacements, weighted by their likeness."""
     mean = surrounding(lumas, 7)
     spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
     height, width = lumas.shape[2:]
-    contrast = F.pad((lumas - mean) / (spread + 0.01), (REACH,) * 4, mode="replicate")
-    first, second = contrast[:, :1], contrast[:, 1:]
+    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (REACH,) * 4, mode="replicate")
+    first, second = looks[:, :1], looks[:, 1:]
     steps = range(-REACH, REACH + 1)
 
     def shifted(pictures: Tensor, axis: int, size: int, shifts: list[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The network `vfi-lite`: coarse-to-fine motion between two pictures.
+"""The networks `vfi-lite` and `vfi-base`: coarse-to-fine motion between two pictures.
 
 Notation used in every shape below: B batch, H x W the network's input size in pixels (multiples of `ALIGN`).
 A *flow* holds four channels, (x, y) from the wanted moment to picture 0, then (x, y) to picture 1, in input pixels:
@@ -9,6 +9,7 @@ a grid s times coarser than the input lies at input position (i + 0.5) * s - 0.5
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -225,22 +226,54 @@ def flow_per_velocity(timestep: Tensor) -> Tensor:
     return torch.cat([timestep, timestep, rest, rest], dim=1)
 
 
-class VfiLite(nn.Module):
+@dataclass(frozen=True)
+class Size:
+    """How much a network has to learn with."""
+
+    channels: tuple[int, int, int]
+    """Of the blocks, from coarse to fine."""
+    stem: int
+    """Channels at twice a block's resolution."""
+    depth: int
+    """Convolutions in a block's body."""
+
+
+SIZES = {"lite": Size((96, 64, 48), 32, 4), "base": Size((192, 128, 96), 48, 5)}
+
+
+class Vfi(nn.Module):
     """Flow and mask for any moment between two pictures.
 
     Each block predicts velocities, which are nearly the same for every moment of an interval, and a logit on top of the
     share each picture has by nearness alone; so a moment close to a picture needs nothing learned to look like it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "lite") -> None:
         super().__init__()
+        self.size = size
+        stem, depth = SIZES[size].stem, SIZES[size].depth
+        coarse, middle, fine = SIZES[size].channels
         self.blocks = nn.ModuleList(
             [
-                Block(8, 16, 32, 96, 4),
-                Block(8, 8, 32, 64, 4),
-                Block(4, 4, 32, 48, 4, last=True),
+                Block(SEARCH_STRIDE, 16, stem, coarse, depth),
+                Block(8, 8, stem, middle, depth),
+                Block(4, 4, stem, fine, depth, last=True),
             ]
         )
+
+    def grow_from(self, learned: dict[str, Tensor]) -> None:
+        """Takes over what a network no larger than this one has learned, and does the same at first: what is added to a
+        layer's inputs weighs nothing yet, nor do convolutions added to a body; what is added to its outputs stays as it is
+        made, so that there is something to weigh."""
+        with torch.no_grad():
+            for name, value in self.state_dict().items():
+                if name in learned:
+                    part = learned[name]
+                    outputs = part.shape[:1]
+                    value[tuple(slice(0, size) for size in outputs)] = 0
+                    value[tuple(slice(0, size) for size in part.shape)] = part
+                elif ".body." in name:
+                    value.zero_()
 
     def estimates(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> list[tuple[Tensor, Tensor]]:
         """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels

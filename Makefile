@@ -85,6 +85,58 @@ test: setup ## Check formatting, lints and behaviour
 	fi
 	$(CARGO) test --workspace --locked --doc
 
+# libFuzzer and AddressSanitizer come with the compiler, so that plain cargo builds the fuzzers; the
+# sanitizer's flag wants a nightly compiler or this variable.
+FUZZ_TARGETS := frames graph model sample signature statement timeline warp
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Ccodegen-units=1 \
+	-Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_HOST := $(MACHINE)-unknown-linux-gnu
+
+.PHONY: fuzz-build
+fuzz-build: setup
+	@command -v g++ >/dev/null || { echo "g++ is missing: apt-get install g++" >&2; exit 1; }
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked \
+		--manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
+
+# What is found lies in target/fuzz/found; what breaks something is named in the last lines.
+.PHONY: fuzz
+fuzz: fuzz-build ## Look for bytes that break something: make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS=model]
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		mkdir -p target/fuzz/found/$$target fuzz/corpus/$$target; \
+		ASAN_OPTIONS=detect_leaks=0 GST_REGISTRY_FORK=no \
+			target/fuzz/$(FUZZ_HOST)/release/$$target target/fuzz/found/$$target fuzz/corpus/$$target \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+			-print_final_stats=1 -verbosity=1 -artifact_prefix=target/fuzz/crash-$$target- \
+			>target/fuzz/$$target.log 2>&1 || { tail -40 target/fuzz/$$target.log; exit 1; }; \
+		grep -E "stat::number_of_executed_units|stat::average_exec|stat::peak_rss" target/fuzz/$$target.log; \
+		grep -E " (INITED|DONE) " target/fuzz/$$target.log | cut -f 2 ; \
+	done
+
+DENY_VERSION := 0.20.2
+DENY := target/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+DENY_CHECK := $(DENY) --locked --config deny.toml
+
+$(DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --root target/tools/cargo-deny-$(DENY_VERSION) \
+		--target-dir target/tools/build cargo-deny --version $(DENY_VERSION)
+	rm -r target/tools/build
+	touch $@
+
+.PHONY: deny
+deny: $(DENY) ## Check the dependencies' licences, sources and known faults
+	$(DENY_CHECK) --workspace check bans licenses sources
+	$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check bans licenses sources
+	@if git ls-remote --exit-code https://github.com/RustSec/advisory-db main >/dev/null 2>&1; then \
+		set -x; \
+		$(DENY_CHECK) --workspace check advisories && \
+		$(DENY_CHECK) --manifest-path fuzz/Cargo.toml check advisories; \
+	else \
+		echo "skipped: known faults, because the database of them (github.com/RustSec/advisory-db) is out of reach"; \
+	fi
+
 .PHONY: bench
 bench: setup ## Measure the element's own cost beside the network
 	$(CARGO) bench

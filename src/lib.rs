@@ -13,6 +13,8 @@
 //! them, without a promise of a stable Rust API.
 
 pub mod frames;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod models;
 mod vfi_element;
 

@@ -6,7 +6,7 @@ use gst_video::{
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture};
+use super::{FrameError, FrameLayout, Picture, Plane};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -271,13 +271,14 @@ impl Enlarger {
     /// see [`blend_alpha`].
     ///
     /// # Errors
-    /// If picture or frame are not what the enlarger was made for.
+    /// If picture or frame are not what the enlarger was made for, or the frame's pixels lie at odd
+    /// addresses.
     pub fn enlarge(
         &mut self,
         picture: &Picture,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), FrameError> {
-        self.target.planes(out)?;
+        aligned(&self.target.planes(out)?)?;
         let (width, height) = (self.source.width() as usize, self.source.height() as usize);
         let samples = 3 * width * height;
         if (picture.width, picture.height, picture.data.len()) != (width, height, samples) {
@@ -313,6 +314,21 @@ impl Enlarger {
         self.convert.frame_ref(&*frame, out);
         Ok(())
     }
+}
+
+/// Whether the converter can write these planes: its kernels take pixels of two and four bytes for
+/// words that lie at multiples of their size, and crash where they don't.
+fn aligned(planes: &[Plane]) -> Result<(), FrameError> {
+    for (plane, part) in planes.iter().enumerate() {
+        let unit = 1 << part.format.pixel_bytes().trailing_zeros();
+        if !(part.data.as_ptr() as usize | part.stride).is_multiple_of(unit) {
+            return Err(FrameError::Alignment {
+                plane,
+                expected: unit,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Sides as the converter takes them.

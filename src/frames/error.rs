@@ -46,6 +46,14 @@ pub enum FrameError {
         /// Bytes needed.
         expected: usize,
     },
+    /// A plane's pixels lie where the converter cannot write them.
+    #[error("plane {plane} begins, or its rows go on, at no multiple of {expected} bytes")]
+    Alignment {
+        /// Index of the plane.
+        plane: usize,
+        /// What addresses and stride have to be multiples of.
+        expected: usize,
+    },
     /// The lists of planes differ in length, or a plane differs in size or format.
     #[error("planes differ: {found} against {expected}")]
     Planes {

@@ -1,5 +1,6 @@
 //! What can go wrong between a model's name and its answer.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::ExecutionProvider;
@@ -14,8 +15,9 @@ pub enum ModelError {
     Runtime(#[from] RuntimeError),
     /// The name is no built-in network and no file.
     #[error(
-        "there is no model `{name}`: built in are {built_in}; `vfi-models fetch` brings {well_known}; \
-         the path of an .onnx file may be given too"
+        "there is no model `{}`: built in are {built_in}; `vfi-models fetch` brings {well_known}; \
+         the path of an .onnx file may be given too",
+        brief(name, LONGEST_NAME)
     )]
     Unknown {
         /// What was asked for.
@@ -37,7 +39,7 @@ pub enum ModelError {
         file: PathBuf,
     },
     /// The file cannot be read.
-    #[error("the model {model} cannot be read: {reason}")]
+    #[error("the model {model} cannot be read: {}", brief(reason, LONGEST))]
     Unreadable {
         /// The file.
         model: String,
@@ -45,13 +47,13 @@ pub enum ModelError {
         reason: String,
     },
     /// What is stated about the model is not understood.
-    #[error("{reason}")]
+    #[error("{}", brief(reason, LONGEST))]
     Info {
         /// What is wrong, where, and what would be accepted.
         reason: String,
     },
     /// The file is not a network that can be used.
-    #[error("the model {model} cannot be used: {reason}")]
+    #[error("the model {model} cannot be used: {}", brief(reason, LONGEST))]
     Unusable {
         /// The file or built-in name.
         model: String,
@@ -59,7 +61,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The execution provider that was asked for does not start.
-    #[error("the execution provider {} does not start: {reason}", provider.nick())]
+    #[error("the execution provider {} does not start: {}", provider.nick(), brief(reason, LONGEST))]
     Provider {
         /// The provider.
         provider: ExecutionProvider,
@@ -78,7 +80,7 @@ pub enum ModelError {
     #[error("the two pictures cannot be interpolated: {0}")]
     Mismatch(String),
     /// The runtime gave up, for want of memory for example.
-    #[error("running the model {model} failed: {reason}")]
+    #[error("running the model {model} failed: {}", brief(reason, LONGEST))]
     Run {
         /// The file or built-in name.
         model: String,
@@ -86,7 +88,10 @@ pub enum ModelError {
         reason: String,
     },
     /// The model gave something else than its signature promises.
-    #[error("the model {model} gave something unexpected: {reason}")]
+    #[error(
+        "the model {model} gave something unexpected: {}",
+        brief(reason, LONGEST)
+    )]
     Output {
         /// The file or built-in name.
         model: String,
@@ -96,4 +101,39 @@ pub enum ModelError {
     /// [`Canceller::cancel`](super::Canceller::cancel) was called.
     #[error("the estimate was cancelled")]
     Cancelled,
+}
+
+/// The longest reason in a message, in bytes.
+const LONGEST: usize = 4096;
+/// The longest name in one that says more.
+pub(super) const LONGEST_NAME: usize = 160;
+
+/// A text that came from outside, to be read by people: of one longer than `most` bytes, the
+/// beginning and the end.
+pub(super) fn brief(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let head = text.floor_char_boundary(most * 2 / 3);
+    let tail = text.ceil_char_boundary(text.len() - most / 5);
+    format!("{} […] {}", &text[..head], &text[tail..]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_keep_beginning_and_end() {
+        assert_eq!(brief("short", 5), "short");
+        let long = format!("first {} last", "ü".repeat(1 << 20));
+        for most in 100..108 {
+            let found = brief(&long, most);
+            assert!(
+                found.len() <= most && found.starts_with("first ü") && found.ends_with("ü last")
+            );
+        }
+        let error = ModelError::Info { reason: long };
+        assert!(error.to_string().len() <= LONGEST);
+    }
 }

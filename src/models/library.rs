@@ -1,9 +1,9 @@
 //! What a model's name stands for: a built-in network, a well-known one that `vfi-models fetch`
 //! brought, or a file; and the reading of its bytes.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +38,9 @@ pub struct WellKnown {
     /// Parameters, in tenths of a million.
     pub parameters: u32,
 }
+
+/// No more of a file that holds a sum is read, in bytes.
+const MAX_SUM: u64 = 4096;
 
 /// Where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
 pub const RELEASE: &str =
@@ -252,23 +255,38 @@ impl Source {
 
 /// Reads a whole file that is not too large to be a network.
 fn read_file(path: &Path) -> Result<Contents, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    if metadata.len() > graph::MAX_FILE_BYTES {
+    let file = open_regular(path)?;
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    if length > graph::MAX_FILE_BYTES {
         return Err(format!(
             "it is {} MiB large, and the limit is {} MiB",
-            metadata.len() >> 20,
+            length >> 20,
             graph::MAX_FILE_BYTES >> 20
         ));
     }
-    File::open(path)
-        .and_then(|file| read_digested(&file, metadata.len() as usize))
-        .map_err(|error| error.to_string())
+    read_digested(&file, length as usize).map_err(|error| error.to_string())
+}
+
+/// Opens a file that is a file: neither pipe nor device, as reading from those may never end, and
+/// even opening them may wait or have effects.
+pub(super) fn open_regular(path: &Path) -> Result<File, String> {
+    let check = |metadata: io::Result<Metadata>| {
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        match (metadata.is_file(), metadata.is_dir()) {
+            (true, _) => Ok(()),
+            (false, true) => Err("it is a folder".to_owned()),
+            (false, false) => Err("it is not a regular file".to_owned()),
+        }
+    };
+    check(std::fs::metadata(path))?;
+    // what it is may have changed since, and then opening it must not wait
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| error.to_string())?;
+    check(file.metadata())?;
+    Ok(file)
 }
 
 /// Reads `length` bytes, and digests them on the way, on several threads: fresh memory costs more
@@ -296,9 +314,13 @@ fn read_digested(file: &File, length: usize) -> io::Result<Contents> {
 
 /// Compares a fetched file's bytes with the sum written down beside it, if there is one.
 fn check_sum(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let Ok(text) = std::fs::read_to_string(sum_file(path)) else {
+    let Ok(file) = open_regular(&sum_file(path)) else {
         return Ok(()); // put there by hand
     };
+    let mut text = String::new();
+    file.take(MAX_SUM)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("the sum it was fetched with cannot be read: {error}"))?;
     let expected = text.split_whitespace().next().unwrap_or_default();
     let found = sha256(bytes);
     if found.eq_ignore_ascii_case(expected) {

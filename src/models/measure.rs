@@ -3,12 +3,19 @@
 //! Neither a file's name nor its graph says reliably what its sizes must be multiples of, or
 //! whether its timestep has any effect. A run at a size that is too small to take long does.
 
-use super::ModelError;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
 use super::network::{Answer, Network};
 use super::signature::{DEFAULT_ALIGN, Outputs};
+use super::{Canceller, ModelError};
 
 /// The largest alignment that is tried: what RIFE 4.25 lite needs, the most of any known.
 const LARGEST: usize = 128;
+/// A network that takes longer for pictures this small is none that can be used; one that loops for
+/// ever is stopped. The slowest known (FILM) takes two seconds on two cores.
+const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// Networks may need more than a few pixels to run at all.
 const SMALLEST_SIDE: usize = 64;
 
@@ -17,6 +24,10 @@ const SMALLEST_SIDE: usize = 64;
 ///
 /// A network of one size is taken at its word, as that size may be large.
 pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
+    measure_within(network, LONGEST_RUN)
+}
+
+fn measure_within(network: &mut Network, limit: Duration) -> Result<(), ModelError> {
     let signature = network.signature();
     if signature.fixed.is_some() {
         return Ok(());
@@ -27,7 +38,7 @@ pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
     );
     let mut failures = Vec::new();
     let answer = loop {
-        match attempt(network, 0.25) {
+        match attempt(network, 0.25, limit) {
             Ok(answer) => break answer,
             Err(ModelError::Run { reason, .. } | ModelError::Output { reason, .. }) => {
                 let words: Vec<_> = reason.split_whitespace().collect();
@@ -64,7 +75,7 @@ pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
         network.signature_mut().notes.push(found);
     }
     if phase_open {
-        let other = attempt(network, 0.75)?;
+        let other = attempt(network, 0.75, limit)?;
         let same = answer.equals(&other).map_err(|reason| ModelError::Output {
             model: network.label().into(),
             reason,
@@ -81,11 +92,24 @@ pub(super) fn measure(network: &mut Network) -> Result<(), ModelError> {
 }
 
 /// Runs on noise, at a size that is a multiple of the alignment and of nothing larger.
-fn attempt(network: &mut Network, moment: f32) -> Result<Answer, ModelError> {
+fn attempt(network: &mut Network, moment: f32, limit: Duration) -> Result<Answer, ModelError> {
     let (width, height) = size(network.signature().align);
     let pictures = [1, 2].map(|seed| noise(3 * width * height, seed));
     let [a, b] = &pictures;
-    let answer = network.run([a, b], (width, height), moment)?;
+    let canceller = network.canceller().clone();
+    let answer = within(limit, &canceller, || {
+        network.run([a, b], (width, height), moment)
+    });
+    if let Err(ModelError::Cancelled) = answer {
+        return Err(ModelError::Unusable {
+            model: network.label().into(),
+            reason: format!(
+                "a run of it on pictures of {width}x{height} was stopped after {} s",
+                limit.as_secs_f32()
+            ),
+        });
+    }
+    let answer = answer?;
     let checked = match network.signature().outputs {
         Outputs::Motion { .. } => answer.motion((width, height), (width, height)).map(drop),
         Outputs::Picture(_) => answer.picture((width, height)).map(drop),
@@ -95,6 +119,21 @@ fn attempt(network: &mut Network, moment: f32) -> Result<Answer, ModelError> {
         reason,
     })?;
     Ok(answer)
+}
+
+/// Does work that `canceller` stops if it takes longer than `limit`.
+fn within<R>(limit: Duration, canceller: &Canceller, work: impl FnOnce() -> R) -> R {
+    let (done, wait) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                canceller.cancel();
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 /// Width and height, odd multiples of `align`. The width is three times it at least: of a single
@@ -117,7 +156,75 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::graph::build::GraphBuilder;
+    use super::super::graph::proto::{AttributeProto, ModelProto, TensorProto};
+    use super::super::graph::{INT64, encode};
+    use super::super::runtime::runtime;
+    use super::super::statement::Stated;
+    use super::super::{ExecutionProvider, LoadOptions, loading};
     use super::*;
+
+    /// ONNX's number for truth values.
+    const BOOL: i32 = 9;
+
+    /// A network that does something 2^62 times.
+    fn endless() -> ModelProto {
+        let any: &[i64] = &[1, 3, -1, -1];
+        let body = GraphBuilder::new("body", 17)
+            .typed_input("iteration", INT64, &[])
+            .typed_input("go_on", BOOL, &[])
+            .input("before", any)
+            .node("Identity", &["go_on"], &["still"])
+            .node("Sin", &["before"], &["after"])
+            .typed_output("still", BOOL, &[])
+            .output("after", any)
+            .finish();
+        let scalar = |name: &str, element, bytes: &[u8]| TensorProto {
+            name: Some(name.into()),
+            data_type: Some(element),
+            raw_data: Some(bytes.to_vec().into()),
+            ..TensorProto::default()
+        };
+        let attribute = AttributeProto {
+            name: Some("body".into()),
+            g: body.graph,
+            r#type: Some(5),
+            ..AttributeProto::default()
+        };
+        let mut model = GraphBuilder::new("endless", 17)
+            .input("a", any)
+            .input("b", any)
+            .node_with("Loop", &["times", "true", "a"], &["y"], vec![attribute])
+            .output("y", any)
+            .finish();
+        let graph = model.graph.get_or_insert_default();
+        graph
+            .initializer
+            .push(scalar("times", INT64, &(1_i64 << 62).to_le_bytes()));
+        graph.initializer.push(scalar("true", BOOL, &[1]));
+        model
+    }
+
+    #[test]
+    fn a_network_that_never_ends_is_stopped() {
+        let file: Arc<[u8]> = encode(&endless()).into();
+        let options = LoadOptions {
+            provider: ExecutionProvider::Cpu,
+            ..LoadOptions::default()
+        };
+        let runtime = runtime().unwrap();
+        let stated = Stated::default();
+        let loaded = loading::load(runtime, &options, "endless", &file, &stated, false).unwrap();
+        let session = Arc::clone(&loaded.session);
+        let mut network = Network::new("endless".into(), loaded.signature, session).unwrap();
+        let error = measure_within(&mut network, Duration::from_millis(50)).unwrap_err();
+        assert!(
+            error.to_string().contains("stopped after 0.05 s"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn sizes_are_small_and_multiples_of_nothing_larger() {

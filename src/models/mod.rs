@@ -40,6 +40,8 @@ use std::path::PathBuf;
 pub use canceller::Canceller;
 pub use error::ModelError;
 pub use interpolator::{DEFAULT_BISECTION_DEPTH, Estimate, Interpolator};
+#[cfg(any(test, fuzzing))]
+pub(crate) use ops::fuzz_sample;
 pub use prepared::Prepared;
 
 /// What runs a network.

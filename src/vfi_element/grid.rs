@@ -87,11 +87,18 @@ impl Iterator for Slots {
     fn next(&mut self) -> Option<Slot> {
         let n = self.run.next()?;
         let content = match self.pair {
-            Some((a, b)) => Content::Between(self.grid.phase(n, a, b)),
+            Some((a, b)) => Content::Between(inside(self.grid.phase(n, a, b))),
             None => Content::Repeat,
         };
         Some(self.grid.slot(n, content))
     }
+}
+
+/// A phase so near to either frame that a 32-bit float, which networks take, would be on it, as the
+/// last before it.
+pub(super) fn inside(phase: f64) -> f64 {
+    const LEAST: f64 = f32::EPSILON as f64 / 2.0;
+    phase.clamp(LEAST, 1.0 - LEAST)
 }
 
 /// Where output slots and input positions lie against each other. With `s` ticks in a nanosecond,

@@ -5,7 +5,7 @@
 //! What does not move on within the bounds is no cadence but a still scene or slow motion: all that is held
 //! leaves as it came, and in a still scene what follows leaves at once.
 
-use super::grid::{Content, Slot};
+use super::grid::{Content, Slot, inside};
 use super::timeline::Step;
 
 /// The most duplicates of one frame that are held: enough for animation on fours, for film in 60 or
@@ -152,7 +152,7 @@ impl Part {
         let content = match slot.content {
             Content::Between(phase) => {
                 let whole = (self.passed + phase * self.length) / self.total;
-                Content::Between(whole.min(1.0))
+                Content::Between(inside(whole))
             }
             other => other,
         };

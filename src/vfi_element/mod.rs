@@ -62,8 +62,13 @@ mod settings;
 mod stats;
 mod tempo;
 mod timeline;
+#[cfg(any(test, fuzzing))]
+mod timeline_fuzz;
 mod window;
 mod worker;
+
+#[cfg(any(test, fuzzing))]
+pub use timeline_fuzz::fuzz_timeline;
 
 /// The element's log category.
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

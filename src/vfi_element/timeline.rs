@@ -138,7 +138,7 @@ impl Timeline {
             self.target = target;
             return;
         };
-        let last_slot = self.grid(1).time(self.next.saturating_sub(1));
+        let last_slot = self.left_at();
         let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
         self.target = target;
         if !newest.held {
@@ -184,7 +184,8 @@ impl Timeline {
         let at = self.position(pts, a.at)?;
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
-        if far && length > a.lasts {
+        // a frame that snapped to a slot a little later than itself may have left after this one's time
+        if far && length > a.lasts && pts > self.left_at() {
             let tail = self.drain(Some(pts));
             return Ok(self.start(pts, duration, Some(tail)));
         }
@@ -267,6 +268,11 @@ impl Timeline {
     fn begin_at(&mut self, base: u64) {
         self.origin = Origin { base, offset: 0 };
         self.next = 1;
+    }
+
+    /// The time of the last slot that has left this grid.
+    fn left_at(&self) -> u64 {
+        self.grid(1).time(self.next.saturating_sub(1))
     }
 
     /// The declared rate, where the output has a fixed one too.

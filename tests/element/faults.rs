@@ -6,7 +6,7 @@ use crate::common::*;
 use crate::fixtures;
 
 /// The one error a pipeline with this model ends with.
-fn error_of(model: &str) -> String {
+pub(crate) fn error_of(model: &str) -> String {
     init();
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=64,height=48,framerate=30/1 \

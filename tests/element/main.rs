@@ -5,6 +5,8 @@
 
 #[path = "../common/fixtures.rs"]
 mod fixtures;
+#[path = "../common/hostile.rs"]
+mod hostile;
 
 mod common;
 mod content;
@@ -12,6 +14,7 @@ mod dedup;
 mod events;
 mod faults;
 mod formats;
+mod hostile_files;
 mod live;
 mod negotiation;
 mod overlay;

@@ -5,6 +5,7 @@
 //! the picture. The flow is taken from the positions at which the pictures are read, whatever way
 //! they came about; so only the last few nodes have to be understood.
 
+use super::super::error::{LONGEST_NAME, brief};
 use super::FLOAT;
 use super::algebra::{self, Atom, DEEPEST, Formulas, SAME, Sum};
 use super::append::Appender;
@@ -170,7 +171,9 @@ fn positions(node: &NodeProto) -> Result<(String, bool), String> {
     );
     if !matches!(&*mode, "linear" | "bilinear") || padding != "border" {
         return Err(format!(
-            "it reads its pictures with mode {mode} and padding {padding}, not bilinear with border"
+            "it reads its pictures with mode {} and padding {}, not bilinear with border",
+            brief(&mode, LONGEST_NAME),
+            brief(&padding, LONGEST_NAME)
         ));
     }
     let aligned = node.attribute.iter().any(|attribute| {

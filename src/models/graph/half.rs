@@ -11,7 +11,7 @@
 //!
 //! A value is converted where it goes from one kind of node to the other, and once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use half::f16;
 
@@ -129,7 +129,7 @@ fn is_half(graph: &GraphProto) -> bool {
 
 /// Gives each output a node of its own, so that what makes it can have another type.
 fn separate_outputs(graph: &mut GraphProto) {
-    let outputs: Vec<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
+    let outputs: BTreeSet<String> = graph.output.iter().filter_map(|o| o.name.clone()).collect();
     let inner = |name: &str| format!("{name}/inner");
     for node in &mut graph.node {
         for name in node.input.iter_mut().chain(&mut node.output) {
@@ -166,7 +166,11 @@ fn store_constants(graph: &mut GraphProto) {
 
 /// For each node, whether it stays in 32 bits. Those of [`MOVES`] go with what they move.
 fn kept_full(graph: &GraphProto) -> Vec<bool> {
-    let stored: HashMap<&str, &TensorProto> = stored(graph).collect();
+    // each tensor is looked through once, however many nodes read it
+    let large: HashSet<&str> = stored(graph)
+        .filter(|(_, tensor)| !fits(tensor))
+        .map(|(name, _)| name)
+        .collect();
     let mut producers = HashMap::new();
     for (index, node) in graph.node.iter().enumerate() {
         producers.extend(node.output.iter().map(|name| (name.as_str(), index)));
@@ -179,7 +183,7 @@ fn kept_full(graph: &GraphProto) -> Vec<bool> {
     let mut open: Vec<&str> = outputs.iter().copied().collect();
     let mut full = Vec::with_capacity(graph.node.len());
     for node in &graph.node {
-        let large = |name: &String| stored.get(name.as_str()).is_some_and(|t| !fits(t));
+        let large = |name: &String| large.contains(name.as_str());
         let ends = node
             .output
             .iter()

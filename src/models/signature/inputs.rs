@@ -7,6 +7,9 @@ use crate::models::statement::Moment;
 /// The channels of inputs that hold everything.
 pub(super) const STACKED: [i64; 4] = [6, 7, 8, 11];
 
+/// Networks of one size that is larger are refused: frames have no more pixels a side.
+const LARGEST_SIDE: i64 = 8192;
+
 /// Finds out which input is what.
 pub(super) fn read(
     slots: &[Slot],
@@ -103,7 +106,15 @@ pub(super) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize
     for (slot, width, height) in sizes {
         match (width, height) {
             (-1, -1) => {}
-            (1.., 1..) => return Ok(Some((width as usize, height as usize))),
+            (1..=LARGEST_SIDE, 1..=LARGEST_SIDE) => {
+                return Ok(Some((width as usize, height as usize)));
+            }
+            (1.., 1..) => {
+                return Err(format!(
+                    "its input {slot} takes pictures of {width}x{height}, and the limit is \
+                     {LARGEST_SIDE} a side"
+                ));
+            }
             _ => {
                 return Err(format!(
                     "its input {slot} names one of width and height only"

@@ -1,7 +1,8 @@
 //! What a network's outputs are.
 
 use super::slot::Slot;
-use super::{Layout, Outputs};
+use super::{Layout, MOST_NAMED, Outputs};
+use crate::models::error::{LONGEST_NAME, brief};
 
 /// What the picture is called by networks that give other things of its kind as well.
 const PICTURE_NAMES: [&str; 3] = ["image", "output", "interpolated"];
@@ -48,10 +49,12 @@ fn picture<'a>(
     let named = |name: &str| slots.iter().find(|slot| slot.name == name);
     let chosen = match stated {
         // the word that metadata uses for the only picture there is
-        Some(name) if name != "picture" || named(name).is_some() => Some(
-            named(name)
-                .ok_or_else(|| format!("its output should be `{name}`, and there is none"))?,
-        ),
+        Some(name) if name != "picture" || named(name).is_some() => {
+            Some(named(name).ok_or_else(|| {
+                let name = brief(name, LONGEST_NAME);
+                format!("its output should be `{name}`, and there is none")
+            })?)
+        }
         _ => None,
     };
     // exporters often leave the output's shape open; what comes is checked at every run
@@ -80,7 +83,10 @@ fn picture<'a>(
         (Some(slot), _) => Ok(slot),
         (None, []) => Err("it gives no picture and no motion".into()),
         (None, several) => {
-            let names: Vec<_> = several.iter().map(|s| format!("`{}`", s.name)).collect();
+            let names = several.iter().take(MOST_NAMED);
+            let names: Vec<_> = names
+                .map(|s| format!("`{}`", brief(&s.name, LONGEST_NAME)))
+                .collect();
             Err(format!(
                 "it gives more than one picture ({}); model-info=\"output=NAME\" chooses one",
                 names.join(", ")

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Layout;
+use crate::models::error::{LONGEST_NAME, brief};
 use crate::models::graph::proto::ValueInfoProto;
 use crate::models::graph::{FLOAT, FLOAT16};
 
@@ -114,10 +115,13 @@ impl fmt::Display for Slot {
             16 => "bfloat16",
             _ => "another type",
         };
-        write!(f, "`{}` {element}", self.name)?;
+        write!(f, "`{}` {element}", brief(&self.name, LONGEST_NAME))?;
         let Some(dims) = &self.dims else {
             return f.write_str(" of unknown shape");
         };
+        if dims.len() > 8 {
+            return write!(f, " of {} dimensions", dims.len());
+        }
         let dims: Vec<String> = dims
             .iter()
             .map(|dim| match dim {

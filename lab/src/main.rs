@@ -4,6 +4,7 @@
 //! cargo run --release -p vfi-lab -- quality holiday.mp4 match.mkv --table quality.md
 //! ```
 
+mod bare;
 mod child;
 mod clip;
 mod content;

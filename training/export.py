@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import torch
 
-from model import ALIGN, OUTPUT_STRIDE, VfiLite
+from model import ALIGN, OUTPUT_STRIDE, Vfi
 
 OPSET = 17
 IR_VERSION = 8
@@ -28,7 +28,7 @@ def training_commit() -> str:
     return git("log", "-1", "--format=%H", "--", ".") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
 
 
-def export(network: VfiLite, output: Path, commit: str) -> None:
+def export(network: Vfi, output: Path, commit: str) -> None:
     """Writes `network` with the metadata from which the element knows what inputs and outputs mean."""
     pictures = torch.rand(2, 1, 3, 8 * ALIGN, 6 * ALIGN)
     names = ["img0", "img1", "timestep"], ["flow", "mask"]
@@ -57,7 +57,7 @@ def export(network: VfiLite, output: Path, commit: str) -> None:
     for node in model.graph.node:
         node.ClearField("doc_string")
     metadata = {
-        "name": "vfi-lite",
+        "name": f"vfi-{network.size}",
         "family": "rife",
         "output": "motion",
         "range": "0..1",
@@ -72,7 +72,7 @@ def export(network: VfiLite, output: Path, commit: str) -> None:
     onnx.save(model, output)
 
 
-def verify(network: VfiLite, path: Path) -> float:
+def verify(network: Vfi, path: Path) -> float:
     """Compares the file with the network at sizes it was not traced at; returns the largest difference of flow (input
     pixels) and mask, and fails when that is not small."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
-    network = VfiLite()
+    network = Vfi(state.get("size", "lite"))
     network.load_state_dict(state["average"])
     export(network, arguments.output, state["commit"])
     print(f"{arguments.output}: differs from the network by at most {verify(network, arguments.output):.2g}")

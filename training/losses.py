@@ -40,6 +40,12 @@ def picture_loss(error: Tensor, levels: int = 3) -> Tensor:
     return loss
 
 
+def squared(error: Tensor) -> Tensor:
+    """The root of each picture's mean square error: [B]. Where two pictures agree no better here than there, their mean
+    is best by this, as it is by PSNR; by absolute values either is as good."""
+    return error.square().mean(dim=(1, 2, 3)).add(1e-8).sqrt()
+
+
 def relative(losses: Tensor) -> Tensor:
     """The mean of losses [B] on a logarithmic scale, as PSNR is: halving a small error counts as much as halving a large
     one. Without it what moves fast and can't be matched drowns what moves little and could be exact."""
@@ -54,7 +60,7 @@ def total_loss(estimates: list[tuple[Tensor, Tensor]], batch: Batch, shrink: int
     pair = torch.cat([batch.img0, batch.img1], dim=1)
     flow, mask = estimates[-1]
     error = blend(pair, flow * shrink, mask, pair.shape[-1] // flow.shape[-1]) - batch.wanted
-    loss = relative(picture_loss(error))
+    loss = relative(picture_loss(error)) + relative(squared(error))
     small, small_wanted = resize(pair, 1 / shrink), resize(batch.wanted, 1 / shrink)
     for flow, mask in estimates[:-1]:
         small_error = blend(small, flow, mask, small.shape[-1] // flow.shape[-1]) - small_wanted

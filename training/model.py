@@ -1,4 +1,4 @@
-"""The network `vfi-lite`: coarse-to-fine motion between two pictures.
+"""The networks `vfi-lite` and `vfi-base`: coarse-to-fine motion between two pictures.
 
 Notation used in every shape below: B batch, H x W the network's input size in pixels (multiples of `ALIGN`).
 A *flow* holds four channels, (x, y) from the wanted moment to picture 0, then (x, y) to picture 1, in input pixels:
@@ -8,12 +8,27 @@ a grid s times coarser than the input lies at input position (i + 0.5) * s - 0.5
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 ALIGN = 16
 """H and W must be multiples of this: the coarsest block works on a grid of 1/16."""
+
+REACH = 5
+"""How far the coarsest search goes, in its cells of `SEARCH_STRIDE` pixels: 40 pixels between the pictures each way."""
+
+SEARCH_STRIDE = 8
+"""Input pixels per cell of the coarsest search."""
+
+BRIGHTNESS = 6.0
+"""How much of the luma (0..1) is added to the contrast, in units of it, for the search."""
+
+SHARPNESS, RELUCTANCE = 25.0, 0.03
+"""How much a difference (in units of contrast) counts in the search, and what difference a cell of displacement equals."""
 
 DAMPING = 3e-5
 """What is added to the mean square slope (colour values per pixel): that of a slope of 1.4 grey levels a pixel."""
@@ -70,12 +85,52 @@ def proposal(lumas: Tensor, cell: int) -> Tensor:
     apart = lumas[:, 1:] - lumas[:, :1]
     moments = torch.cat([across * across, across * down, down * down, across * apart, down * apart], dim=1)
     moments = F.avg_pool2d(moments, cell)
-    around = 12 // cell // 2 * 2 - 1
+    around = (12 // cell - 1) // 2 * 2 + 1
     moments = F.avg_pool2d(moments, around, 1, around // 2, count_include_pad=False)
     xx, xy, yy, xt, yt = moments.split(1, dim=1)
     xx, yy = xx + DAMPING, yy + DAMPING
     determinant = xx * yy - xy * xy
     return -(torch.cat([yy * xt - xy * yt, xx * yt - xy * xt], dim=1) / determinant).clamp(-1.5, 1.5)
+
+
+def surrounding(x: Tensor, size: int) -> Tensor:
+    """The mean of x [B,C,h,w] over squares of `size` (odd) around each place; what lies outside doesn't count."""
+    x = F.avg_pool2d(x, (1, size), 1, (0, size // 2), count_include_pad=False)
+    return F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
+
+
+def search(lumas: Tensor) -> Tensor:
+    """How far picture 1 of pictures [B,2,h,w] lies beyond picture 0 around every pixel, as a comparison of all whole
+    displacements up to `REACH` says: [B,2,h,w] in pixels. Half of a displacement is taken from either picture.
+
+    Pictures are compared by their contrast, so that faint texture counts as much as strong, and some of their brightness,
+    which tells rows of like things apart.
+    The answer is the mean of all displacements, weighted by their likeness."""
+    mean = surrounding(lumas, 7)
+    spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
+    height, width = lumas.shape[2:]
+    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (REACH,) * 4, mode="replicate")
+    first, second = looks[:, :1], looks[:, 1:]
+    steps = range(-REACH, REACH + 1)
+
+    def shifted(pictures: Tensor, axis: int, size: int, shifts: list[int]) -> Tensor:
+        return torch.cat([pictures.narrow(axis, REACH + shift, size) for shift in shifts], dim=1)
+
+    first = shifted(first, 3, width, [-(step // 2) for step in steps])
+    second = shifted(second, 3, width, [step - step // 2 for step in steps])
+    differences = [
+        (first.narrow(2, REACH - step // 2, height) - second.narrow(2, REACH + step - step // 2, height)).abs()
+        for step in steps
+    ]
+    difference = surrounding(torch.cat(differences, dim=1).clamp(max=2), 9)
+    length = torch.tensor([math.hypot(x, y) for y in steps for x in steps], device=lumas.device).view(1, -1, 1, 1)
+    # at most 56 below zero, so that nothing has to be taken off before the exponential
+    likeness = torch.exp((difference + RELUCTANCE * length) * -SHARPNESS)
+    # a convolution sums fastest; in half precision it would be too coarse
+    sums = torch.tensor([[1.0, x, y] for y in steps for x in steps], device=lumas.device).t()[..., None, None]
+    with torch.autocast(lumas.device.type, enabled=False):
+        total, across, down = F.conv2d(likeness, sums.contiguous()).split(1, dim=1)
+    return torch.cat([across, down], dim=1) / total
 
 
 def disagreement(lumas: Tensor) -> Tensor:
@@ -103,19 +158,21 @@ class Residual(nn.Module):
 class Block(nn.Module):
     """Improves the motion, looking at it from a grid `stride` times coarser than the input.
 
-    All but the first may also follow the step of Lucas and Kanade between the pictures as warped so far, by a learned
-    share. The last one takes such a step once more, and then brings to rest what agrees better unmoved than moved: HUDs
-    and subtitles over a moving picture."""
+    It may also follow the step of Lucas and Kanade between the pictures as warped so far, by a learned share. The last
+    one takes such a step once more, and then brings to rest what agrees better unmoved than moved: HUDs and subtitles
+    over a moving picture."""
 
-    def __init__(self, stride: int, stem: int, channels: int, depth: int, first: bool = False, last: bool = False) -> None:
+    def __init__(self, given: int, stride: int, stem: int, channels: int, depth: int, last: bool = False) -> None:
+        """`given`: input pixels per cell of the motion it is given; like `stride`, or half of it."""
         super().__init__()
         self.stride = stride
+        self.cells = 4 * given // stride
         self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
-        self.prior = nn.Conv2d(1 if first else 8, channels, 3, padding=1)
+        self.prior = nn.Conv2d(8, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
         self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
-        self.trust = None if first else nn.Conv2d(channels, 1, 3, padding=1)
+        self.trust = nn.Conv2d(channels, 1, 3, padding=1)
         self.polish = nn.Conv2d(channels, 2 * 4, 3, padding=1) if last else None
         for conv in (self.stem, self.down, self.prior):
             nn.init.kaiming_normal_(conv.weight, a=0.1)
@@ -129,29 +186,24 @@ class Block(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, pair: Tensor, motion: Tensor | None, timestep: Tensor) -> Tensor:
-        """pair [B,6,4h,4w]: both pictures, shrunk to four times this block's grid. motion [B,5,h,w]: what the coarser
-        block found, None for the first: velocity to picture 0 and 1 in input pixels per frame interval, mask logit.
-        timestep [B,1,1,1]. Returns the improved motion on a grid twice as fine, [B,5,2h,2w]."""
-        if motion is None:
-            prior = torch.zeros_like(pair[:, :1, ::4, ::4]) + timestep
-        else:
-            velocity, logit = motion[:, :4], motion[:, 4:]
-            flow = velocity * flow_per_velocity(timestep)
-            picture, pair = pair, warp_pair(pair, flow * (4 / self.stride), 4)
-            plane = torch.zeros_like(logit) + timestep
-            found = proposal(luma(pair), 4)
-            prior = torch.cat([velocity * (1 / self.stride), logit, plane, found], dim=1)
+    def forward(self, pair: Tensor, motion: Tensor, timestep: Tensor) -> Tensor:
+        """pair [B,6,4h,4w]: both pictures, shrunk to four times this block's grid. motion [B,5,h,w], or twice as
+        fine, as `given` says: what was found before: velocity to picture 0 and 1 in input pixels per frame interval, mask logit.
+        timestep [B,1,1,1]. Returns the improved motion on a grid twice as fine as this block's, [B,5,2h,2w]."""
+        flow = motion[:, :4] * flow_per_velocity(timestep)
+        picture, pair = pair, warp_pair(pair, flow * (4 / self.stride), self.cells)
+        seen = resize(motion, self.cells / 4)
+        plane = torch.zeros_like(seen[:, :1]) + timestep
+        found = proposal(luma(pair), 4)
+        prior = torch.cat([seen[:, :4] * (1 / self.stride), seen[:, 4:], plane, found], dim=1)
         x = F.leaky_relu(self.stem(pair), 0.1)
         x = F.leaky_relu(self.down(x) + self.prior(prior), 0.1)
         x = self.body(x)
         change = F.pixel_shuffle(self.head(x), 2).float()
         unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
         change = change * unit.view(1, 5, 1, 1)
-        if motion is None:
-            return change
-        motion = follow(motion, found * (torch.sigmoid(self.trust(x)) * (self.stride / 4)))
-        motion = resize(motion, 2) + change
+        step = found * (torch.sigmoid(self.trust(x)) * (self.stride / 4))
+        motion = resize(motion, self.cells / 2) + follow(change, resize(step, 2))
         return motion if self.polish is None else self._finish(picture, motion, x, timestep)
 
     def _finish(self, pair: Tensor, motion: Tensor, x: Tensor, timestep: Tensor) -> Tensor:
@@ -174,35 +226,76 @@ def flow_per_velocity(timestep: Tensor) -> Tensor:
     return torch.cat([timestep, timestep, rest, rest], dim=1)
 
 
-class VfiLite(nn.Module):
+@dataclass(frozen=True)
+class Size:
+    """How much a network has to learn with."""
+
+    channels: tuple[int, int, int]
+    """Of the blocks, from coarse to fine."""
+    stem: int
+    """Channels at twice a block's resolution."""
+    depth: int
+    """Convolutions in a block's body."""
+
+
+SIZES = {"lite": Size((96, 64, 48), 32, 4), "base": Size((192, 128, 96), 48, 5)}
+
+
+class Vfi(nn.Module):
     """Flow and mask for any moment between two pictures.
 
     Each block predicts velocities, which are nearly the same for every moment of an interval, and a logit on top of the
     share each picture has by nearness alone; so a moment close to a picture needs nothing learned to look like it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "lite") -> None:
         super().__init__()
+        self.size = size
+        stem, depth = SIZES[size].stem, SIZES[size].depth
+        coarse, middle, fine = SIZES[size].channels
         self.blocks = nn.ModuleList(
             [
-                Block(16, 32, 96, 4, first=True),
-                Block(8, 32, 64, 4),
-                Block(4, 32, 48, 4, last=True),
+                Block(SEARCH_STRIDE, 16, stem, coarse, depth),
+                Block(8, 8, stem, middle, depth),
+                Block(4, 4, stem, fine, depth, last=True),
             ]
         )
+
+    def grow_from(self, learned: dict[str, Tensor]) -> None:
+        """Takes over what a network no larger than this one has learned, and does the same at first: what is added to a
+        layer's inputs weighs nothing yet, nor do convolutions added to a body; what is added to its outputs stays as it is
+        made, so that there is something to weigh."""
+        with torch.no_grad():
+            for name, value in self.state_dict().items():
+                if name in learned:
+                    part = learned[name]
+                    outputs = part.shape[:1]
+                    value[tuple(slice(0, size) for size in outputs)] = 0
+                    value[tuple(slice(0, size) for size in part.shape)] = part
+                elif ".body." in name:
+                    value.zero_()
 
     def estimates(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> list[tuple[Tensor, Tensor]]:
         """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels
         and mask [B,1,H/s,W/s] in 0..1, the weight of picture 0; coarse to fine, s = 8, 4, 2."""
         pair = torch.cat([img0, img1], dim=1) - 0.5
         nearness = torch.log((1 - timestep) / timestep)
-        motion = None
+        motion = self._start(pair, timestep)
         found = []
         for block in self.blocks:
             motion = block(resize(pair, 4 / block.stride), motion, timestep)
             flow = motion[:, :4] * flow_per_velocity(timestep)
             found.append((flow, torch.sigmoid(motion[:, 4:] + nearness)))
         return found
+
+    @staticmethod
+    def _start(pair: Tensor, timestep: Tensor) -> Tensor:
+        """The motion [B,5,H/8,W/8] between pair [B,6,H,W] that needs no learning: a search, and a step of Lucas and Kanade."""
+        lumas = resize(luma(pair), 1 / SEARCH_STRIDE)
+        apart = search(lumas)
+        motion = torch.cat([-apart, apart, torch.zeros_like(apart[:, :1])], dim=1)
+        step = proposal(warp_pair(lumas, motion[:, :4] * flow_per_velocity(timestep), 1), 1)
+        return follow(motion, step) * torch.tensor([SEARCH_STRIDE] * 4 + [1], dtype=pair.dtype, device=pair.device).view(1, 5, 1, 1)
 
     def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
         """The exported signature: timestep [1]; the finest flow [B,4,H/2,W/2] and mask [B,1,H/2,W/2]."""

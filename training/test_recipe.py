@@ -13,7 +13,7 @@ import torch
 from data import Batch, Samples, make_cache
 from export import export, verify
 from losses import total_loss
-from model import VfiLite, warp_pair
+from model import Vfi, warp_pair
 from train import Training, keep_memory, train
 
 
@@ -44,7 +44,7 @@ def drawn_error(batch: Batch, flow: torch.Tensor) -> float:
     return float((warped - torch.cat([batch.wanted] * 2, 1)).abs().mean())
 
 
-def loss_on(network: VfiLite, batch: Batch) -> float:
+def loss_on(network: Vfi, batch: Batch) -> float:
     with torch.no_grad():
         return float(total_loss(network.estimates(batch.img0, batch.img1, batch.moment), batch, 1, 0.5)[0])
 
@@ -63,9 +63,20 @@ def test_recipe(tmp_path: Path) -> None:
     train(tmp_path / "cache", tmp_path / "run", minutes=1)
     resumed = Training(tmp_path / "run")
     assert resumed.step > 0 and resumed.seconds >= 60
-    network = VfiLite()
+    network = Vfi()
     network.load_state_dict(resumed.average)
     assert loss_on(network, batch) < before - 0.02, "a minute of training changed nothing"
 
     export(network, tmp_path / "vfi-lite.onnx", "test")
     verify(network, tmp_path / "vfi-lite.onnx")
+
+
+def test_a_larger_network_begins_as_good_as_the_one_it_grows_from() -> None:
+    torch.manual_seed(0)
+    lite, base = Vfi(), Vfi("base")
+    for parameter in lite.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    base.grow_from(lite.state_dict())
+    pictures, moment = torch.rand(2, 1, 3, 64, 64), torch.tensor([0.4])
+    for mine, its in zip(base(*pictures, moment), lite(*pictures, moment)):
+        assert torch.allclose(mine, its, atol=1e-4)

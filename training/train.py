@@ -1,4 +1,4 @@
-"""Trains `vfi-lite` on a cache that data.py made: `python train.py CACHE RUN --minutes 50`.
+"""Trains `vfi-lite` or `vfi-base` on a cache that data.py made: `python train.py CACHE RUN --minutes 50`.
 
 RUN/checkpoint.pt is replaced every few hundred steps; started again with the same arguments, training goes on from there.
 The learning rate follows the time spent, so that a run ends annealed however fast the machine was.
@@ -22,7 +22,7 @@ from torch import Tensor
 from data import Samples
 from export import training_commit
 from losses import total_loss
-from model import VfiLite, resize
+from model import SIZES, Vfi, resize
 
 PEAK_RATE = 8e-4
 LAST_RATE = 2e-6
@@ -48,12 +48,12 @@ def rate(step: int, progress: float, peak: float) -> float:
 class Training:
     """Network, averaged weights and optimiser, and how far they are."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str = "cpu", size: str = "lite") -> None:
         self.device = device
         self.file = folder / "checkpoint.pt"
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(0)
-        self.network = VfiLite().to(device)
+        self.network = Vfi(size).to(device)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step = 0
@@ -67,18 +67,14 @@ class Training:
             self.step, self.seconds = state["step"], state["seconds"]
 
     def start_from(self, source: Path) -> None:
-        """Takes over what another network has learned, from a checkpoint or an exported file, by name; inputs that it lacks
-        weigh nothing at first, and layers that it lacks stay as they are made. (An exported file lacks the three numbers of
-        `rest`.)"""
+        """Takes over what another network, perhaps a smaller one, has learned, from a checkpoint or an exported file. (An
+        exported file lacks the three numbers of `rest`.)"""
         if source.suffix == ".onnx":
             stored = onnx.load(source).graph.initializer
             learned = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in stored}
         else:
             learned = torch.load(source, map_location=self.device, weights_only=True)["average"]
-        for name, value in self.network.state_dict().items():
-            if name in learned:
-                part = learned[name]
-                value.zero_()[tuple(slice(0, size) for size in part.shape)] = part
+        self.network.grow_from(learned)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def save(self) -> None:
@@ -90,6 +86,7 @@ class Training:
             "step": self.step,
             "seconds": self.seconds,
             "commit": self.commit,
+            "size": self.network.size,
         }
         partial = self.file.with_suffix(".partial")
         torch.save(state, partial)
@@ -138,11 +135,12 @@ def train(
     bfloat16: bool = False,
     learned: Path | None = None,
     peak_rate: float = PEAK_RATE,
+    size: str = "lite",
 ) -> Training:
     """Trains until `minutes` have been spent, those before an interruption counted in. A new run begins with what the
     checkpoint or exported file `learned` holds, if one is given."""
     torch.set_num_threads(1)
-    training, samples = Training(folder, device), Samples(cache)
+    training, samples = Training(folder, device, size), Samples(cache)
     if learned and not training.step:
         training.start_from(learned)
     seen = torch.zeros(2)
@@ -172,6 +170,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--from", dest="learned", type=Path, help="checkpoint or .onnx file whose weights a new run begins with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--size", choices=SIZES, default="lite")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")
     arguments = parser.parse_args()
@@ -184,6 +183,7 @@ def main() -> None:
         arguments.bfloat16,
         arguments.learned,
         arguments.rate,
+        arguments.size,
     )
     print(f"{training.step} steps in {training.seconds / 60:.1f} minutes")
 

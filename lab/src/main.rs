@@ -5,6 +5,7 @@
 //! ```
 
 mod chaos;
+mod bare;
 mod child;
 mod clip;
 mod content;

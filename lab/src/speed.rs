@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::bare;
 use crate::element::{self, Chain};
 use crate::scene::Scene;
 use crate::table::Table;
@@ -64,8 +65,18 @@ struct Figures {
     synthesise: f64,
     /// Everything, from one frame to the next, by the wall clock.
     whole: f64,
+    /// What frames are divided by for the network.
+    downscale: f64,
     /// How many times faster than the frames' own pace.
     real_time: f64,
+}
+
+impl Figures {
+    /// Of the pictures that the network sees.
+    fn size(&self, Size(width, height): Size) -> (usize, usize) {
+        let shrink = |side| (f64::from(side) / self.downscale).round() as usize;
+        (shrink(width), shrink(height))
+    }
 }
 
 /// Runs the command.
@@ -82,6 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "warp",
             "other",
             "whole",
+            "bare session",
             "times real time",
         ]
         .map(str::to_owned)
@@ -94,12 +106,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let name = format!("{model}, {width}x{height}");
             let figures = measure(args, model, *size).with_context(|| name.clone())?;
             let parts = figures.shrink + figures.estimate + figures.synthesise;
+            let bare = bare::measure(model, figures.size(*size), args.frames)?;
             let times = [
                 figures.shrink,
                 figures.estimate,
                 figures.synthesise,
                 figures.whole - parts,
                 figures.whole,
+                bare.as_secs_f64() * 1e3,
             ];
             let cells = times.map(|time| format!("{time:.1}"));
             let pace = format!("{:.2}", figures.real_time);
@@ -147,6 +161,7 @@ struct Counters {
     shrink: u64,
     estimate: u64,
     synthesise: u64,
+    downscale: f64,
 }
 
 impl Counters {
@@ -156,6 +171,7 @@ impl Counters {
             shrink: chain.count("shrink-time"),
             estimate: chain.count("estimate-time"),
             synthesise: chain.count("synthesise-time"),
+            downscale: chain.figure("downscale"),
         }
     }
 
@@ -170,6 +186,7 @@ impl Counters {
             estimate: each(self.estimate, before.estimate),
             synthesise: each(self.synthesise, before.synthesise),
             whole: seconds * 1e3 / made as f64,
+            downscale: self.downscale,
             real_time: f64::from(args.frames) / f64::from(args.rate) / seconds,
         })
     }

@@ -27,7 +27,7 @@ use values::Values;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Frames that go in
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 400_000)]
     frames: u64,
 
     /// What is done, and to which frames, follows from this; without it another one each time

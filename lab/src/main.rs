@@ -4,8 +4,8 @@
 //! cargo run --release -p vfi-lab -- quality holiday.mp4 match.mkv --table quality.md
 //! ```
 
-mod chaos;
 mod bare;
+mod chaos;
 mod child;
 mod clip;
 mod content;

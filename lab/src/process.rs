@@ -193,11 +193,12 @@ pub(crate) fn table(unit: &str, looks: &[Look]) -> Table {
 /// One kind of what a look has seen.
 type Kind = fn(&Look) -> &Counts;
 
-/// So many kilobytes per 1000 frames are a leak: one frame in a hundred would be more.
-const LEAK: f64 = 16.0;
+/// So many kilobytes per 1000 frames are a leak.
+const LEAK: f64 = 1.0;
 
-/// From so many frames on, growth is more than what settles.
-const ENOUGH: u64 = 50_000;
+/// From so many frames on, growth is more than what settles: programs that GStreamer's converters compile once
+/// for each pair of formats, and the like.
+const ENOUGH: u64 = 200_000;
 
 /// Whether anything stays behind or grows in the second half; what is there only once, such as a thread of a
 /// pool, has come before.

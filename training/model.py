@@ -124,8 +124,9 @@ def search(lumas: Tensor) -> Tensor:
     ]
     difference = surrounding(torch.cat(differences, dim=1).clamp(max=2), 9)
     length = torch.tensor([math.hypot(x, y) for y in steps for x in steps], device=lumas.device).view(1, -1, 1, 1)
-    # at most 56 below zero, so that nothing has to be taken off before the exponential
-    likeness = torch.exp((difference + RELUCTANCE * length) * -SHARPNESS)
+    difference = difference + RELUCTANCE * length
+    # the likest counts 1, so that sums are no less in 16 bits either
+    likeness = torch.exp((difference - difference.amin(1, keepdim=True)) * -SHARPNESS)
     # a convolution sums fastest; in half precision it would be too coarse
     sums = torch.tensor([[1.0, x, y] for y in steps for x in steps], device=lumas.device).t()[..., None, None]
     with torch.autocast(lumas.device.type, enabled=False):

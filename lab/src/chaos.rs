@@ -62,11 +62,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    process::keep_nothing()?;
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
-    // What GLib and GStreamer complain of ends the program.
-    glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_WARNING);
+    let seed = process::begin(args.seed)?;
     let watchdog = Watchdog::new(format!("seed {seed}"));
     let mut chaos = Chaos::new(seed, &watchdog)?;
     let start = Instant::now();

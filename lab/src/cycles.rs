@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
-use gst::glib;
 use gst::prelude::*;
 
 use crate::networks::Networks;
@@ -27,10 +26,7 @@ pub(crate) struct Args {
 const LOOKS: u64 = 20;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    process::keep_nothing()?;
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
-    glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_WARNING);
+    let seed = process::begin(args.seed)?;
     let watchdog = Watchdog::new(format!("seed {seed}"));
     let mut rng = Rng::with_seed(seed);
     let networks = Networks::new()?;

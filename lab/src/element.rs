@@ -82,18 +82,22 @@ impl Chain {
 
     /// A counter of the element's.
     pub(crate) fn count(&self, name: &str) -> u64 {
-        self.stat(name).unwrap_or(0)
+        stat(&self.element, name).unwrap_or(0)
     }
 
     /// A figure of the element's that is no counter.
     pub(crate) fn figure(&self, name: &str) -> f64 {
-        self.stat(name).unwrap_or(0.0)
+        stat(&self.element, name).unwrap_or(0.0)
     }
+}
 
-    fn stat<T: for<'a> glib::value::FromValue<'a>>(&self, name: &str) -> Option<T> {
-        let stats = self.element.property::<Option<gst::Structure>>("stats");
-        stats.and_then(|stats| stats.get(name).ok())
-    }
+/// One of the element's `stats`.
+pub(crate) fn stat<T: for<'a> glib::value::FromValue<'a>>(
+    element: &gst::Element,
+    name: &str,
+) -> Option<T> {
+    let stats = element.property::<Option<gst::Structure>>("stats");
+    stats?.get(name).ok()
 }
 
 impl Drop for Chain {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use gst::glib;
+use gstvfiinterp::models::room;
 
 use crate::table::Table;
 
@@ -48,9 +49,20 @@ pub(crate) fn allocated() -> Option<f64> {
     None
 }
 
+/// Gets this process ready for a run in which nothing may stay behind and nothing may be complained of; gives
+/// the seed that the run follows from.
+pub(crate) fn begin(seed: Option<u64>) -> Result<u64> {
+    keep_nothing()?;
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("seed {seed}");
+    // What GLib and GStreamer complain of ends the program.
+    glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_WARNING);
+    Ok(seed)
+}
+
 /// Has the allocators of the C library and of GLib keep nothing for later, so that what is resident and allocated
 /// tells what is in use. They are told by the environment, before anything else, so the program is begun anew.
-pub(crate) fn keep_nothing() -> Result<()> {
+fn keep_nothing() -> Result<()> {
     /// No caches of threads, and one heap for all of them; no slices.
     const WANTED: [(&str, &str); 2] = [
         (
@@ -68,15 +80,6 @@ pub(crate) fn keep_nothing() -> Result<()> {
         .envs(WANTED)
         .exec();
     Err(error).context("this program cannot be begun anew")
-}
-
-/// Has the allocator give back what it keeps for later.
-pub(crate) fn trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: what is given back is in nobody's use.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// The threads, by name, and how many there are of each.
@@ -144,7 +147,7 @@ impl Look {
             ensure!(Instant::now() < patience, "the thread {name} goes on");
             thread::sleep(Duration::from_millis(1));
         }
-        trim();
+        room::trim();
         Ok(Self {
             at,
             resident: resident()?,

@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::ledger::{Alive, Ledger};
 use super::lock;
 use super::stream::Stream;
+use crate::element;
 use crate::watchdog::Watchdog;
 
 /// What is common to the source's thread, the sink and whoever is in command.
@@ -68,8 +69,7 @@ impl Shared {
     }
 
     pub(super) fn stat(&self, name: &str) -> u64 {
-        let stats = self.element.property::<Option<gst::Structure>>("stats");
-        stats.and_then(|stats| stats.get(name).ok()).unwrap_or(0)
+        element::stat(&self.element, name).unwrap_or(0)
     }
 
     /// Whether downstream leaves the rate open, so that every original has a place.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import random
 import subprocess
 from dataclasses import dataclass, fields
@@ -24,9 +25,9 @@ Picture = NDArray[np.uint8]
 
 RUN = 7
 """Consecutive frames in a window of a clip."""
-WINDOW = 272
+WINDOW = 360
 """Height and width of a window of a clip, in pixels."""
-DRAWN = 256
+DRAWN = 352
 """Height and width of a drawn picture, in pixels."""
 LONG_SIDE = 1280
 """Larger clips are shrunk to this."""
@@ -295,6 +296,8 @@ class Samples:
     """Frames between picture 0 and 1 of a real sample."""
     OVERLAID = 0.2
     """Share of the samples that have something over them that stands still."""
+    FADED, NOISY = 0.15, 0.15
+    """Shares of the samples whose light changes evenly, and whose outer pictures are noisy."""
 
     def __init__(self, cache: Path) -> None:
         self.real: Picture = np.load(cache / "real.npy", mmap_mode="r")
@@ -345,6 +348,10 @@ class Samples:
                 three = three.transpose(0, 2, 1, 3)
                 flow = None if flow is None else flow.transpose(0, 2, 1)[[1, 0, 3, 2]]
             three = three[..., rng.sample(range(3), 3)]
+            if rng.random() < self.FADED:
+                three = _faded(three, moment, rng)
+            if rng.random() < self.NOISY:
+                three = _noisy(three, np.random.default_rng(rng.getrandbits(32)))
             pictures.append(np.ascontiguousarray(three.transpose(0, 3, 1, 2)))
             moments.append(moment)
             if flow is not None:
@@ -365,6 +372,26 @@ def _overlaid(three: Picture, flow: NDArray | None, rng: np.random.Generator) ->
         seen = cv2.resize(opacity[..., 0], (size // 2, size // 2), interpolation=cv2.INTER_AREA)
         flow = np.where(seen > 0.5, 0.0, flow).astype(np.float32)
     return three, flow
+
+
+def _levels(values: NDArray) -> Picture:
+    return values.clip(0, 255).round().astype(np.uint8)
+
+
+def _faded(three: Picture, moment: float, rng: random.Random) -> Picture:
+    """Pictures [3,size,size,3] at 0, `moment` and 1 in a light that changes evenly."""
+    first = rng.uniform(0.4, 1.1)
+    change = first * (math.exp(rng.gauss(0, 0.2)) - 1)
+    light = [first + change * at for at in (0.0, moment, 1.0)]
+    return _levels(three * np.array(light, np.float32).reshape(3, 1, 1, 1))
+
+
+def _noisy(three: Picture, rng: np.random.Generator) -> Picture:
+    """Pictures [3,size,size,3] with noise of up to some six levels on the first and the last; nobody could tell what
+    noise there is between."""
+    noise = rng.normal(0, rng.uniform(0.5, 6.0), three.shape).astype(np.float32)
+    noise[1] = 0
+    return _levels(three + noise)
 
 
 def _signs(x: int, y: int) -> NDArray[np.float32]:

@@ -64,6 +64,7 @@ def export(network: Vfi, output: Path, commit: str) -> None:
         "align": str(ALIGN),
         "flow_unit": "input_pixels",
         "timestep": "scalar",
+        "light": "levelled",
         "licence": "MIT OR Apache-2.0",
         "training_commit": commit,
     }

@@ -30,8 +30,14 @@ BRIGHTNESS = 6.0
 SHARPNESS, RELUCTANCE = 25.0, 0.03
 """How much a difference (in units of contrast) counts in the search, and what difference a cell of displacement equals."""
 
+NEARLY_BLACK = 0.03
+"""Added to mean lumas before they are compared: nearly black pictures say little about the light."""
+
 DAMPING = 3e-5
 """What is added to the mean square slope (colour values per pixel): that of a slope of 1.4 grey levels a pixel."""
+
+STRIDES = (16, 8, 4, 4)
+"""Input pixels per cell of each block's grid."""
 
 OUTPUT_STRIDE = 2
 """Input pixels per cell of the flow and mask that the network returns."""
@@ -71,6 +77,14 @@ def luma(pair: Tensor) -> Tensor:
     precision, and takes longer with so few channels."""
     red, green, blue = pair[:, 0::3], pair[:, 1::3], pair[:, 2::3]
     return red * 0.299 + green * 0.587 + blue * 0.114
+
+
+def levelled(pair: Tensor) -> Tensor:
+    """Both pictures of a pair [B,6,h,w] with values in 0..1, brought to the same mean luma, so that what is seen in them looks the
+    same through a fade or a change of exposure."""
+    mean = luma(pair).mean(dim=(2, 3), keepdim=True) + NEARLY_BLACK
+    ratio = (mean[:, 1:] / mean[:, :1]).sqrt()
+    return pair * torch.cat([ratio] * 3 + [1 / ratio] * 3, dim=1)
 
 
 def proposal(lumas: Tensor, cell: int) -> Tensor:
@@ -134,6 +148,22 @@ def search(lumas: Tensor) -> Tensor:
     return torch.cat([across, down], dim=1) / total
 
 
+def comparison(lumas: Tensor, reach: int) -> Tensor:
+    """How unlike two pictures [B,2,2h,2w] are around every cell of 2x2 pixels, at every whole displacement up to `reach`
+    pixels across and down, half of it taken from either picture: [B,(2*reach+1)^2,h,w] in units of contrast, at most 2."""
+    mean = surrounding(lumas, 7)
+    spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
+    height, width = lumas.shape[2:]
+    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (reach,) * 4, mode="replicate")
+    steps = range(-reach, reach + 1)
+
+    def shifted(picture: int, x: int, y: int) -> Tensor:
+        return looks[:, picture : picture + 1, reach + y : reach + y + height, reach + x : reach + x + width]
+
+    apart = [(shifted(0, -(x // 2), -(y // 2)) - shifted(1, x - x // 2, y - y // 2)).abs() for y in steps for x in steps]
+    return surrounding(F.avg_pool2d(torch.cat(apart, dim=1).clamp(max=2), 2), 3)
+
+
 def disagreement(lumas: Tensor) -> Tensor:
     """How much two pictures [B,2,2h,2w] differ on average around every cell of 2x2 pixels: [B,1,h,w], colour values."""
     apart = F.avg_pool2d((lumas[:, :1] - lumas[:, 1:]).abs(), 2)
@@ -143,6 +173,23 @@ def disagreement(lumas: Tensor) -> Tensor:
 def follow(motion: Tensor, step: Tensor) -> Tensor:
     """Motion [B,5,h,w] when what was seen in picture 1 lies a step [B,2,h,w] further from what was seen in picture 0."""
     return motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a network has to learn with."""
+
+    channels: tuple[int, ...]
+    """Of the blocks, from coarse to fine: as many as there are, of `STRIDES` from the first on."""
+    stem: int
+    """Channels at twice a block's resolution."""
+    depth: int
+    """Convolutions in a block's body."""
+    reach: int
+    """How far around the motion found so far a block compares the pictures, in half cells; 0: not at all."""
+
+
+SIZES = {"lite": Size((96, 64, 48), 32, 4, 0), "base": Size((160, 128, 96, 64), 48, 6, 3)}
 
 
 class Residual(nn.Module):
@@ -163,14 +210,17 @@ class Block(nn.Module):
     one takes such a step once more, and then brings to rest what agrees better unmoved than moved: HUDs and subtitles
     over a moving picture."""
 
-    def __init__(self, given: int, stride: int, stem: int, channels: int, depth: int, last: bool = False) -> None:
+    def __init__(self, given: int, stride: int, size: Size, channels: int, last: bool = False) -> None:
         """`given`: input pixels per cell of the motion it is given; like `stride`, or half of it."""
         super().__init__()
+        stem, depth = size.stem, size.depth
+        self.reach = size.reach
         self.stride = stride
         self.cells = 4 * given // stride
         self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
         self.prior = nn.Conv2d(8, channels, 3, padding=1)
+        self.look = nn.Conv2d((2 * size.reach + 1) ** 2, channels, 3, padding=1) if size.reach else None
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
         self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
         self.trust = nn.Conv2d(channels, 1, 3, padding=1)
@@ -183,6 +233,9 @@ class Block(nn.Module):
             if gate is not None:
                 nn.init.zeros_(gate.weight)
                 nn.init.constant_(gate.bias, -1.0)
+        if self.look is not None:
+            nn.init.zeros_(self.look.weight)
+            nn.init.zeros_(self.look.bias)
         self.rest = nn.Parameter(torch.tensor([40.0, -80.0, -2.2])) if last else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -198,7 +251,10 @@ class Block(nn.Module):
         found = proposal(luma(pair), 4)
         prior = torch.cat([seen[:, :4] * (1 / self.stride), seen[:, 4:], plane, found], dim=1)
         x = F.leaky_relu(self.stem(pair), 0.1)
-        x = F.leaky_relu(self.down(x) + self.prior(prior), 0.1)
+        x = self.down(x) + self.prior(prior)
+        if self.look is not None:
+            x = x + self.look(1 - comparison(resize(luma(pair), 1 / 2), self.reach))
+        x = F.leaky_relu(x, 0.1)
         x = self.body(x)
         change = F.pixel_shuffle(self.head(x), 2).float()
         unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
@@ -227,21 +283,6 @@ def flow_per_velocity(timestep: Tensor) -> Tensor:
     return torch.cat([timestep, timestep, rest, rest], dim=1)
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much a network has to learn with."""
-
-    channels: tuple[int, int, int]
-    """Of the blocks, from coarse to fine."""
-    stem: int
-    """Channels at twice a block's resolution."""
-    depth: int
-    """Convolutions in a block's body."""
-
-
-SIZES = {"lite": Size((96, 64, 48), 32, 4), "base": Size((192, 128, 96), 48, 5)}
-
-
 class Vfi(nn.Module):
     """Flow and mask for any moment between two pictures.
 
@@ -252,20 +293,16 @@ class Vfi(nn.Module):
     def __init__(self, size: str = "lite") -> None:
         super().__init__()
         self.size = size
-        stem, depth = SIZES[size].stem, SIZES[size].depth
-        coarse, middle, fine = SIZES[size].channels
-        self.blocks = nn.ModuleList(
-            [
-                Block(SEARCH_STRIDE, 16, stem, coarse, depth),
-                Block(8, 8, stem, middle, depth),
-                Block(4, 4, stem, fine, depth, last=True),
-            ]
-        )
+        given, last = SEARCH_STRIDE, len(SIZES[size].channels) - 1
+        self.blocks = nn.ModuleList()
+        for index, (stride, channels) in enumerate(zip(STRIDES, SIZES[size].channels)):
+            self.blocks.append(Block(given, stride, SIZES[size], channels, last=index == last))
+            given = stride // 2
 
     def grow_from(self, learned: dict[str, Tensor]) -> None:
         """Takes over what a network no larger than this one has learned, and does the same at first: what is added to a
-        layer's inputs weighs nothing yet, nor do convolutions added to a body; what is added to its outputs stays as it is
-        made, so that there is something to weigh."""
+        layer's inputs weighs nothing yet, nor do convolutions added to a body, nor blocks added; what is added to its outputs
+        stays as it is made, so that there is something to weigh."""
         with torch.no_grad():
             for name, value in self.state_dict().items():
                 if name in learned:
@@ -273,13 +310,13 @@ class Vfi(nn.Module):
                     outputs = part.shape[:1]
                     value[tuple(slice(0, size) for size in outputs)] = 0
                     value[tuple(slice(0, size) for size in part.shape)] = part
-                elif ".body." in name:
+                elif ".body." in name or ".head." in name:
                     value.zero_()
 
     def estimates(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> list[tuple[Tensor, Tensor]]:
         """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels
         and mask [B,1,H/s,W/s] in 0..1, the weight of picture 0; coarse to fine, s = 8, 4, 2."""
-        pair = torch.cat([img0, img1], dim=1) - 0.5
+        pair = levelled(torch.cat([img0, img1], dim=1)) - 0.5
         nearness = torch.log((1 - timestep) / timestep)
         motion = self._start(pair, timestep)
         found = []

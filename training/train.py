@@ -31,10 +31,9 @@ AVERAGE_DECAY = 0.999
 SAVE_EVERY = 200
 PARTS = 2
 """Parts of a step's batch, computed side by side: on a CPU far cheaper than sharing out each operation."""
-REAL, DRAWN = 2, 1
-"""Samples in a part: of clips, and drawn with known motion."""
-VIEWS = ((2, 256), (2, 256), (1, 144))
-"""What a part may be: (how much smaller the network sees the pictures, size of the pictures)."""
+VIEWS = ((2, 352, 1, 1), (2, 256, 2, 1), (1, 176, 2, 1))
+"""What a part may be: how much smaller the network sees the pictures, their size, and how many samples there are of
+clips and how many drawn with known motion."""
 HALF_PRECISION_UNTIL = 0.8
 """Share of the time in which convolutions may run in bfloat16."""
 
@@ -94,8 +93,8 @@ class Training:
 
     def gradients(self, samples: Samples, part: int, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
         """What part number `part` of the run says: gradients, then its loss and the mean square error of its frames."""
-        shrink, size = random.Random(part).choice(VIEWS)
-        batch = samples.batch(part, REAL, DRAWN, size).to(self.device)
+        shrink, size, real, drawn = random.Random(part).choice(VIEWS)
+        batch = samples.batch(part, real, drawn, size).to(self.device)
         seen = (resize(batch.img0, 1 / shrink), resize(batch.img1, 1 / shrink))
         with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
             estimates = self.network.estimates(*seen, batch.moment)

@@ -159,7 +159,7 @@ const DIMENSIONS: [i64; 17] = [
 
 const ELEMENTS: [i32; 10] = [1, 1, 10, 10, 11, 7, 9, 2, 0, i32::MAX];
 
-const STATEMENTS: [(&str, &[&str]); 9] = [
+const STATEMENTS: [(&str, &[&str]); 10] = [
     ("family", &["auto", "rife", "film", "midpoint"]),
     ("range", &["0..1", "-1..1", "0..255"]),
     ("layout", &["nchw", "nhwc"]),
@@ -180,6 +180,7 @@ const STATEMENTS: [(&str, &[&str]); 9] = [
     ("timestep", &["none", "scalar", "plane"]),
     ("output", &["motion", "picture", "output", "y", "flow", ""]),
     ("flow_unit", &["input_pixels", "cells"]),
+    ("light", &["levelled", "dark"]),
     ("name", &["net"]),
 ];
 

@@ -97,6 +97,7 @@ impl Interpolator {
                 Outputs::Picture(_) => ModelKind::Picture,
             },
             any_phase: signature.any_phase,
+            levels_light: signature.levels_light,
             align: signature.align,
             fixed_size: signature.fixed,
             notes: signature.notes.clone(),

@@ -218,6 +218,8 @@ pub struct ModelInfo {
     pub kind: ModelKind,
     /// Whether it can be asked for any phase; else it knows midpoints only.
     pub any_phase: bool,
+    /// Whether it follows motion while the light of all changes evenly: it says so.
+    pub levels_light: bool,
     /// What its pictures' sizes are padded to multiples of.
     pub align: usize,
     /// The one size it takes, if it takes one only.

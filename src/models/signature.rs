@@ -182,6 +182,8 @@ pub struct Signature {
     pub align_stated: bool,
     /// The only width and height it takes, where it takes one only.
     pub fixed: Option<(usize, usize)>,
+    /// Whether it follows motion while the light of all changes evenly.
+    pub levels_light: bool,
     /// What was found and why, a phrase each.
     pub notes: Vec<String>,
 }
@@ -333,6 +335,7 @@ impl Signature {
             output_layout,
             align: align.map_or(DEFAULT_ALIGN, |(align, _)| *align),
             align_stated: align.is_some(),
+            levels_light: stated.get(|s| s.light.as_ref()).is_some(),
             notes,
         })
     }

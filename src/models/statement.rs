@@ -11,6 +11,7 @@
 //! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
 //! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
 //! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
+//! | `light` | `levelled` | the network sees two pictures in different light as if it were the same |
 //! | `name` | any text of up to 160 bytes | for display |
 //!
 //! In metadata the keys begin with `vfiinterp.`, others are passed over, and `family` is text for
@@ -33,7 +34,7 @@ const MAX_SIDECAR: u64 = 64 << 10;
 /// What a key of the file's metadata begins with.
 const METADATA_PREFIX: &str = "vfiinterp.";
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "family",
     "range",
     "layout",
@@ -42,6 +43,7 @@ const KEYS: [&str; 9] = [
     "timestep",
     "output",
     "flow_unit",
+    "light",
     "name",
 ];
 const FAMILIES: [ModelFamily; 4] = [
@@ -59,6 +61,7 @@ const TIMESTEPS: [(&str, Moment); 3] = [
     ("plane", Moment::Plane),
 ];
 const FLOW_UNITS: [(&str, ()); 1] = [("input_pixels", ())];
+const LIGHTS: [(&str, ()); 1] = [("levelled", ())];
 
 /// What is stated about the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +116,8 @@ pub struct Statement {
     pub output: Option<String>,
     /// That motion is in pixels of the padded input, the one unit there is.
     pub flow_unit: Option<()>,
+    /// That pictures in different light are levelled by the network itself.
+    pub light: Option<()>,
 }
 
 impl Statement {
@@ -137,6 +142,7 @@ impl Statement {
             "timestep" => store(&mut self.timestep, choose(value, &TIMESTEPS)),
             "output" => store(&mut self.output, Ok(value.into())),
             "flow_unit" => store(&mut self.flow_unit, choose(value, &FLOW_UNITS)),
+            "light" => store(&mut self.light, choose(value, &LIGHTS)),
             "align" => {
                 let parsed = value.parse().ok();
                 let align = parsed.filter(|align| (1..=MAX_ALIGN).contains(align));
@@ -368,7 +374,7 @@ mod tests {
     #[test]
     fn pairs_are_read() {
         let found = Statement::parse(
-            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,timestep=none,output=a:0,family=film,name=My net,",
+            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,timestep=none,output=a:0,family=film,name=My net,light=levelled",
         );
         let expected = Statement {
             name: Some("My net".into()),
@@ -380,6 +386,7 @@ mod tests {
             timestep: Some(Moment::None),
             output: Some("a:0".into()),
             flow_unit: None,
+            light: Some(()),
         };
         assert_eq!(found, Ok(expected));
         assert_eq!(Statement::parse(" "), Ok(Statement::default()));

@@ -125,6 +125,7 @@ impl Worker {
             return Ok(Pair::Moving);
         }
         let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let levelled = engine.info().levels_light;
         let start = Instant::now();
         let prepared = engine.prepare_pair(held, new);
         let shrunk = Instant::now();
@@ -139,7 +140,8 @@ impl Worker {
         self.note_content(imp, shrunk - start, shrunk.elapsed());
         Ok(match change {
             Change::None => Pair::Moving,
-            Change::Light => {
+            Change::Exposure if levelled => Pair::Moving,
+            Change::Exposure | Change::Light => {
                 imp.stats().flashes += 1;
                 Pair::Flash
             }

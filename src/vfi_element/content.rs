@@ -51,6 +51,14 @@ const LIT_IN_ALL: f32 = 0.02;
 const HALF: f32 = 0.5;
 const QUARTER: f32 = 0.25;
 
+/// A change of light is even when, all frames brought to the same mean, what is left of it is less than `LIT` for nearly all
+/// that is seen; and when the brighter frame has no more than this times the light, so that little of it is white. Up to there
+/// `vfi-lite` is far ahead of a crossfade (by 4 dB at 1.35, measured on clips whose frames were made brighter in turn), and at 1.6 behind
+/// it in a quarter of the pairs.
+const MUCH_BRIGHTER: f32 = 1.45;
+/// Added to means before they are compared, so that what is nearly black isn't taken for dim light.
+const NEARLY_BLACK: f32 = 0.03;
+
 /// And nearly all must not have become darker by more than this: what was mistaken for something else goes
 /// either way.
 const DIMMED: f32 = 0.01;
@@ -142,7 +150,9 @@ struct Measures {
 pub(super) enum Change {
     /// Nothing that matters.
     None,
-    /// The light, and by so much that motion can't be followed: a flash, a quick fade.
+    /// The light, of all that is seen alike and not by too much: a fade, an exposure that is adjusted.
+    Exposure,
+    /// The light, and in such a way that motion can't be followed: a flash, a fade that is quick.
     Light,
     /// Everything: there is a cut.
     Cut,
@@ -185,7 +195,10 @@ impl Scenes {
                 && (seen.light(HALF) >= LIT || seen.light(QUARTER) >= BRIGHTLY_LIT)
                 && seen.light(NEARLY_ALL) >= -DIMMED
             {
-                change = Change::Light;
+                change = match part.is_evenly_lit(bright, dark) {
+                    true => Change::Exposure,
+                    false => Change::Light,
+                };
             }
         }
         self.usual.approach(&found);
@@ -271,6 +284,25 @@ impl Part {
 
     fn search(&self, a: &Thumbnail, b: &Thumbnail, brighter: f32) -> Found {
         search(a, b, &self.columns, &self.rows, brighter)
+    }
+
+    /// Whether all that the darker frame shows is brighter in the other one in the same measure.
+    fn is_evenly_lit(&self, bright: &Thumbnail, dark: &Thumbnail) -> bool {
+        let level =
+            |of: &Thumbnail| of.luma.iter().sum::<f32>() / of.luma.len() as f32 + NEARLY_BLACK;
+        let brighter = level(bright) / level(dark);
+        let lit = |of: &Thumbnail, by: f32| Thumbnail {
+            luma: of.luma.iter().map(|luma| luma * by).collect(),
+            ..*of
+        };
+        brighter <= MUCH_BRIGHTER && {
+            let (bright, dark) = (
+                lit(bright, brighter.sqrt().recip()),
+                lit(dark, brighter.sqrt()),
+            );
+            let left = self.search(&bright, &dark, 0.0);
+            left.light(1.0 - NEARLY_ALL) < LIT && left.light(NEARLY_ALL) > -LIT
+        }
     }
 
     fn is_black(&self, of: &Thumbnail) -> bool {

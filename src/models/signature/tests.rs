@@ -68,6 +68,7 @@ fn the_builtin_network_is_read() {
         output_layout: Layout::Nchw,
         align: 16,
         align_stated: true,
+        levels_light: true,
         fixed: None,
         notes: found.notes.clone(),
     };

@@ -81,7 +81,10 @@ class Call(nn.Module):
 
             @staticmethod
             def symbolic(graph, *tensors):
-                return graph.op(f"{DOMAIN}::{self.stage.name()}", *tensors, outputs=len(self.result))
+                made = graph.op(f"{DOMAIN}::{self.stage.name()}", *tensors, outputs=len(self.result))
+                for value, tensor in zip(made if isinstance(made, tuple) else (made,), self.result):
+                    value.setType(tensors[0].type().with_sizes([1, tensor.shape[1], None, None]))
+                return made
 
         return Node.apply(*given)
 
@@ -128,7 +131,8 @@ def export(network: Vfi, output: Path, commit: str) -> None:
         calling(*given)
     model = to_onnx(calling, given, names, axes)
     model.functions.extend(call.definition() for call in calls)
-    model.opset_import.extend([onnx.helper.make_opsetid(DOMAIN, STAGES_VERSION)])
+    for opset in model.opset_import:
+        opset.version = STAGES_VERSION if opset.domain == DOMAIN else OPSET
     model.ir_version = IR_VERSION
     model.producer_name = "vfiinterp training"
     model.producer_version = ""

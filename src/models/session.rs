@@ -8,7 +8,7 @@ use ort::ep::{
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
-use super::graph::{self, edit, half, proto::ModelProto};
+use super::graph::{self, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
 use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops, room};
@@ -27,7 +27,7 @@ pub(super) struct Started {
     pub(super) note: Option<String>,
     /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
     pub(super) precision_note: Option<String>,
-    /// How many nodes this project's own operator does.
+    /// How many nodes this project's own operators do.
     pub(super) own_nodes: usize,
 }
 
@@ -128,7 +128,8 @@ impl Starter<'_> {
             Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
         };
         let mut model = original.clone();
-        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let own_nodes =
+            functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
         let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
         let (session, own_nodes) = match with_own {
             Some(Ok(session)) => (session, own_nodes),

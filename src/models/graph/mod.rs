@@ -7,11 +7,13 @@ pub mod border;
 mod bounds;
 pub mod build;
 pub mod edit;
+pub mod functions;
 pub mod half;
 mod numbers;
 pub mod proto;
 mod types;
 
+use bounds::domain;
 pub use bounds::{MAX_NAME, MAX_NODES, MAX_STRUCTURE};
 use bytes::{Buf, Bytes};
 

@@ -3,11 +3,11 @@ use std::time::Instant;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::super::graph::build::{GraphBuilder, int, text};
-use super::super::graph::proto::ModelProto;
-use super::super::graph::{decode, edit, encode};
-use super::super::runtime::runtime;
-use super::super::{ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session};
+use super::super::super::graph::build::{GraphBuilder, int, text};
+use super::super::super::graph::proto::ModelProto;
+use super::super::super::graph::{decode, edit, encode};
+use super::super::super::runtime::runtime;
+use super::super::super::{ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session};
 use super::*;
 use crate::frames::Picture;
 

@@ -8,7 +8,14 @@ use super::{MAX_NODES, domain};
 
 /// The stages of this project's networks (`training/model.py`), which there are operators for.
 pub const STAGES: [&str; 8] = [
-    "Start", "Look16", "Look8", "Look4", "Improve16", "Improve8", "Improve4", "Finish",
+    "Start",
+    "Look16",
+    "Look8",
+    "Look4",
+    "Improve16",
+    "Improve8",
+    "Improve4",
+    "Finish",
 ];
 
 /// What the stages compute, as those operators do it: `STAGES_VERSION` in `training/model.py`.
@@ -96,12 +103,20 @@ fn check(function: &FunctionProto, model: &ModelProto) -> Result<(), String> {
 }
 
 /// The nodes that a call stands for; what is the function's own is called `prefix` and its name.
-fn body(call: &NodeProto, function: &FunctionProto, prefix: &str) -> Result<Vec<NodeProto>, String> {
+fn body(
+    call: &NodeProto,
+    function: &FunctionProto,
+    prefix: &str,
+) -> Result<Vec<NodeProto>, String> {
     if call.input.len() > function.input.len() || call.output.len() > function.output.len() {
         let name = function.name();
         return Err(format!("its function `{name}` is called with too much"));
     }
-    let given = call.input.iter().cloned().chain(std::iter::repeat(String::new()));
+    let given = call
+        .input
+        .iter()
+        .cloned()
+        .chain(std::iter::repeat(String::new()));
     let mut names: HashMap<&str, String> = HashMap::new();
     names.extend(function.input.iter().map(String::as_str).zip(given));
     let mut passed = Vec::new();

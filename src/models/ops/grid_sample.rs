@@ -4,7 +4,9 @@
 //! Bilinear sampling of `[N, C, H, W]` pictures at `[N, h, w, 2]` positions in -1..1, with zeros
 //! or the border outside.
 
-use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
+use ort::operator::{
+    ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput,
+};
 use ort::value::TensorElementType::Float32;
 
 use super::sampling::{Axes, Row, Sampling, sample};

@@ -7,7 +7,9 @@ use super::super::super::graph::build::{GraphBuilder, int, text};
 use super::super::super::graph::proto::ModelProto;
 use super::super::super::graph::{decode, edit, encode};
 use super::super::super::runtime::runtime;
-use super::super::super::{ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session};
+use super::super::super::{
+    ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session,
+};
 use super::*;
 use crate::frames::Picture;
 

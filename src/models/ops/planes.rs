@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use ort::memory::{AllocatedBlock, AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::memory::{
+    AllocatedBlock, AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType,
+};
 use ort::operator::ComputeContext;
 use ort::value::ValueRef;
 

@@ -233,4 +233,3 @@ mod avx2 {
         (inside, _mm256_and_ps(weight, kept))
     }
 }
-

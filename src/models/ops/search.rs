@@ -48,7 +48,8 @@ pub(super) fn search(
                 let out = unsafe { every.rows(index, row, 1) };
                 let apart = |row| &apart[row * width..][..width];
                 surrounding.row(simd, apart, height, row, out);
-                out.iter_mut().for_each(|difference| *difference += reluctance);
+                out.iter_mut()
+                    .for_each(|difference| *difference += reluctance);
             }
         }
     })?;

@@ -178,7 +178,10 @@ impl Call<'_> {
         search(self.context, &allocator, simd, lumas, apart.planes_mut())?;
         let apart = apart.planes();
         let mut motion = Scratch::new(&allocator, [4, rows, columns])?;
-        for (channel, (from, sign)) in [(0, -1.0), (1, -1.0), (0, 1.0), (1, 1.0)].into_iter().enumerate() {
+        for (channel, (from, sign)) in [(0, -1.0), (1, -1.0), (0, 1.0), (1, 1.0)]
+            .into_iter()
+            .enumerate()
+        {
             let motion = motion.planes_mut();
             // SAFETY: nobody else has them.
             let row = unsafe { motion.rows(channel, 0, rows) };
@@ -198,7 +201,12 @@ impl Call<'_> {
                 let unit = SEARCH_STRIDE as f32;
                 for y in range {
                     steps.row(simd, y, &mut across, &mut down);
-                    let steps = [(&across, -unit), (&down, -unit), (&across, unit), (&down, unit)];
+                    let steps = [
+                        (&across, -unit),
+                        (&down, -unit),
+                        (&across, unit),
+                        (&down, unit),
+                    ];
                     for (channel, (step, sign)) in steps.into_iter().enumerate() {
                         // SAFETY: this call alone has this row.
                         let out = unsafe { out.rows(channel, y, 1) };
@@ -223,7 +231,10 @@ impl Call<'_> {
         const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
         let width = pair.width;
         let shrink = |from: &[f32], width: usize, out: &mut [f32]| {
-            for (from, out) in from.chunks_exact(2 * width).zip(out.chunks_exact_mut(width / 2)) {
+            for (from, out) in from
+                .chunks_exact(2 * width)
+                .zip(out.chunks_exact_mut(width / 2))
+            {
                 let (upper, lower) = from.split_at(width);
                 rows::halve(simd, upper, lower, out);
             }
@@ -325,18 +336,27 @@ impl Call<'_> {
                         let seen = match finer {
                             1 => motion.row(channel, y),
                             _ => {
-                                let (upper, lower) = (motion.row(channel, 2 * y), motion.row(channel, 2 * y + 1));
+                                let (upper, lower) =
+                                    (motion.row(channel, 2 * y), motion.row(channel, 2 * y + 1));
                                 rows::halve(simd, upper, lower, &mut row);
                                 &row
                             }
                         };
-                        let unit = if channel < 4 { 1.0 / stride as f32 } else { 1.0 };
+                        let unit = if channel < 4 {
+                            1.0 / stride as f32
+                        } else {
+                            1.0
+                        };
                         // SAFETY: this call alone has this row.
                         rows::scale(simd, seen, unit, unsafe { prior.rows(channel, y, 1) });
                     }
                     // SAFETY: as above.
                     let (plane, across, down) = unsafe {
-                        (prior.rows(5, y, 1), prior.rows(6, y, 1), prior.rows(7, y, 1))
+                        (
+                            prior.rows(5, y, 1),
+                            prior.rows(6, y, 1),
+                            prior.rows(7, y, 1),
+                        )
                     };
                     plane.fill(moment);
                     steps.row(simd, y, across, down);
@@ -349,7 +369,10 @@ impl Call<'_> {
         let simd = self.simd;
         let (motion, prior, found) = (self.input(0)?, self.input(1)?, self.input(2)?);
         let motion = Planes::of(&motion, "Improve")?;
-        let (prior, found) = (Planes::of(&prior, "Improve")?, Planes::of(&found, "Improve")?);
+        let (prior, found) = (
+            Planes::of(&prior, "Improve")?,
+            Planes::of(&found, "Improve")?,
+        );
         let [channels, height, width] = found.size();
         // how many times finer the result is than the motion
         let factor = 2 * width / motion.width.max(1);
@@ -361,11 +384,12 @@ impl Call<'_> {
             let sizes = [motion.size(), prior.size(), found.size()];
             return Err(misfit("Improve", &sizes));
         }
-        let enlarged = |upper: &[f32], lower: &[f32], share, factor, padded: &mut [f32], out: &mut [f32]| {
-            rows::mix(simd, upper, lower, share, &mut padded[1..][..upper.len()]);
-            repeat_ends(padded);
-            rows::enlarge(simd, padded, factor, out);
-        };
+        let enlarged =
+            |upper: &[f32], lower: &[f32], share, factor, padded: &mut [f32], out: &mut [f32]| {
+                rows::mix(simd, upper, lower, share, &mut padded[1..][..upper.len()]);
+                repeat_ends(padded);
+                rows::enlarge(simd, padded, factor, out);
+            };
         self.output(0, [5, 2 * height, 2 * width], |out| {
             in_parallel(self.context, 2 * height, 1, 64 * width, |range| {
                 let mut padded = vec![0.0; width + 2];
@@ -388,7 +412,14 @@ impl Call<'_> {
                         // SAFETY: this call alone has this row.
                         let out = unsafe { out.rows(channel, y, 1) };
                         let row = |row| motion.row(channel, row);
-                        enlarged(row(upper), row(lower), share, factor, &mut padded_motion, out);
+                        enlarged(
+                            row(upper),
+                            row(lower),
+                            share,
+                            factor,
+                            &mut padded_motion,
+                            out,
+                        );
                         let change = |column| found.row(4 * channel + 2 * (y % 2) + column, y / 2);
                         let unit = if channel < 4 { stride as f32 } else { 1.0 };
                         rows::add_in_turns(simd, change(0), change(1), unit, out);
@@ -407,7 +438,10 @@ impl Call<'_> {
         let (pair, motion, found) = (self.input(0)?, self.input(1)?, self.input(2)?);
         let (rest, moment) = (self.input(3)?, self.input(4)?);
         let pair = Planes::of(&pair, "Finish")?;
-        let (motion, found) = (Planes::of(&motion, "Finish")?, Planes::of(&found, "Finish")?);
+        let (motion, found) = (
+            Planes::of(&motion, "Finish")?,
+            Planes::of(&found, "Finish")?,
+        );
         let moment = number(&moment)?;
         let [channels, height, width] = pair.size();
         let (rows, columns) = (height / 2, width / 2);
@@ -453,7 +487,8 @@ impl Call<'_> {
                 let [mut gate, mut wish, mut share, none] = [row(), row(), row(), row()];
                 for y in range {
                     let gate_of = |index: usize, out: &mut [f32]| {
-                        let column = |column| found.row(21 + 4 * index + 2 * (y % 2) + column, y / 2);
+                        let column =
+                            |column| found.row(21 + 4 * index + 2 * (y % 2) + column, y / 2);
                         out.fill(0.0);
                         rows::add_in_turns(simd, column(0), column(1), 1.0, out);
                     };
@@ -472,7 +507,13 @@ impl Call<'_> {
                     let rest = [moving, resting, bias];
                     rows::unrest(simd, moved, unmoved, &wish, rest, &mut share);
                     let [across, down] = &step;
-                    let steps = [(across, -1.0), (down, -1.0), (across, 1.0), (down, 1.0), (&none, 0.0)];
+                    let steps = [
+                        (across, -1.0),
+                        (down, -1.0),
+                        (across, 1.0),
+                        (down, 1.0),
+                        (&none, 0.0),
+                    ];
                     for (channel, (step, sign)) in steps.into_iter().enumerate() {
                         // SAFETY: this call alone has this row.
                         let out = unsafe { out.rows(channel, y, 1) };
@@ -498,7 +539,8 @@ impl Call<'_> {
                 for (line, apart) in apart.iter_mut().enumerate() {
                     let row = 2 * y + line;
                     // SAFETY: this call alone has these rows.
-                    let [first, second] = [0, 1].map(|picture| unsafe { lumas.rows(picture, row, 1) });
+                    let [first, second] =
+                        [0, 1].map(|picture| unsafe { lumas.rows(picture, row, 1) });
                     for (picture, luma) in [&mut *first, &mut *second].into_iter().enumerate() {
                         let [red, green, blue] = [0, 1, 2].map(|c| pair.row(3 * picture + c, row));
                         rows::luma(simd, red, green, blue, luma);
@@ -512,3 +554,7 @@ impl Call<'_> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "stages_tests.rs"]
+mod tests;

@@ -27,7 +27,13 @@ pub(super) struct WarpRows {
 
 impl<'a> Warp<'a> {
     /// `unit`: pixels of the pictures for a motion of 1 at a moment of 1.
-    pub(super) fn new(simd: bool, pair: Planes<'a>, motion: Planes<'a>, unit: f32, moment: f32) -> Self {
+    pub(super) fn new(
+        simd: bool,
+        pair: Planes<'a>,
+        motion: Planes<'a>,
+        unit: f32,
+        moment: f32,
+    ) -> Self {
         Self {
             simd,
             pair,
@@ -155,7 +161,10 @@ impl Surrounding {
         y: usize,
         out: &mut [f32],
     ) {
-        let (first, last) = (y.saturating_sub(self.reach), (y + self.reach).min(height - 1));
+        let (first, last) = (
+            y.saturating_sub(self.reach),
+            (y + self.reach).min(height - 1),
+        );
         let share = 1.0 / (last + 1 - first) as f32;
         let inner = &mut self.padded[self.reach..][..out.len()];
         rows::scale(simd, row(first), share, inner);

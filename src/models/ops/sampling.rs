@@ -158,7 +158,8 @@ mod avx2 {
 
     use super::{Axes, Axis, Row};
 
-    /// Samples the positions of a row eight at a time and returns how many were done.
+    /// Samples the positions of a row eight at a time and returns how many were done: none where
+    /// pictures are a single column, as neighbours are read in pairs.
     ///
     /// # Safety
     /// The processor has AVX2 and FMA; `row` points to as many samples a channel as there are
@@ -171,27 +172,39 @@ mod avx2 {
         [xs, ys]: [&[f32]; 2],
         row: &Row,
     ) -> usize {
+        if axes.width < 2 {
+            return 0;
+        }
         let (xs, ys) = (xs.as_chunks::<8>().0, ys.as_chunks::<8>().0);
         let eights = xs.len().min(ys.len());
+        let width = _mm256_set1_epi32(axes.width as i32);
         for (eight, (xs, ys)) in xs.iter().zip(ys).enumerate() {
             // SAFETY: eight values each are read.
             let (xs, ys) = unsafe { (_mm256_loadu_ps(xs.as_ptr()), _mm256_loadu_ps(ys.as_ptr())) };
-            let ([x0, x1], [left, right]) = place(&axes.x, xs);
-            let ([y0, y1], [upper, lower]) = place(&axes.y, ys);
-            let width = _mm256_set1_epi32(axes.width as i32);
-            let (row0, row1) = (_mm256_mullo_epi32(y0, width), _mm256_mullo_epi32(y1, width));
-            let corners = [
-                (_mm256_add_epi32(row0, x0), _mm256_mul_ps(upper, left)),
-                (_mm256_add_epi32(row0, x1), _mm256_mul_ps(upper, right)),
-                (_mm256_add_epi32(row1, x0), _mm256_mul_ps(lower, left)),
-                (_mm256_add_epi32(row1, x1), _mm256_mul_ps(lower, right)),
-            ];
+            let (x, [left, right]) = pair(&axes.x, xs);
+            let (rows, [upper, lower]) = place(&axes.y, ys);
+            let rows = rows.map(|y| {
+                let index = _mm256_add_epi32(_mm256_mullo_epi32(y, width), x);
+                // so that the pairs of eight pixels come out of `across` in their order
+                let index = _mm256_permute4x64_epi64::<0b11_01_10_00>(index);
+                let half = _mm256_extracti128_si256::<1>(index);
+                [_mm256_castsi256_si128(index), half]
+            });
+            let weights = [upper, lower]
+                .map(|share| [_mm256_mul_ps(share, left), _mm256_mul_ps(share, right)]);
             for (channel, pixels) in picture.chunks_exact(plane).enumerate() {
                 let mut sum = _mm256_setzero_ps();
-                for (index, weight) in corners {
-                    // SAFETY: `place` keeps every index within the plane.
-                    let value = unsafe { _mm256_i32gather_ps::<4>(pixels.as_ptr(), index) };
-                    sum = _mm256_fmadd_ps(value, weight, sum);
+                for (row, [left, right]) in rows.iter().zip(weights) {
+                    let [a, b] = row.map(|index| {
+                        // SAFETY: `pair` and `place` keep every index and the next within a row.
+                        let pairs =
+                            unsafe { _mm256_i32gather_pd::<4>(pixels.as_ptr().cast(), index) };
+                        _mm256_castpd_ps(pairs)
+                    });
+                    let first = _mm256_shuffle_ps::<0b10_00_10_00>(a, b);
+                    let second = _mm256_shuffle_ps::<0b11_01_11_01>(a, b);
+                    sum = _mm256_fmadd_ps(first, left, sum);
+                    sum = _mm256_fmadd_ps(second, right, sum);
                 }
                 // SAFETY: eight samples of this row, within what the caller promises.
                 unsafe {
@@ -203,9 +216,37 @@ mod avx2 {
         eights * 8
     }
 
+    /// The first of two neighbours, which both lie within the picture, and the weights of both: as
+    /// [`Axis::place`] has them, but for where they had to be moved.
+    #[target_feature(enable = "avx2,fma")]
+    fn pair(axis: &Axis, position: __m256) -> (__m256i, [__m256; 2]) {
+        let (index, near, far) = split(axis, position);
+        let one = _mm256_set1_epi32(1);
+        let low = _mm256_max_epi32(index, _mm256_setzero_si256());
+        let first = _mm256_min_epi32(low, _mm256_set1_epi32(axis.last - 1));
+        let kept = |here: __m256i, weight: __m256| {
+            _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(here, first)), weight)
+        };
+        let next = _mm256_add_epi32(index, one);
+        let before = _mm256_sub_epi32(index, one);
+        let left = _mm256_or_ps(kept(index, near), kept(next, far));
+        let right = _mm256_or_ps(kept(index, far), kept(before, near));
+        (first, [left, right])
+    }
+
     /// [`Axis::place`] eight times.
     #[target_feature(enable = "avx2,fma")]
     fn place(axis: &Axis, position: __m256) -> ([__m256i; 2], [__m256; 2]) {
+        let (index, near, far) = split(axis, position);
+        let next = _mm256_add_epi32(index, _mm256_set1_epi32(1));
+        let (first, near) = inside(axis, index, near);
+        let (second, far) = inside(axis, next, far);
+        ([first, second], [near, far])
+    }
+
+    /// The neighbour before a position, its weight, and the next one's.
+    #[target_feature(enable = "avx2,fma")]
+    fn split(axis: &Axis, position: __m256) -> (__m256i, __m256, __m256) {
         let place = _mm256_fmadd_ps(
             position,
             _mm256_set1_ps(axis.scale),
@@ -217,11 +258,7 @@ mod avx2 {
         let floor = _mm256_floor_ps(place);
         let far = _mm256_sub_ps(place, floor);
         let near = _mm256_sub_ps(_mm256_set1_ps(1.0), far);
-        let index = _mm256_cvtps_epi32(floor);
-        let next = _mm256_add_epi32(index, _mm256_set1_epi32(1));
-        let (first, near) = inside(axis, index, near);
-        let (second, far) = inside(axis, next, far);
-        ([first, second], [near, far])
+        (_mm256_cvtps_epi32(floor), near, far)
     }
 
     /// The index within the picture, and the weight, zero if it had to be moved there.

@@ -4,7 +4,7 @@
 #
 #   nvidia.sh INPUT.mp4 OUTPUT.mp4 [MULTIPLIER]
 #
-# Needs GStreamer's plugin nvcodec and an ONNX Runtime with CUDA. DEVICE=1 takes the second GPU.
+# Needs GStreamer's plugin nvcodec and an ONNX Runtime with CUDA.
 # Not run on a GPU yet: see "Limits" in the README.
 set -eu
 # shellcheck source-path=SCRIPTDIR
@@ -17,5 +17,5 @@ gst-inspect-1.0 --exists nvh264dec || { echo "GStreamer has no nvh264dec: no dri
 device='video/x-raw(memory:CUDAMemory)'
 # shellcheck disable=SC2086
 exec gst-launch-1.0 -e filesrc location="$1" ! qtdemux ! h264parse ! nvh264dec ! "$device" \
-    ! $VFI device="${DEVICE:-0}" multiplier="${3:-2}" qos=false ! "$device" \
+    ! $VFI multiplier="${3:-2}" qos=false ! "$device" \
     ! queue ! nvh264enc ! h264parse ! mp4mux ! filesink location="$2"

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
-use gst::glib;
+
 use gst::prelude::*;
 
 pub(crate) const FEATURE: &str = "memory:CUDAMemory";

@@ -1,5 +1,6 @@
 //! NVIDIA's driver, `libcuda.so.1`: the few calls that GStreamer's library has none for.
 
+use std::error::Error;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -36,7 +37,7 @@ pub(super) fn driver() -> Result<&'static Driver, &'static str> {
 impl Driver {
     fn open(name: &str) -> Result<Self, String> {
         // SAFETY: loading runs the driver's own start-up code.
-        let library = unsafe { libloading::Library::new(name) }.map_err(|e| e.to_string())?;
+        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
         let load = || {
             // SAFETY: these are the types that cuda.h gives these names (`_v2` where it maps them so).
             unsafe {
@@ -49,7 +50,7 @@ impl Driver {
                 Ok((init, functions))
             }
         };
-        let (init, functions) = load().map_err(|error: libloading::Error| error.to_string())?;
+        let (init, functions) = load().map_err(reason)?;
         // SAFETY: 0 is the only flag there is.
         check("cuInit", unsafe { init(0) })?;
         let (device_get_count, primary_retain, primary_release) = functions;
@@ -70,6 +71,15 @@ impl Driver {
     }
 }
 
+/// What the system's loader says.
+pub(super) fn reason(error: libloading::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// What the driver says of a call.
 fn check(what: &str, status: Status) -> Result<(), String> {
     match status {
         0 => Ok(()),

@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use glib::ffi::{GType, gboolean};
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstObject};
 
+use super::driver::reason;
+
 /// The name it has had since 1.22.
 const NAME: &str = "libgstcuda-1.0.so.0";
 
@@ -54,7 +56,7 @@ pub(super) fn library() -> Result<&'static Library, &'static str> {
 impl Library {
     fn open(name: &str) -> Result<Self, String> {
         // SAFETY: loading runs the library's own start-up code, and that of what it is linked to.
-        let library = unsafe { libloading::Library::new(name) }.map_err(|e| e.to_string())?;
+        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
         let load = || {
             // SAFETY: these are the types that the library's headers give these names.
             unsafe {
@@ -72,7 +74,7 @@ impl Library {
             }
         };
         let ((load, init), context_new_wrapped, context_new_cuda_context, set, pool_new, pool_type) =
-            load().map_err(|error: libloading::Error| error.to_string())?;
+            load().map_err(reason)?;
         // It calls the driver through pointers that this sets.
         // SAFETY: it takes nothing and may be called at any time.
         if unsafe { load() } == glib::ffi::GFALSE {

@@ -48,6 +48,7 @@ mod calibration;
 mod caps;
 mod care;
 mod content;
+mod cuda;
 mod dedup;
 mod effort;
 mod engine;

@@ -18,7 +18,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from model import ALIGN, OUTPUT_STRIDE, STAGES_VERSION, Stage, Vfi
+from model import ALIGN, HEADS, OUTPUT_STRIDE, STAGES_VERSION, Stage, Vfi
 
 OPSET = 17
 IR_VERSION = 8
@@ -118,6 +118,34 @@ def with_calls(network: Vfi) -> tuple[Vfi, list[Call]]:
     return network, calls
 
 
+def name_heads(graph: onnx.GraphProto, learned: dict[str, Tensor]) -> None:
+    """Gives the weights of blocks' joint heads names that tell whose they are: `blocks.2.heads.weight`."""
+    names = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[1] not in learned:
+            block = node.name.split("/")[1]
+            for index, part in ((1, "weight"), (2, "bias")):
+                names[node.input[index]] = node.input[index] = f"{block}.heads.{part}"
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+
+
+def learned(path: Path) -> dict[str, Tensor]:
+    """The weights in a file that [`export`] wrote, under the network's own names."""
+    weights = {}
+    for tensor in onnx.load(path).graph.initializer:
+        value = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        if ".heads." not in tensor.name:
+            weights[tensor.name] = value
+            continue
+        first = 0
+        for head, channels in HEADS.items():
+            if first < value.shape[0]:
+                weights[tensor.name.replace("heads", head)] = value[first : first + channels]
+            first += channels
+    return weights
+
+
 def export(network: Vfi, output: Path, commit: str) -> None:
     """Writes `network` with the metadata from which the element knows what inputs and outputs mean."""
     pictures = torch.rand(2, 1, 3, 8 * ALIGN, 6 * ALIGN)
@@ -131,6 +159,7 @@ def export(network: Vfi, output: Path, commit: str) -> None:
         calling(*given)
     model = to_onnx(calling, given, names, axes)
     model.functions.extend(call.definition() for call in calls)
+    name_heads(model.graph, network.state_dict())
     for opset in model.opset_import:
         opset.version = STAGES_VERSION if opset.domain == DOMAIN else OPSET
     model.ir_version = IR_VERSION

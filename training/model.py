@@ -163,6 +163,9 @@ class Residual(nn.Module):
         return x + F.leaky_relu(self.conv(x), 0.1)
 
 
+HEADS = {"head": 5 * 4, "trust": 1, "polish": 2 * 4}
+"""What is read off a block's body, in this order: the channels of each; not every block has all."""
+
 STAGES_VERSION = 1
 """Of what the stages compute, as the element's own operators for them know it: to be raised with every change to it. An
 element that knows another version runs the exported file's own definition."""
@@ -264,9 +267,9 @@ class Block(nn.Module):
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
         self.prior = nn.Conv2d(8, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
-        self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
-        self.trust = nn.Conv2d(channels, 1, 3, padding=1)
-        self.polish = nn.Conv2d(channels, 2 * 4, 3, padding=1) if last else None
+        self.head = nn.Conv2d(channels, HEADS["head"], 3, padding=1)
+        self.trust = nn.Conv2d(channels, HEADS["trust"], 3, padding=1)
+        self.polish = nn.Conv2d(channels, HEADS["polish"], 3, padding=1) if last else None
         for conv in (self.stem, self.down, self.prior):
             nn.init.kaiming_normal_(conv.weight, a=0.1)
         with torch.no_grad():
@@ -293,7 +296,7 @@ class Block(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         """Everything that is read off the body, [B,channels,h,w] to [B,21 or 29,h,w], as one convolution: each by itself
         would be made up to a multiple of what a processor computes at once."""
-        heads = [conv for conv in (self.head, self.trust, self.polish) if conv is not None]
+        heads = [conv for conv in (getattr(self, name) for name in HEADS) if conv is not None]
         weight, bias = (torch.cat([getattr(conv, part) for conv in heads]) for part in ("weight", "bias"))
         return F.conv2d(x, weight, bias, padding=1)
 

@@ -163,6 +163,7 @@ impl Starter<'_> {
 
 fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
     let mut model = model.clone();
+    functions::inline(&mut model)?;
     half::halve(&mut model).map(|_| model)
 }
 

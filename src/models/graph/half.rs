@@ -16,7 +16,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use half::f16;
 
 use super::edit::{cast, is_onnx, prune};
-use super::functions::inline;
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use super::types::{element_types, stored, target};
 use super::{DOUBLE, FLOAT, FLOAT16};
@@ -61,9 +60,8 @@ const FEW: usize = 64;
 /// floats in it was converted by its maker, and is left as it is.
 ///
 /// # Errors
-/// Why it can't be converted; nothing was done then but putting functions in place.
+/// Why it can't be converted; it is then left as it was.
 pub fn halve(model: &mut ModelProto) -> Result<usize, String> {
-    inline(model)?;
     check(model)?;
     let graph = model.graph.get_or_insert_default();
     if is_half(graph) {
@@ -106,8 +104,8 @@ pub fn halve(model: &mut ModelProto) -> Result<usize, String> {
 /// Whether a model is one that can be converted.
 fn check(model: &ModelProto) -> Result<(), String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
-    if !graph.sparse_initializer.is_empty() {
-        return Err("it has sparse tensors".into());
+    if !model.functions.is_empty() || !graph.sparse_initializer.is_empty() {
+        return Err("it has functions of its own, or sparse tensors".into());
     }
     for node in &graph.node {
         let nested = |a: &AttributeProto| a.g.is_some() || !a.graphs.is_empty();

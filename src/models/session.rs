@@ -8,7 +8,7 @@ use ort::ep::{
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
-use super::graph::{self, edit, functions, half, proto::ModelProto};
+use super::graph::{self, blocked, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
 use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops, room};
@@ -130,6 +130,7 @@ impl Starter<'_> {
         let mut model = original.clone();
         let own_nodes =
             functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
+        blocked::keep_blocked(&mut model);
         let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
         let (session, own_nodes) = match with_own {
             Some(Ok(session)) => (session, own_nodes),

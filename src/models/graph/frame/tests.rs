@@ -30,7 +30,16 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     };
     let runtime = runtime::runtime().unwrap();
     let encoded = graph::encode(&model);
-    session::commit(runtime, &options, &encoded, None, &[], own).unwrap()
+    session::commit(
+        runtime,
+        &options,
+        &encoded,
+        None,
+        &[],
+        own,
+        &crate::models::Interrupt::default(),
+    )
+    .unwrap()
 }
 
 fn run(session: &mut Session, inputs: Vec<(String, DynValue)>) -> HashMap<String, DynValue> {

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from data import Batch, Samples, make_cache
-from export import export, verify
+from export import export, learned, verify
 from losses import total_loss
 from model import Vfi, levelled, warp_pair
 from train import Training, keep_memory, train
@@ -69,6 +69,9 @@ def test_recipe(tmp_path: Path) -> None:
 
     export(network, tmp_path / "vfi-lite.onnx", "test")
     verify(network, tmp_path / "vfi-lite.onnx")
+    known = learned(tmp_path / "vfi-lite.onnx")
+    for name, value in network.state_dict().items():
+        assert torch.equal(known[name], value), f"{name} is not in the file"
 
 
 def test_a_larger_network_begins_with_what_the_one_it_grows_from_has_learned() -> None:
@@ -88,6 +91,6 @@ def test_a_change_of_light_is_no_motion() -> None:
     torch.manual_seed(0)
     picture = torch.nn.functional.interpolate(torch.rand(1, 3, 16, 16), size=(256, 256), mode="bilinear") * 0.8 + 0.1
     moment = torch.full((1, 1, 1, 1), 0.5)
-    pair = torch.cat([picture, picture * 0.6], 1)
-    assert Vfi._start(pair - 0.5, moment)[:, :4].abs().mean() > 5
-    assert Vfi._start(levelled(pair) - 0.5, moment)[:, :4].abs().mean() < 0.5
+    start, pair = Vfi().start, (picture, picture * 0.6)
+    assert start(*pair, moment)[0][:, :4].abs().mean() > 5
+    assert start(*levelled(*pair), moment)[0][:, :4].abs().mean() < 0.5

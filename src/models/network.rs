@@ -1,16 +1,18 @@
 //! A network's session, fed and read as its signature says.
 
+use std::ops::Add as _;
 use std::sync::Arc;
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
 use super::arena::Arena;
-use super::memory::{self, Clears, Reason};
+use super::fitted::Fitted;
+use super::memory::{self, Clears, Reason, Usage};
 use super::shared::Loaded;
 use super::signature::{Inputs, Outputs, Signature, Timestep};
 use super::turns::Turns;
-use super::{Canceller, ModelError, room, session};
+use super::{Canceller, ExecutionProvider, ModelError, Precision, room, session};
 use crate::frames::{Motion, space};
 
 /// A network that can be run.
@@ -22,6 +24,12 @@ pub(super) struct Network {
     session: Arc<Turns<Session>>,
     canceller: Canceller,
     arena: Arc<Arena>,
+    provider: ExecutionProvider,
+    precision: Precision,
+    /// What takes the session's place for pictures of its size.
+    fitted: Option<Fitted>,
+    /// What will, as soon as the session has given back what it holds.
+    coming: Option<Fitted>,
     /// Memory is to be given back with the next run.
     clear: Option<Reason>,
     clears: Clears,
@@ -46,6 +54,10 @@ impl Network {
             session,
             canceller,
             arena: Arc::clone(&loaded.arena),
+            provider: loaded.provider,
+            precision: loaded.precision,
+            fitted: None,
+            coming: None,
             clear: None,
             clears: Clears::default(),
             stacked: Vec::new(),
@@ -70,8 +82,45 @@ impl Network {
         &self.canceller
     }
 
-    pub(super) fn arena(&self) -> &Arena {
-        &self.arena
+    /// Where it runs now, and in how many bits.
+    pub(super) fn place(&self) -> (ExecutionProvider, Precision) {
+        match &self.fitted {
+            Some(fitted) => fitted.place(),
+            None => (self.provider, self.precision),
+        }
+    }
+
+    /// What the arenas of its sessions hold together, if the runtime tells.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let fitted = self.fitted.as_ref().map(Fitted::arena);
+        let arenas = [Some(&*self.arena), fitted].into_iter().flatten();
+        arenas.filter_map(Arena::usage).reduce(Usage::add)
+    }
+
+    /// Has a session for one size take over, from the run after the next on: with the next one the
+    /// session that has served gives back what it holds.
+    pub(super) fn adopt(&mut self, fitted: Fitted) {
+        self.canceller.watch(fitted.session());
+        self.coming = Some(fitted);
+        self.clear(Reason::Interval);
+    }
+
+    /// Does the same at once.
+    pub(super) fn take_over(&mut self, fitted: Fitted) {
+        self.canceller.watch(fitted.session());
+        self.fitted = Some(fitted);
+    }
+
+    /// Gives up sessions for other sizes than this.
+    pub(super) fn fit(&mut self, size: (usize, usize)) {
+        for fitted in [&mut self.fitted, &mut self.coming] {
+            fitted.take_if(|fitted| fitted.size() != size);
+        }
+    }
+
+    /// Whether a session for this very size has taken over, or will.
+    pub(super) fn is_fitted(&self) -> bool {
+        self.fitted.is_some() || self.coming.is_some()
     }
 
     /// Has memory given back with the next run; the worse reason counts.
@@ -105,6 +154,10 @@ impl Network {
         let mut tries = 0..2;
         loop {
             match self.run_once(pictures, size, moment) {
+                // what is not needed goes first
+                Err(ModelError::Memory { .. } | ModelError::Run { .. }) if self.is_fitted() => {
+                    (self.fitted, self.coming) = (None, None);
+                }
                 Err(ModelError::Memory { .. }) if tries.next().is_some() => {
                     self.clear(Reason::Pressure);
                 }
@@ -133,6 +186,9 @@ impl Network {
         }
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
+        }
+        if result.is_ok() && clear.is_some() && self.coming.is_some() {
+            self.fitted = self.coming.take();
         }
         let answer = result.map_err(|error| {
             let (model, reason) = (self.label.clone(), session::plain(&error.to_string()));
@@ -231,7 +287,11 @@ impl Network {
             ))
         };
         let called_off = || canceller.is_cancelled();
-        self.session.take(called_off, run).transpose()
+        let session = match &self.fitted {
+            Some(fitted) if fitted.size() == (width, height) => fitted.session(),
+            _ => &self.session,
+        };
+        session.take(called_off, run).transpose()
     }
 }
 
@@ -239,6 +299,12 @@ impl Network {
 pub(super) struct Answer(Vec<DynValue>);
 
 impl Answer {
+    /// What a network might have given.
+    #[cfg(test)]
+    pub(super) fn new(values: Vec<DynValue>) -> Self {
+        Self(values)
+    }
+
     /// The planes of a picture of the padded size.
     pub(super) fn picture(&self, (width, height): (usize, usize)) -> Result<&[f32], String> {
         let (dims, data) = self.tensor(0)?;
@@ -289,6 +355,21 @@ impl Answer {
             }
         }
         Ok(true)
+    }
+
+    /// By how much two answers to the same question differ, on average: flow in pixels or a picture,
+    /// and the mask.
+    pub(super) fn distance(&self, other: &Self) -> Result<[f64; 2], String> {
+        let mut distances = [0.0; 2];
+        for (index, distance) in distances.iter_mut().enumerate().take(self.0.len()) {
+            let ((mine, a), (its, b)) = (self.tensor(index)?, other.tensor(index)?);
+            if mine != its {
+                return Err(format!("an output {its:?}, not {mine:?}"));
+            }
+            let apart = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs()));
+            *distance = apart.sum::<f64>() / a.len().max(1) as f64;
+        }
+        Ok(distances)
     }
 
     /// One output with its shape as numbers.

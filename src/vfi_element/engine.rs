@@ -8,12 +8,11 @@ use anyhow::{Context as _, anyhow};
 
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
-use crate::frames::{
-    self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker,
-};
+use crate::frames::{self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, Shrinker};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
-    Canceller, Estimate, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
+    Canceller, Estimate, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
+    WarmUp,
 };
 
 /// An input frame and what the network needs of it, made when it is first needed.
@@ -96,7 +95,15 @@ pub(super) struct Engine {
     stage: Option<Stage>,
     /// Storage of a frame that is gone, for the next one.
     spare: Option<Small>,
+    /// What is to be run once, now that the size is known.
+    warm_up: Option<WarmUp>,
+    /// What could be made to make runs faster at this size, and after how many more pairs that begins.
+    fitting: Option<(Fitting, u32)>,
 }
+
+/// After how many pairs of one size a session for that size is made. By then a change of effort has
+/// come to rest; and programs that wait with playing while something is in progress are playing.
+const SETTLED: u32 = 30;
 
 /// What depends on caps and settings.
 struct Stage {
@@ -126,6 +133,8 @@ impl Engine {
             interpolator,
             stage: None,
             spare: None,
+            warm_up: None,
+            fitting: None,
         }
     }
 
@@ -172,8 +181,14 @@ impl Engine {
         }
         let (width, height) = look.size;
         let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
+        let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
         (self.stage, self.spare) = (None, None);
+        if resized {
+            self.warm_up = self.interpolator.warm_up(look.size);
+            let fitting = self.interpolator.fit(look.size);
+            self.fitting = fitting.map(|fitting| (fitting, SETTLED));
+        }
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
             shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
@@ -185,6 +200,24 @@ impl Engine {
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
         });
         Ok(())
+    }
+
+    /// What is to be run once on another thread, after a change of size.
+    pub(super) fn take_warm_up(&mut self) -> Option<WarmUp> {
+        self.warm_up.take()
+    }
+
+    /// A pair is done. What is to be made now, on another thread, to make runs faster.
+    pub(super) fn settle(&mut self) -> Option<Fitting> {
+        let (_, wait) = self.fitting.as_mut()?;
+        *wait = wait.saturating_sub(1);
+        let (fitting, _) = self.fitting.take_if(|(_, wait)| *wait == 0)?;
+        Some(fitting)
+    }
+
+    /// Takes what came of it.
+    pub(super) fn fit(&mut self, fitted: Option<Fitted>) {
+        self.interpolator.adopt(fitted);
     }
 
     /// Has memory that is kept for later given back, that of the network with its next run.
@@ -403,14 +436,4 @@ fn writable<'a>(
 ) -> anyhow::Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>> {
     gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
         .context("the output buffer can't be mapped")
-}
-
-impl From<ScaleMethod> for Sampling {
-    /// Lanczos has no kernel of its own along motion; bicubic is the sharp one there.
-    fn from(method: ScaleMethod) -> Self {
-        match method {
-            ScaleMethod::Bilinear => Sampling::Bilinear,
-            ScaleMethod::Bicubic | ScaleMethod::Lanczos => Sampling::Bicubic,
-        }
-    }
 }

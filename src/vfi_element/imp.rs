@@ -14,18 +14,19 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::allocation;
+use super::background::Background;
 use super::caps;
+use super::cuda::{self, Cuda};
 use super::engine::Engine;
 use super::hold;
 use super::item::Item;
 use super::latency::Rates;
-use super::lifecycle::Loads;
 use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::worker::Worker;
-use crate::models::Canceller;
+use crate::models::{Canceller, Fitted, Fitting, LoadOptions, ModelInfo, WarmUp};
 
 /// The element's private side.
 pub struct VfiInterp {
@@ -45,7 +46,13 @@ pub struct VfiInterp {
     pub(super) canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pub(super) pool: Mutex<Option<gst::BufferPool>>,
-    pub(super) loads: Mutex<Loads>,
+    /// The context of CUDA that the neighbours' frames belong to.
+    cuda: Cuda,
+    /// Networks to be loaded, and the one that was.
+    pub(super) loads: Background<LoadOptions, Engine>,
+    /// Sessions for one size to be made; `None` was made where it is no gain.
+    pub(super) fits: Background<Fitting, Option<Fitted>>,
+    pub(super) warm_ups: Background<WarmUp, ()>,
     /// The latest load has failed.
     pub(super) load_failed: AtomicBool,
 }
@@ -124,7 +131,10 @@ impl ObjectSubclass for VfiInterp {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
-            loads: Mutex::default(),
+            cuda: Cuda::default(),
+            loads: Background::default(),
+            fits: Background::default(),
+            warm_ups: Background::default(),
             load_failed: AtomicBool::new(false),
         }
     }
@@ -216,10 +226,19 @@ impl ElementImpl for VfiInterp {
             _ => {}
         }
         let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            self.stop();
+        match transition {
+            gst::StateChange::PausedToReady => self.stop(),
+            gst::StateChange::ReadyToNull => self.cuda.forget(),
+            _ => {}
         }
         Ok(success)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        let device = self.settings().device;
+        self.cuda
+            .set_context(self.obj().upcast_ref(), context, device);
+        self.parent_set_context(context);
     }
 }
 
@@ -235,6 +254,21 @@ impl VfiInterp {
 
     pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
         lock(&self.stats)
+    }
+
+    /// The context of CUDA's memory round this element.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn cuda_context(&self) -> Result<cuda::Context, String> {
+        let device = self.settings().device;
+        self.cuda.context(self.obj().upcast_ref(), None, device)
+    }
+
+    fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
+        let device = self.settings().device;
+        self.cuda
+            .answer(self.obj().upcast_ref(), pad, query, device)
     }
 
     /// What downstream reports of late frames.
@@ -298,7 +332,15 @@ impl VfiInterp {
 
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
-        lock(&self.loads).done.take()
+        let engine = self.loads.take()?;
+        // what is being made for the one before
+        self.fits.forget();
+        Some(engine)
+    }
+
+    /// What came of making a session for one size, since the last pair.
+    pub(super) fn take_fitted(&self) -> Option<Option<Fitted>> {
+        self.fits.take()
     }
 
     /// Allows runs again after an [`Alarm`](super::alarm::Alarm).
@@ -313,15 +355,19 @@ impl VfiInterp {
         }
     }
 
+    /// Where the network runs, which may change while it does.
+    pub(super) fn tell_place(&self, info: &ModelInfo) {
+        let mut stats = self.stats();
+        stats.provider = info.provider.nick();
+        stats.precision = info.precision.nick();
+    }
+
     /// From now on this network runs.
     pub(super) fn adopt(&self, engine: &Engine) {
         let info = engine.info();
         gst::info!(CAT, imp = self, "running {info:?}");
-        let mut stats = self.stats();
-        stats.model = info.name.clone();
-        stats.provider = info.provider.nick().into();
-        stats.precision = info.precision.nick().into();
-        drop(stats);
+        self.stats().model = info.name.clone();
+        self.tell_place(info);
         let canceller = engine.canceller();
         *lock(&self.canceller) = Some(canceller.clone());
         if self.queue.flow().is_err() {
@@ -435,6 +481,11 @@ impl VfiInterp {
             self.caps_query(q, &self.srcpad);
             return true;
         }
+        if let QueryViewMut::Context(q) = query.view_mut()
+            && self.answer_context(pad, q)
+        {
+            return true;
+        }
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
@@ -452,7 +503,9 @@ impl VfiInterp {
             } else {
                 0
             };
-            allocation::restate(q, (self.queue.capacity() + held) as u32 + 2);
+            let held = (self.queue.capacity() + held) as u32 + 2;
+            allocation::restate(q, held);
+            return allocation::offer(q, held, || self.cuda_context()) || answered;
         }
         answered
     }
@@ -483,6 +536,11 @@ impl VfiInterp {
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         use gst::QueryViewMut;
 
+        if let QueryViewMut::Context(q) = query.view_mut()
+            && self.answer_context(pad, q)
+        {
+            return true;
+        }
         match query.view_mut() {
             QueryViewMut::Caps(q) => {
                 self.caps_query(q, &self.sinkpad);
@@ -497,7 +555,9 @@ impl VfiInterp {
         let filter = query.filter_owned();
         let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
         let peer = other.peer_query_caps(asked.as_ref());
-        let mut result = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
+        let both = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
+        let device = self.settings().device;
+        let mut result = caps::servable(&both, || cuda::can_serve(device));
         if let Some(filter) = filter {
             result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);
         }

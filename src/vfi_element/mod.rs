@@ -42,12 +42,14 @@ use crate::models::runtime::{self, LogLevel};
 
 mod alarm;
 mod allocation;
+mod background;
 mod between;
 mod blocks;
 mod calibration;
 mod caps;
 mod care;
 mod content;
+mod cuda;
 mod dedup;
 mod effort;
 mod engine;

@@ -52,9 +52,9 @@ pub(super) struct Stats {
     /// What the frame is divided by for the network; 0 before the first frame.
     pub downscale: f64,
     /// Where the network runs.
-    pub provider: String,
+    pub provider: &'static str,
     /// How many bits it computes in.
-    pub precision: String,
+    pub precision: &'static str,
     /// The network's name.
     pub model: String,
     /// When the latest message was posted, and what counted then.
@@ -98,8 +98,8 @@ impl Stats {
     /// Back to zero; what runs where stays known.
     pub(super) fn reset(&mut self) {
         *self = Self {
-            provider: std::mem::take(&mut self.provider),
-            precision: std::mem::take(&mut self.precision),
+            provider: self.provider,
+            precision: self.precision,
             model: std::mem::take(&mut self.model),
             ..Self::default()
         };
@@ -156,8 +156,8 @@ impl Stats {
             .field("steps", self.steps)
             .field("downscale", self.downscale)
             .field("latency", latency)
-            .field("provider", &self.provider)
-            .field("precision", &self.precision)
+            .field("provider", self.provider)
+            .field("precision", self.precision)
             .field("model", &self.model)
             .build()
     }

@@ -179,6 +179,7 @@ install: build ## Install plugin, ONNX Runtime and vfi-models for this user
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins $(PLUGIN)
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins/onnxruntime $(ORT_LIB)
 	install -D -t $(PREFIX)/bin target/release/vfi-models
+	install -D -m 644 -t $(PREFIX)/share/vfiinterp/models models/vfi-base.onnx
 	install -D -m 644 -t $(PREFIX)/share/vfiinterp/convert convert/convert.py convert/film.py convert/rife.py convert/requirements.txt
 
 .PHONY: clean

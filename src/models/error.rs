@@ -15,15 +15,15 @@ pub enum ModelError {
     Runtime(#[from] RuntimeError),
     /// The name is no built-in network and no file.
     #[error(
-        "there is no model `{}`: built in are {built_in}; `vfi-models fetch` brings {well_known}; \
+        "there is no model `{}`: {own} come with the plugin; `vfi-models fetch` brings {well_known}; \
          the path of an .onnx file may be given too",
         brief(name, LONGEST_NAME)
     )]
     Unknown {
         /// What was asked for.
         name: String,
-        /// The names of built-in networks.
-        built_in: String,
+        /// The names of this project's networks.
+        own: String,
         /// The names of well-known networks.
         well_known: String,
     },
@@ -33,6 +33,18 @@ pub enum ModelError {
         file.display()
     )]
     NotFetched {
+        /// Its name.
+        name: String,
+        /// Where its file would be.
+        file: PathBuf,
+    },
+    /// The network should have come with the plugin.
+    #[error(
+        "the model `{name}`, which comes as a file beside the plugin (`make install` puts it there), is not on this machine: \
+         its place is {}",
+        file.display()
+    )]
+    NotInstalled {
         /// Its name.
         name: String,
         /// Where its file would be.

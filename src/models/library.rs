@@ -1,4 +1,4 @@
-//! What a model's name stands for: a built-in network, a well-known one that `vfi-models fetch`
+//! What a model's name stands for: a built-in network, one that came with the plugin, a well-known one that `vfi-models fetch`
 //! brought, or a file; and the reading of its bytes.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use super::runtime::own_file;
 use super::{ModelError, graph};
 use crate::frames::space;
 
@@ -21,6 +22,9 @@ pub const VFI_LITE: &[u8] = include_bytes!("../../models/vfi-lite.onnx");
 
 /// The names of the built-in networks with their bytes.
 const BUILT_IN: [(&str, &[u8]); 1] = [(DEFAULT, VFI_LITE)];
+
+/// The networks of this project that come with the plugin as files beside it, being too large to be part of it.
+const SHIPPED: [&str; 1] = ["vfi-base"];
 
 /// A network that others have published, known by a name of its own.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,6 +147,13 @@ pub enum Source {
         /// Its bytes.
         bytes: &'static [u8],
     },
+    /// In a file that came with the plugin.
+    Shipped {
+        /// Its name.
+        name: &'static str,
+        /// Its file.
+        file: PathBuf,
+    },
     /// In [`folder`], if it was fetched.
     WellKnown(&'static WellKnown),
     /// In a file, which may not exist.
@@ -161,18 +172,45 @@ pub struct Contents {
 /// What tells one content from all others.
 pub type Digest = [u8; 32];
 
-/// The names of the built-in networks.
+/// The names of this project's own networks: those inside the plugin, then those beside it.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    BUILT_IN.iter().map(|&(name, _)| name)
+    BUILT_IN.iter().map(|&(name, _)| name).chain(SHIPPED)
 }
 
-/// What a model's name stands for: a built-in network, a well-known one, else a file.
+/// Where a network that comes with the plugin is looked for, in this order: [`folder`], the folder `share/vfiinterp/models` of
+/// where plugin or program are installed, the source tree they were built in.
+fn shipped_places(name: &str) -> Vec<PathBuf> {
+    let own = own_file();
+    let installed = (own.iter().flat_map(|own| own.ancestors().skip(1)))
+        .map(|folder| folder.join("share/vfiinterp/models"));
+    std::iter::once(folder())
+        .chain(installed)
+        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("models")])
+        .map(|folder| folder.join(name).with_extension("onnx"))
+        .collect()
+}
+
+/// What a model's name stands for: a network of this project, a well-known one, else a file.
 ///
 /// # Errors
-/// When it is neither, nor looks like a path.
+/// When it is none of them, nor looks like a path; or when it should have come with the plugin and did not.
 pub fn find(model: &str) -> Result<Source, ModelError> {
     if let Some(&(name, bytes)) = BUILT_IN.iter().find(|(name, _)| *name == model) {
         return Ok(Source::BuiltIn { name, bytes });
+    }
+    if let Some(name) = SHIPPED.into_iter().find(|name| *name == model) {
+        let mut places = shipped_places(name);
+        let there = places.iter().position(|file| file.exists());
+        return match there {
+            Some(place) => Ok(Source::Shipped {
+                name,
+                file: places.swap_remove(place),
+            }),
+            None => Err(ModelError::NotInstalled {
+                name: name.into(),
+                file: places.swap_remove(0),
+            }),
+        };
     }
     if let Some(known) = WellKnown::find(model) {
         return Ok(Source::WellKnown(known));
@@ -184,7 +222,7 @@ pub fn find(model: &str) -> Result<Source, ModelError> {
     }
     Err(ModelError::Unknown {
         name: model.into(),
-        built_in: names().collect::<Vec<_>>().join(", "),
+        own: names().collect::<Vec<_>>().join(", "),
         well_known: WELL_KNOWN.map(|known| known.name).join(", "),
     })
 }
@@ -193,7 +231,7 @@ impl Source {
     /// Its name, where it has one that does not depend on a file.
     pub fn name(&self) -> Option<&'static str> {
         match self {
-            Self::BuiltIn { name, .. } => Some(name),
+            Self::BuiltIn { name, .. } | Self::Shipped { name, .. } => Some(name),
             Self::WellKnown(known) => Some(known.name),
             Self::File(_) => None,
         }
@@ -204,7 +242,7 @@ impl Source {
         match self {
             Self::BuiltIn { .. } => None,
             Self::WellKnown(known) => Some(known.path()),
-            Self::File(path) => Some(path.clone()),
+            Self::Shipped { file, .. } | Self::File(file) => Some(file.clone()),
         }
     }
 
@@ -213,6 +251,7 @@ impl Source {
         match self {
             Self::BuiltIn { name, .. } => format!("`{name}`"),
             Self::WellKnown(known) => format!("`{}` ({})", known.name, known.path().display()),
+            Self::Shipped { name, file } => format!("`{name}` ({})", file.display()),
             Self::File(path) => format!("`{}`", path.display()),
         }
     }
@@ -230,7 +269,7 @@ impl Source {
                 });
             }
             Self::WellKnown(known) => (known.path(), Some(known)),
-            Self::File(path) => (path.clone(), None),
+            Self::Shipped { file, .. } | Self::File(file) => (file.clone(), None),
         };
         if let Some(known) = known
             && !path.exists()
@@ -348,13 +387,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn built_in_names_come_before_files() {
-        assert_eq!(names().collect::<Vec<_>>(), ["vfi-lite"]);
+    fn own_names_come_before_files() {
+        assert_eq!(names().collect::<Vec<_>>(), ["vfi-lite", "vfi-base"]);
         let expected = Source::BuiltIn {
             name: DEFAULT,
             bytes: VFI_LITE,
         };
         assert_eq!(find("vfi-lite").ok(), Some(expected));
+    }
+
+    #[test]
+    fn a_network_that_comes_with_the_plugin_is_found() {
+        let found = find("vfi-base").ok();
+        let file = found
+            .as_ref()
+            .and_then(Source::file)
+            .expect("it is in the source tree");
+        assert!(file.ends_with("models/vfi-base.onnx"), "{}", file.display());
+        assert_eq!(found.and_then(|found| found.name()), Some("vfi-base"));
     }
 
     #[test]

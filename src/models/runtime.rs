@@ -329,7 +329,7 @@ fn file_of(address: *const c_void) -> Option<PathBuf> {
 }
 
 /// The file this code is in: the plugin, or the program it is linked into.
-fn own_file() -> Option<PathBuf> {
+pub(super) fn own_file() -> Option<PathBuf> {
     let path = file_of(own_file as *const c_void)?;
     std::fs::canonicalize(&path).ok()
 }

@@ -70,8 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn known(name: &str) -> Result<&'static WellKnown> {
-    if library::names().any(|built_in| built_in == name) {
-        bail!("{name} is built in: there is nothing to fetch");
+    if library::names().any(|own| own == name) {
+        bail!("{name} comes with the plugin: there is nothing to fetch");
     }
     WellKnown::find(name).with_context(|| {
         let names = WELL_KNOWN.map(|known| known.name).join(", ");

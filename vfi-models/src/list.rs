@@ -10,18 +10,23 @@ use crate::size;
 /// Prints the networks with names.
 pub(crate) fn run() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Built in (MIT OR Apache-2.0, this project):")?;
+    writeln!(out, "Of this project (MIT OR Apache-2.0):")?;
     for name in library::names() {
-        let bytes = match library::find(name)? {
-            Source::BuiltIn { bytes, .. } => bytes.len() as u64,
-            _ => 0,
-        };
-        let default = if name == library::DEFAULT {
-            ", used when nothing is asked for"
-        } else {
-            ""
-        };
-        writeln!(out, "  {name:15} {:>8}{default}", size(bytes))?;
+        match library::find(name) {
+            Ok(Source::BuiltIn { bytes, .. }) => {
+                let bytes = size(bytes.len() as u64);
+                writeln!(
+                    out,
+                    "  {name:15} {bytes:>8}  built in, used when nothing is asked for"
+                )?;
+            }
+            Ok(source) => {
+                let file = source.file().unwrap_or_default();
+                let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+                writeln!(out, "  {name:15} {:>8}  {}", size(bytes), file.display())?;
+            }
+            Err(_) => writeln!(out, "  {name:15} {:>8}  did not come with this plugin", "-")?,
+        }
     }
     writeln!(
         out,

@@ -404,7 +404,7 @@ fn a_file_that_changed_is_noticed_and_fetched_again() {
 #[test]
 fn names_that_cannot_be_fetched_are_explained() {
     let home = Home::new();
-    for (name, part) in [("vfi-lite", "built in"), ("rife", "rife-4.25")] {
+    for (name, part) in [("vfi-lite", "comes with the plugin"), ("rife", "rife-4.25")] {
         let output = home.command().args(["fetch", name]).output().unwrap();
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }

@@ -49,7 +49,7 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     let line = |name: &str| text.lines().find(|line| line.trim().starts_with(name));
     assert_parts(
         line("vfi-lite").unwrap(),
-        &[" MB, used when nothing is asked for", "nothing is asked"],
+        &[" MB  built in, used when nothing is asked for"],
     );
     assert_parts(line("rife-4.6").unwrap(), &[here.to_str().unwrap()]);
     assert_parts(line("rife-4.26").unwrap(), &["vfi-models fetch rife-4.26"]);

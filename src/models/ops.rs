@@ -12,6 +12,8 @@ mod sampling;
 mod search;
 mod stages;
 mod steps;
+#[cfg(test)]
+mod testing;
 
 use ort::operator::OperatorDomain;
 

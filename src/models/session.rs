@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::device::providers::{self, Purpose};
-use super::graph::{self, blocked, edit, functions, half, proto::ModelProto};
+use super::graph::{self, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
 use super::{
@@ -123,14 +123,16 @@ impl<'a> Starter<'a> {
                 trial.with_execution_providers([providers::tensorrt(self.options, None)]);
             registered.map_err(|error| plain(&error.to_string()))?;
         }
-        let (started, halved) = self.on_cuda(model)?;
+        let mut model = model.clone();
+        // providers then see operators that they know; what can't be put in place, the runtime tries to
+        functions::inline(&mut model).ok();
+        let (started, halved) = self.on_cuda(&model)?;
         let (model, precision) = match provider {
             // 16 bits are an option of its own
-            ExecutionProvider::TensorRt => (
-                model.clone(),
-                providers::tensorrt_precision(self.options.precision),
-            ),
-            _ => (halved.unwrap_or_else(|| model.clone()), started.precision),
+            ExecutionProvider::TensorRt => {
+                (model, providers::tensorrt_precision(self.options.precision))
+            }
+            _ => (halved.unwrap_or(model), started.precision),
         };
         let source = Source {
             model,
@@ -209,7 +211,6 @@ impl<'a> Starter<'a> {
         let mut model = original.clone();
         let own_nodes =
             functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
-        blocked::keep_blocked(&mut model);
         let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
         match with_own {
             Some(Ok(session)) => Ok((session, own_nodes)),

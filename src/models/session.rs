@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
 use super::device::providers::{self, Purpose};
 use super::graph::{self, edit, functions, half, proto::ModelProto};
@@ -319,20 +319,10 @@ pub(super) fn commit(
     fn reason(error: ort::Error<SessionBuilder>) -> String {
         plain(&error.to_string())
     }
-    let mut builder = SessionBuilder::new(&runtime.environment)
+    let mut builder = runtime
+        .session()
         .map_err(|error| plain(&error.to_string()))?
-        // no provider but those registered here
-        .with_auto_device(AutoDevicePolicy::PreferCPU)
-        .map_err(reason)?
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(reason)?
         .with_intra_threads(threads)
-        .map_err(reason)?
-        // a thread that spins between frames takes time from the rest of the pipeline
-        .with_intra_op_spinning(false)
-        .map_err(reason)?
-        // remembering a plan for each size costs more memory than it saves time
-        .with_memory_pattern(false)
         .map_err(reason)?;
     if own_operators {
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;

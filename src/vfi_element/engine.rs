@@ -1,11 +1,14 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
+mod apart;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
+pub(super) use self::apart::Finish;
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{

@@ -49,6 +49,7 @@ mod calibration;
 mod caps;
 mod care;
 mod content;
+mod courier;
 mod dedup;
 mod effort;
 mod engine;

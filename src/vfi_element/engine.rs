@@ -11,9 +11,7 @@ use anyhow::{Context as _, anyhow};
 pub(super) use self::apart::Finish;
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
-use crate::frames::{
-    self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker,
-};
+use crate::frames::{self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, Shrinker};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Canceller, Estimate, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
@@ -441,14 +439,4 @@ fn writable<'a>(
 ) -> anyhow::Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>> {
     gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
         .context("the output buffer can't be mapped")
-}
-
-impl From<ScaleMethod> for Sampling {
-    /// Lanczos has no kernel of its own along motion; bicubic is the sharp one there.
-    fn from(method: ScaleMethod) -> Self {
-        match method {
-            ScaleMethod::Bilinear => Sampling::Bilinear,
-            ScaleMethod::Bicubic | ScaleMethod::Lanczos => Sampling::Bicubic,
-        }
-    }
 }

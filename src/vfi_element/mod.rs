@@ -50,6 +50,7 @@ mod caps;
 mod care;
 mod content;
 mod courier;
+mod cuda;
 mod dedup;
 mod effort;
 mod engine;

@@ -11,6 +11,7 @@
 mod colour;
 mod enlarge;
 mod finish;
+mod join;
 mod pass;
 mod ready;
 mod taps;
@@ -22,6 +23,8 @@ use gst_video::{VideoFormat, VideoInfo};
 
 use super::append::Appender;
 use super::build::{GraphBuilder, int, ints, text, value};
+pub use join::join;
+
 use super::proto::ModelProto;
 use super::{FLOAT, UINT8, UINT16};
 use crate::frames::{FrameError, FrameLayout, PlaneFormat, Sample, ScaleMethod};
@@ -70,7 +73,7 @@ impl Geometry {
     ///
     /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded size in
     /// `[0, 1]`, its border repeated in the padding, and `thumbnail`, `[rows, columns]`, the mean luma of
-    /// cells of the picture without padding.
+    /// cells of the picture without padding; and the planes once more, `kept0`, …, to lie where the graph runs.
     ///
     /// # Errors
     /// As [`FrameLayout::new`], or if a side is out of range.

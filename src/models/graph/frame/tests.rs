@@ -554,7 +554,7 @@ fn pictures_are_warped_and_enlarged() {
 
 /// All that the graphs are made of. For each, CUDA has a kernel at opset 17 for the types used here
 /// (docs/OperatorKernels.md of ONNX Runtime).
-const ON_CUDA: [&str; 29] = [
+const ON_CUDA: [&str; 30] = [
     "Abs",
     "Add",
     "Cast",
@@ -567,6 +567,7 @@ const ON_CUDA: [&str; 29] = [
     "Greater",
     "GreaterOrEqual",
     "GridSample",
+    "Identity",
     "Less",
     "LessOrEqual",
     "MatMul",

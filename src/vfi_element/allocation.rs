@@ -2,11 +2,14 @@
 
 use gst::prelude::*;
 
+use super::CAT;
 use super::between::Lack;
+use super::cuda::{self, is_cuda_pool};
 use crate::frames::space;
 
 /// Asks downstream how it wants its frames, and gives an active pool that makes them so:
-/// downstream's own pool if it takes the configuration, else one of GStreamer's.
+/// downstream's own pool if it takes the configuration, else one of GStreamer's; frames in CUDA's memory
+/// come from a pool of such.
 ///
 /// # Errors
 /// The reason why no pool could be started.
@@ -14,6 +17,7 @@ pub(super) fn pool(
     pad: &gst::Pad,
     caps: &gst::Caps,
     info: &gst_video::VideoInfo,
+    cuda: Option<&cuda::Context>,
 ) -> Result<gst::BufferPool, glib::BoolError> {
     let mut query = gst::query::Allocation::new(Some(caps), true);
     // An unlinked pad, or a sink without wishes, leaves the query empty.
@@ -29,10 +33,12 @@ pub(super) fn pool(
     let start = |pool: gst::BufferPool, size, min, max| {
         let mut config = pool.config();
         config.set_params(Some(caps), size, min, max);
-        if let Some((allocator, params)) = &allocator {
+        if cuda.is_none()
+            && let Some((allocator, params)) = &allocator
+        {
             config.set_allocator(allocator.as_ref(), Some(params));
         }
-        if video_meta {
+        if video_meta || cuda.is_some() {
             config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
         }
         pool.set_config(config)?;
@@ -40,11 +46,16 @@ pub(super) fn pool(
         Ok::<_, glib::BoolError>(pool)
     };
     if let Some((Some(pool), offered_size, min, max)) = offered
+        && (cuda.is_none() || is_cuda_pool(&pool))
         && let Ok(pool) = start(pool, offered_size.max(size), min, max)
     {
         return Ok(pool);
     }
-    start(gst_video::VideoBufferPool::new().upcast(), size, 0, 0)
+    let own = match cuda {
+        Some(context) => context.pool()?,
+        None => gst_video::VideoBufferPool::new().upcast(),
+    };
+    start(own, size, 0, 0)
 }
 
 /// A buffer of the pool for a frame of `info`.
@@ -77,5 +88,41 @@ pub(super) fn restate(query: &mut gst::query::Allocation, held: u32) {
             max.saturating_add(held)
         };
         query.set_nth_allocation_pool(index, pool.as_ref(), size, min.saturating_add(held), max);
+    }
+}
+
+/// Adds a pool for frames in CUDA's memory, if the query is for such and has none; true if so.
+pub(super) fn offer(
+    query: &mut gst::query::Allocation,
+    held: u32,
+    context: impl FnOnce() -> Result<cuda::Context, String>,
+) -> bool {
+    let (Some(caps), true) = query.get_owned() else {
+        return false;
+    };
+    if !cuda::is_cuda(&caps) || query.allocation_pools().next().is_some() {
+        return false;
+    }
+    let offered = || {
+        let info = gst_video::VideoInfo::from_caps(&caps)?;
+        let pool = context()
+            .map_err(|reason| glib::bool_error!("{reason}"))?
+            .pool()?;
+        let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
+        let mut config = pool.config();
+        config.set_params(Some(&caps), size, held, 0);
+        pool.set_config(config)?;
+        // with what lies between the lines of a device's memory
+        let size = pool.config().params().map_or(size, |(_, size, ..)| size);
+        query.add_allocation_pool(Some(&pool), size, held, 0);
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        Ok::<_, glib::BoolError>(())
+    };
+    match offered() {
+        Ok(()) => true,
+        Err(error) => {
+            gst::debug!(CAT, "no pool of CUDA memory for upstream: {error}");
+            false
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! What the pads accept, and which output rate follows from it. Only the frame rate differs
-//! between the two sides.
+//! between the two sides: frames stay in the kind of memory they come in, as originals leave as the
+//! very buffers they were.
 
 use std::sync::LazyLock;
 
 use glib::prelude::*;
 use gst_video::VideoCapsBuilder;
 
+use super::cuda;
 use super::grid::Rate;
 use super::timeline::Target;
 use crate::frames;
@@ -13,15 +15,41 @@ use crate::frames;
 /// Sizes a frame may have, in pixels a side.
 const SIZES: std::ops::RangeInclusive<i32> = 16..=8192;
 
-/// What both pads accept: progressive video in system memory.
+/// What both pads accept: progressive video, in CUDA's memory rather than in the system's, if it can be
+/// dealt with here (see [`servable`]).
 pub(super) static TEMPLATE: LazyLock<gst::Caps> = LazyLock::new(|| {
-    VideoCapsBuilder::new()
-        .format_list(frames::FORMATS)
-        .width_range(SIZES)
-        .height_range(SIZES)
-        .field("interlace-mode", "progressive")
-        .build()
+    let progressive = || {
+        VideoCapsBuilder::new()
+            .width_range(SIZES)
+            .height_range(SIZES)
+            .field("interlace-mode", "progressive")
+    };
+    let mut caps = progressive()
+        .features([cuda::FEATURE])
+        .format_list(cuda::FORMATS)
+        .build();
+    caps.merge(progressive().format_list(frames::FORMATS).build());
+    caps
 });
+
+/// What of `caps` can be dealt with, CUDA's memory first, so that frames that lie on a device stay there.
+/// `cuda` tells whether any can; it is asked only where it matters, as that may load the driver.
+pub(super) fn servable(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> gst::Caps {
+    let (mut device, mut host) = (gst::Caps::new_empty(), gst::Caps::new_empty());
+    for (structure, features) in caps.iter_with_features() {
+        let side = match features.contains(cuda::FEATURE) {
+            true => &mut device,
+            false => &mut host,
+        };
+        let side = side.make_mut();
+        side.append_structure_full(structure.to_owned(), Some(features.to_owned()));
+    }
+    if device.is_empty() || !cuda() {
+        return host;
+    }
+    device.merge(host);
+    device
+}
 
 /// The caps the other pad may have for these: each structure as it is, then with any frame rate.
 pub(super) fn with_any_rate(caps: &gst::CapsRef) -> gst::Caps {

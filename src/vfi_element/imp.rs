@@ -16,6 +16,7 @@ use super::CAT;
 use super::allocation;
 use super::background::Background;
 use super::caps;
+use super::cuda::{self, Cuda};
 use super::engine::Engine;
 use super::hold;
 use super::item::Item;
@@ -45,6 +46,8 @@ pub struct VfiInterp {
     pub(super) canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pub(super) pool: Mutex<Option<gst::BufferPool>>,
+    /// The context of CUDA that the neighbours' frames belong to.
+    cuda: Cuda,
     /// Networks to be loaded, and the one that was.
     pub(super) loads: Background<LoadOptions, Engine>,
     /// Sessions for one size to be made; `None` was made where it is no gain.
@@ -128,6 +131,7 @@ impl ObjectSubclass for VfiInterp {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
+            cuda: Cuda::default(),
             loads: Background::default(),
             fits: Background::default(),
             warm_ups: Background::default(),
@@ -222,10 +226,19 @@ impl ElementImpl for VfiInterp {
             _ => {}
         }
         let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            self.stop();
+        match transition {
+            gst::StateChange::PausedToReady => self.stop(),
+            gst::StateChange::ReadyToNull => self.cuda.forget(),
+            _ => {}
         }
         Ok(success)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        let device = self.settings().device;
+        self.cuda
+            .set_context(self.obj().upcast_ref(), context, device);
+        self.parent_set_context(context);
     }
 }
 
@@ -241,6 +254,21 @@ impl VfiInterp {
 
     pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
         lock(&self.stats)
+    }
+
+    /// The context of CUDA's memory round this element.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn cuda_context(&self) -> Result<cuda::Context, String> {
+        let device = self.settings().device;
+        self.cuda.context(self.obj().upcast_ref(), None, device)
+    }
+
+    fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
+        let device = self.settings().device;
+        self.cuda
+            .answer(self.obj().upcast_ref(), pad, query, device)
     }
 
     /// What downstream reports of late frames.
@@ -453,6 +481,11 @@ impl VfiInterp {
             self.caps_query(q, &self.srcpad);
             return true;
         }
+        if let QueryViewMut::Context(q) = query.view_mut()
+            && self.answer_context(pad, q)
+        {
+            return true;
+        }
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
@@ -470,7 +503,9 @@ impl VfiInterp {
             } else {
                 0
             };
-            allocation::restate(q, (self.queue.capacity() + held) as u32 + 2);
+            let held = (self.queue.capacity() + held) as u32 + 2;
+            allocation::restate(q, held);
+            return allocation::offer(q, held, || self.cuda_context()) || answered;
         }
         answered
     }
@@ -501,6 +536,11 @@ impl VfiInterp {
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         use gst::QueryViewMut;
 
+        if let QueryViewMut::Context(q) = query.view_mut()
+            && self.answer_context(pad, q)
+        {
+            return true;
+        }
         match query.view_mut() {
             QueryViewMut::Caps(q) => {
                 self.caps_query(q, &self.sinkpad);
@@ -515,7 +555,9 @@ impl VfiInterp {
         let filter = query.filter_owned();
         let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
         let peer = other.peer_query_caps(asked.as_ref());
-        let mut result = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
+        let both = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
+        let device = self.settings().device;
+        let mut result = caps::servable(&both, || cuda::can_serve(device));
         if let Some(filter) = filter {
             result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);
         }

@@ -49,6 +49,7 @@ mod calibration;
 mod caps;
 mod care;
 mod content;
+mod cuda;
 mod dedup;
 mod effort;
 mod engine;

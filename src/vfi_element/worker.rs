@@ -14,6 +14,7 @@ use super::allocation;
 use super::between::{Pair, stamp};
 use super::caps;
 use super::content::Scenes;
+use super::cuda::is_cuda;
 use super::effort::Effort;
 use super::engine::{Engine, Failure, Frame};
 use super::hold::Hold;
@@ -209,7 +210,11 @@ impl Worker {
         }
         // The pool in use is given back first: downstream may offer the very same again.
         self.stream = None;
-        let pool = allocation::pool(pad, &output, &out_info).map_err(|error| {
+        let cuda = is_cuda(&output).then(|| imp.cuda_context()).transpose();
+        let pool = cuda
+            .map_err(|reason| glib::bool_error!("{reason}"))
+            .and_then(|cuda| allocation::pool(pad, &output, &out_info, cuda.as_ref()));
+        let pool = pool.map_err(|error| {
             gst::element_imp_error!(
                 imp,
                 gst::ResourceError::Failed,

@@ -1,0 +1,147 @@
+//! NVIDIA's driver, `libcuda.so.1`: the few calls that GStreamer's library has none for.
+
+use std::error::Error;
+use std::ffi::{c_int, c_uint, c_void};
+use std::ptr;
+use std::sync::OnceLock;
+
+/// The name under which every driver is installed.
+pub(super) const NAME: &str = "libcuda.so.1";
+
+/// `CUdevice`, which is the device's number.
+type Device = c_int;
+/// `CUresult`; 0 is success.
+type Status = c_int;
+
+/// The driver's functions, as `cuda.h` declares them.
+#[derive(Debug)]
+pub(super) struct Driver {
+    device_get_count: unsafe extern "C" fn(*mut c_int) -> Status,
+    primary_retain: unsafe extern "C" fn(*mut *mut c_void, Device) -> Status,
+    primary_release: unsafe extern "C" fn(Device) -> Status,
+    _library: libloading::Library,
+}
+
+/// The process's driver; it is loaded and initialised by the first call.
+///
+/// # Errors
+/// Why it can't be used, for the life of the process.
+pub(super) fn driver() -> Result<&'static Driver, &'static str> {
+    static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
+    DRIVER
+        .get_or_init(|| Driver::open(NAME))
+        .as_ref()
+        .map_err(String::as_str)
+}
+
+impl Driver {
+    fn open(name: &str) -> Result<Self, String> {
+        // SAFETY: loading runs the driver's own start-up code.
+        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
+        let load = || {
+            // SAFETY: these are the types that cuda.h gives these names (`_v2` where it maps them so).
+            unsafe {
+                let init = *library.get::<unsafe extern "C" fn(c_uint) -> Status>(c"cuInit")?;
+                let functions = (
+                    *library.get(c"cuDeviceGetCount")?,
+                    *library.get(c"cuDevicePrimaryCtxRetain")?,
+                    *library.get(c"cuDevicePrimaryCtxRelease_v2")?,
+                );
+                Ok((init, functions))
+            }
+        };
+        let (init, functions) = load().map_err(reason)?;
+        // SAFETY: 0 is the only flag there is.
+        check("cuInit", unsafe { init(0) })?;
+        let (device_get_count, primary_retain, primary_release) = functions;
+        Ok(Self {
+            device_get_count,
+            primary_retain,
+            primary_release,
+            _library: library,
+        })
+    }
+
+    /// How many devices there are.
+    pub(super) fn devices(&self) -> i32 {
+        let mut count = 0;
+        // SAFETY: the driver is initialised, and the count is there to be written.
+        let status = unsafe { (self.device_get_count)(&raw mut count) };
+        if status == 0 { count } else { 0 }
+    }
+}
+
+/// What the system's loader says.
+pub(super) fn reason(error: libloading::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// What the driver says of a call.
+fn check(what: &str, status: Status) -> Result<(), String> {
+    match status {
+        0 => Ok(()),
+        status => Err(format!("{what} failed with CUDA error {status}")),
+    }
+}
+
+/// A device's primary context, the one that ONNX Runtime and all that uses CUDA's runtime work in;
+/// kept alive by this.
+#[derive(Debug)]
+pub(super) struct Primary {
+    driver: &'static Driver,
+    device: Device,
+    handle: *mut c_void,
+}
+
+impl Primary {
+    /// That of a device, which comes to life if nobody uses it yet (some 100 ms, and hundreds of
+    /// megabytes of the device's memory).
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(super) fn retain(device: i32) -> Result<Self, String> {
+        let driver = driver()?;
+        let mut handle = ptr::null_mut();
+        // SAFETY: the driver is initialised, the handle there to be written, and a wrong device an error.
+        check("cuDevicePrimaryCtxRetain", unsafe {
+            (driver.primary_retain)(&raw mut handle, device)
+        })?;
+        Ok(Self {
+            driver,
+            device,
+            handle,
+        })
+    }
+
+    /// The `CUcontext`.
+    pub(super) fn handle(&self) -> *mut c_void {
+        self.handle
+    }
+
+    /// The `CUdevice`.
+    pub(super) fn device(&self) -> c_int {
+        self.device
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        // SAFETY: retained once by this value. What it says of a driver that is shutting down is of no
+        // use to anybody.
+        let _status = unsafe { (self.driver.primary_release)(self.device) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_driver_is_named() {
+        let reason = Driver::open("libnowhere.so.1").expect_err("there is none");
+        assert!(reason.contains("libnowhere.so.1"), "{reason}");
+    }
+}

@@ -1,0 +1,111 @@
+//! libgstcuda: GStreamer's own CUDA contexts, memory and pools, loaded when they are first needed.
+//!
+//! The library has no stable interface by its own account, and no bindings. What is used here has had
+//! the same types from its first version (1.22) to the current one (1.29); `gst_cuda_allocator_alloc`,
+//! which gained an argument in 1.24 under the same soname, is not. A library that lacks one of
+//! these is as good as none.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+
+use glib::ffi::{GType, gboolean};
+use gst::ffi::{GstBufferPool, GstContext, GstElement, GstObject};
+
+use super::driver::reason;
+
+/// The name it has had since 1.22.
+const NAME: &str = "libgstcuda-1.0.so.0";
+
+/// libgstcuda's functions, as its headers declare them; a `GstCudaContext` is a `GstObject`.
+#[derive(Debug)]
+pub(super) struct Library {
+    /// A `GstCudaContext` round somebody else's `CUcontext`, which must outlive it.
+    pub(super) context_new_wrapped: unsafe extern "C" fn(*mut c_void, c_int) -> *mut GstObject,
+    /// A `GstContext` that carries a `GstCudaContext`.
+    pub(super) context_new_cuda_context: unsafe extern "C" fn(*mut GstObject) -> *mut GstContext,
+    /// Takes the `GstCudaContext` of a device out of a `GstContext`, if there was none before.
+    pub(super) handle_set_context: unsafe extern "C" fn(
+        *mut GstElement,
+        *mut GstContext,
+        c_int,
+        *mut *mut GstObject,
+    ) -> gboolean,
+    /// A pool of frames in a `GstCudaContext`.
+    pub(super) buffer_pool_new: unsafe extern "C" fn(*mut GstObject) -> *mut GstBufferPool,
+    /// The type of such pools.
+    pub(super) buffer_pool_get_type: unsafe extern "C" fn() -> GType,
+    _library: libloading::Library,
+}
+
+/// The process's libgstcuda, over the driver; both are loaded by the first call.
+///
+/// # Errors
+/// Why it can't be used, for the life of the process.
+pub(super) fn library() -> Result<&'static Library, &'static str> {
+    static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
+    LIBRARY
+        .get_or_init(|| {
+            // where there is no driver, the library is not even looked for
+            super::driver::driver()?;
+            Library::open(NAME)
+        })
+        .as_ref()
+        .map_err(String::as_str)
+}
+
+impl Library {
+    fn open(name: &str) -> Result<Self, String> {
+        // SAFETY: loading runs the library's own start-up code, and that of what it is linked to.
+        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
+        let load = || {
+            // SAFETY: these are the types that the library's headers give these names.
+            unsafe {
+                let load: unsafe extern "C" fn() -> gboolean =
+                    *library.get(c"gst_cuda_load_library")?;
+                let init: unsafe extern "C" fn() = *library.get(c"gst_cuda_memory_init_once")?;
+                Ok((
+                    (load, init),
+                    *library.get(c"gst_cuda_context_new_wrapped")?,
+                    *library.get(c"gst_context_new_cuda_context")?,
+                    *library.get(c"gst_cuda_handle_set_context")?,
+                    *library.get(c"gst_cuda_buffer_pool_new")?,
+                    *library.get(c"gst_cuda_buffer_pool_get_type")?,
+                ))
+            }
+        };
+        let ((load, init), context_new_wrapped, context_new_cuda_context, set, pool_new, pool_type) =
+            load().map_err(reason)?;
+        // It calls the driver through pointers that this sets.
+        // SAFETY: it takes nothing and may be called at any time.
+        if unsafe { load() } == glib::ffi::GFALSE {
+            return Err(format!("{name} lacks functions in {}", super::driver::NAME));
+        }
+        // SAFETY: it takes nothing and does its work, an allocator without which there are no pools, once.
+        unsafe { init() };
+        Ok(Self {
+            context_new_wrapped,
+            context_new_cuda_context,
+            handle_set_context: set,
+            buffer_pool_new: pool_new,
+            buffer_pool_get_type: pool_type,
+            _library: library,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_named() {
+        let reason = Library::open("libgstnowhere-1.0.so.0").expect_err("there is none");
+        assert!(reason.contains("libgstnowhere-1.0.so.0"), "{reason}");
+    }
+
+    #[test]
+    fn a_library_without_the_functions_is_none() {
+        let reason = Library::open("libc.so.6").expect_err("it knows no CUDA");
+        assert!(reason.contains("gst_cuda_load_library"), "{reason}");
+    }
+}

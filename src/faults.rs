@@ -1,4 +1,4 @@
-//! Faults on demand, for tests: memory that can't be had. Not in the plugin: the feature `faults`
+//! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the plugin: the feature `faults`
 //! is for `make test`.
 //!
 //! All of it holds for the whole process, so tests that use it run one at a time.
@@ -15,6 +15,7 @@ static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
+static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
 static APART: AtomicBool = AtomicBool::new(false);
 static SENT_APART: AtomicU64 = AtomicU64::new(0);
@@ -107,6 +108,15 @@ pub fn fail_next_loads(count: u64) {
 /// Buffers of more bytes than this are not to be had.
 pub fn fail_buffers_above(bytes: usize) {
     BUFFERS_ABOVE.store(bytes, SeqCst);
+}
+
+/// Frames are made as on a device, whatever the network runs on.
+pub fn force_device(forced: bool) {
+    DEVICE.store(forced, SeqCst);
+}
+
+pub(crate) fn is_device_forced() -> bool {
+    DEVICE.load(SeqCst)
 }
 
 /// So much memory is left, whatever the machine says.

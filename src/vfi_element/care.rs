@@ -46,6 +46,7 @@ impl Worker {
             stats.clears.interval += clears.interval;
             stats.clears.pressure += clears.pressure;
             stats.memory = usage.unwrap_or_default();
+            stats.place = engine.place();
         }
         if self.shortage.pass(span) {
             gst::info!(

@@ -18,11 +18,15 @@ use common::*;
 const TEXT: &str = "NV12 320x240 30/1";
 const FRAMES: u64 = 30;
 
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}
+
 /// Faults hold for the process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     faults::clear();
+    faults::force_device(false);
     faults::set_apart(true);
     guard
 }
@@ -73,7 +77,11 @@ fn what_comes_out_is_the_same() {
         &|element| element.set_property_from_str("upscale", "image"),
         &|element| element.set_property("scene-threshold", 0.3),
     ];
-    for kind in kinds {
+    for (kind, on_device) in kinds
+        .into_iter()
+        .flat_map(|kind| [(kind, false), (kind, true)])
+    {
+        faults::force_device(on_device);
         faults::set_apart(false);
         let expected = played(kind);
         assert_eq!(faults::sent_apart(), 0);
@@ -83,6 +91,7 @@ fn what_comes_out_is_the_same() {
         assert_eq!(found.len(), expected.len());
         assert!(found == expected);
     }
+    faults::force_device(false);
 }
 
 #[test]

@@ -254,3 +254,6 @@ fn a_first_run_on_nothing_holds_up_no_stop() {
     drop(rig);
     assert!(element.upgrade().is_none());
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

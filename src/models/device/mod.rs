@@ -1,10 +1,13 @@
-//! What concerns GPUs: what the runtime is told of them, what they are, and memory on them.
+//! What concerns GPUs: what the runtime is told of them, what they are, memory on them, and frames
+//! that stay there: uploaded once, made ready, warped and finished beside the network.
 
+pub(super) mod bound;
 pub(super) mod driver;
 pub(super) mod engines;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "frames on the device take it up")
-)]
+mod finisher;
 pub(super) mod memory;
 pub(super) mod providers;
+mod stage;
+
+pub use finisher::Unfinished;
+pub use stage::{DeviceFrame, Look, Outcome, Stage};

@@ -11,7 +11,7 @@ use crate::frames::{
 };
 use crate::models::graph::edit;
 use crate::models::graph::proto::ModelProto;
-use crate::models::{LoadOptions, graph, runtime, session};
+use crate::models::{Interrupt, LoadOptions, graph, runtime, session};
 
 const METHODS: [ScaleMethod; 3] = [
     ScaleMethod::Bilinear,
@@ -30,16 +30,8 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     };
     let runtime = runtime::runtime().unwrap();
     let encoded = graph::encode(&model);
-    session::commit(
-        runtime,
-        &options,
-        &encoded,
-        None,
-        &[],
-        own,
-        &crate::models::Interrupt::default(),
-    )
-    .unwrap()
+    let interrupt = Interrupt::default();
+    session::commit(runtime, &options, &encoded, None, &[], own, &interrupt).unwrap()
 }
 
 fn run(session: &mut Session, inputs: Vec<(String, DynValue)>) -> HashMap<String, DynValue> {
@@ -563,7 +555,7 @@ fn pictures_are_warped_and_enlarged() {
 
 /// All that the graphs are made of. For each, CUDA has a kernel at opset 17 for the types used here
 /// (docs/OperatorKernels.md of ONNX Runtime).
-const ON_CUDA: [&str; 29] = [
+const ON_CUDA: [&str; 30] = [
     "Abs",
     "Add",
     "Cast",
@@ -576,6 +568,7 @@ const ON_CUDA: [&str; 29] = [
     "Greater",
     "GreaterOrEqual",
     "GridSample",
+    "Identity",
     "Less",
     "LessOrEqual",
     "MatMul",

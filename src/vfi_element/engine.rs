@@ -1,13 +1,16 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
+mod apart;
 mod host;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use gst_video::VideoFrameRef;
 
+pub(super) use self::apart::Finish;
 use super::CAT;
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
@@ -40,7 +43,7 @@ struct Small {
 #[derive(Debug)]
 enum Made {
     Host(HostFrame),
-    Device(DeviceFrame),
+    Device(Arc<DeviceFrame>),
 }
 
 impl Frame {
@@ -339,7 +342,9 @@ impl Engine {
                 match outcome {
                     Outcome::Found => {
                         let mut planes = stage.layout.planes_mut(&mut frame_out)?;
-                        device.finish(interpolator, a, b, phase, &mut planes)?;
+                        device
+                            .finish(interpolator, [a, b], phase)?
+                            .run(&mut planes)?;
                     }
                     Outcome::First => copy(&frame_a, &mut frame_out)?,
                     Outcome::Second => copy(&frame_b, &mut frame_out)?,
@@ -456,7 +461,7 @@ impl Engine {
             Way::Device(device) => {
                 let made = device.prepare(&stage.layout.planes(&mapped)?)?;
                 thumbnail.set_cells(stage.look.size, made.thumbnail());
-                Made::Device(made)
+                Made::Device(Arc::new(made))
             }
         };
         drop(mapped);

@@ -1,24 +1,26 @@
 //! A frame's way on a device, beside the network: for frames of one kind and one network.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::{DynValue, TensorElementType};
+use ort::value::TensorElementType;
 
 use super::bound::{self, Input, Target};
+use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
-use crate::frames::{FrameError, FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
+use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
-use crate::models::graph::frame::{Answer, Geometry, join};
+use crate::models::graph::frame::{Geometry, join};
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
 use crate::models::memory::{Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
+use crate::models::shared::lock;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, session,
@@ -32,8 +34,8 @@ static STAGE: AtomicU64 = AtomicU64::new(1);
 /// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
 /// when it is dropped.
 pub struct DeviceFrame {
-    planes: Vec<Buffer>,
-    picture: Buffer,
+    pub(super) planes: Vec<Buffer>,
+    pub(super) picture: Buffer,
     /// On the host.
     thumbnail: Buffer,
     id: u64,
@@ -60,27 +62,19 @@ pub enum Outcome {
 pub struct Stage {
     number: u64,
     label: String,
-    options: LoadOptions,
-    provider: ExecutionProvider,
     canceller: Canceller,
     geometry: Geometry,
     layout: FrameLayout,
-    /// Whether pictures are warped rather than planes.
-    pictures: bool,
     memory: Arc<Memory>,
     ready: Session,
     /// Lays out the network's input, or a plane of the moment.
     join: Option<(Session, Buffer)>,
-    /// Made with the first answer, which says how large its grid is.
-    finish: Option<(Answer, Session)>,
-    /// Of the sessions for every frame, the latter as soon as it is there.
-    arenas: Vec<Arena>,
+    finisher: Arc<Mutex<Finisher>>,
+    arena: Arena,
     pools: Pools,
-    /// On the host: what is uploaded, what came back, and single numbers.
+    /// On the host: what is uploaded, and a single number.
     staging: Vec<Buffer>,
-    out: Vec<Buffer>,
     moment: Buffer,
-    late: Buffer,
     clear: bool,
     found: Option<Found>,
 }
@@ -143,24 +137,29 @@ impl Stage {
             (provider, options.device)
         });
         let parts = parts.map_err(|error| network::failed(&label, &error))?;
-        let kind = interpolator.info().kind;
-        Ok(Self {
-            number: STAGE.fetch_add(1, Ordering::Relaxed),
+        let finishing = Finishing {
+            label: label.clone(),
             options: options.clone(),
             provider,
             canceller: interpolator.canceller(),
+            geometry: geometry.clone(),
+            pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
+            memory: Arc::clone(&parts.memory),
+            out: parts.out,
+            late: parts.late,
+        };
+        Ok(Self {
+            number: STAGE.fetch_add(1, Ordering::Relaxed),
+            canceller: interpolator.canceller(),
             layout,
-            pictures: look.pictures || kind == ModelKind::Picture,
-            arenas: vec![Arena::of(&ready, provider, options.device)],
+            finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
+            arena: Arena::of(&ready, provider, options.device),
             memory: parts.memory,
             ready,
             join: parts.join,
-            finish: None,
             pools: parts.pools,
             staging: parts.staging,
-            out: parts.out,
             moment: parts.moment,
-            late: parts.late,
             clear: false,
             found: None,
             geometry,
@@ -307,116 +306,34 @@ impl Stage {
         network.run_bound(&inputs, &self.memory, self.geometry.padded)
     }
 
-    /// Makes the frame that the latest estimate, of `a` and `b` at `phase`, is about.
+    /// What makes the frame that the latest estimate, of these two at `phase`, is about.
     ///
     /// # Errors
-    /// If there was none, if the answer has another shape than it should, if the run fails or is cancelled,
-    /// or memory lacks.
+    /// If there was none.
     pub fn finish(
         &mut self,
-        interpolator: &mut Interpolator,
-        a: &DeviceFrame,
-        b: &DeviceFrame,
+        interpolator: &Interpolator,
+        pair: [&Arc<DeviceFrame>; 2],
         phase: f64,
-        out: &mut [PlaneMut],
-    ) -> Result<(), ModelError> {
-        self.check_cancelled()?;
+    ) -> Result<Task, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
-        let kind = self.kind(answer.values())?;
-        if self.finish.as_ref().is_none_or(|(made, _)| *made != kind) {
-            self.finish = None;
-            let model = self
-                .geometry
-                .finish(kind)
-                .map_err(|error| self.odd(error.to_string()))?;
-            let session = start(&self.options, self.provider, &self.label, model)?;
-            let arena = Arena::of(&session, self.provider, self.options.device);
-            self.arenas.truncate(1);
-            self.arenas.push(arena);
-            self.finish = Some((kind, session));
-        }
-        // weights of 8 bits after the point, as `frames::blend_alpha` has
-        let late = (phase.clamp(0.0, 1.0) * 256.0).round() as f32;
-        set(&mut self.late, late).map_err(|error| self.failed(&error))?;
-        let Some((_, session)) = &mut self.finish else {
-            return Ok(());
-        };
-        let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
-        let inputs = names.iter().filter_map(|name| {
-            let value = match (name.as_str(), answer.values()) {
-                ("flow" | "picture", [value, ..]) | ("mask", [_, value]) => Input::Value(value),
-                ("late", _) => Input::Tensor(&self.late),
-                ("a", _) => Input::Tensor(&a.picture),
-                ("b", _) => Input::Tensor(&b.picture),
-                (name, _) => {
-                    let frame = if name.starts_with('a') { a } else { b };
-                    let index: usize = name.get(1..)?.parse().ok()?;
-                    Input::Tensor(frame.planes.get(index)?)
-                }
-            };
-            Some((name.as_str(), value))
-        });
-        let inputs: Vec<_> = inputs.collect();
-        let names: Vec<_> = (0..self.out.len())
-            .map(|index| format!("out{index}"))
-            .collect();
-        let outputs = names.iter().map(String::as_str).zip(&mut self.out);
-        let outputs = outputs
-            .map(|(name, value)| (name, Target::Into(value)))
-            .collect();
-        let options = self.canceller.options(self.clear);
-        let run = bound::run(session, &inputs, outputs, &self.memory, options);
-        self.clear = false;
-        self.done(run)?;
-        for (plane, value) in out.iter_mut().zip(&self.out) {
-            copy_out(value, plane).map_err(|error| network::failed(&self.label, &error))?;
-        }
-        Ok(())
-    }
-
-    /// What a finishing graph is made of.
-    fn kind(&self, values: &[DynValue]) -> Result<Answer, ModelError> {
-        let shapes: Vec<_> = values
-            .iter()
-            .map(|value| value.dtype().tensor_shape())
-            .collect();
-        let (width, height) = self.geometry.padded;
-        let (wide, high) = (width as i64, height as i64);
-        match shapes.as_slice() {
-            [Some(picture)] if ***picture == [1, 3, high, wide] => Ok(Answer::Picture),
-            [Some(flow), Some(mask)] => match (&***flow, &***mask) {
-                (&[1, 4, rows, columns], &[1, 1, mask_rows, mask_columns])
-                    if (rows, columns) == (mask_rows, mask_columns)
-                        && columns > 0
-                        && wide % columns == 0
-                        && rows * (wide / columns) == high =>
-                {
-                    let (columns, rows) = (columns as usize, rows as usize);
-                    Ok(match self.pictures {
-                        true => Answer::MotionOfPictures(columns, rows),
-                        false => Answer::Motion(columns, rows),
-                    })
-                }
-                (flow, mask) => Err(self.odd(format!(
-                    "flow {flow:?} and mask {mask:?} for a picture of {width}x{height}: expected [1, 4, h, w] \
-                     and [1, 1, h, w] on a grid a whole number of times coarser"
-                ))),
-            },
-            [Some(picture)] => Err(self.odd(format!(
-                "a picture {:?}, not [1, 3, {height}, {width}]",
-                &***picture
-            ))),
-            _ => Err(self.odd("an output is missing".into())),
-        }
+        let clear = std::mem::take(&mut self.clear);
+        Ok(Task::new(
+            &self.finisher,
+            pair.map(Arc::clone),
+            Arc::clone(answer),
+            phase,
+            clear,
+        ))
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
-        let arenas = self.arenas.iter().filter_map(Arena::usage);
-        arenas.reduce(std::ops::Add::add)
+        let usages = [self.arena.usage(), lock(&self.finisher).usage()];
+        usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.
@@ -446,13 +363,6 @@ impl Stage {
     fn failed(&self, error: &ort::Error) -> ModelError {
         network::failed(&self.label, error)
     }
-
-    fn odd(&self, reason: String) -> ModelError {
-        ModelError::Output {
-            model: self.label.clone(),
-            reason,
-        }
-    }
 }
 
 impl DeviceFrame {
@@ -478,7 +388,7 @@ impl std::fmt::Debug for Stage {
 }
 
 /// A session beside the network's, where that one runs.
-fn start(
+pub(super) fn start(
     options: &LoadOptions,
     provider: ExecutionProvider,
     label: &str,
@@ -591,14 +501,14 @@ impl Parts {
 }
 
 /// Writes a single number.
-fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
+pub(super) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
     let (_, numbers) = value.try_extract_tensor_mut::<f32>()?;
     numbers.fill(number);
     Ok(())
 }
 
-/// What lies on the host, though it should not.
-fn out_of_reach() -> ort::Error {
+/// What should lie on the host, and doesn't.
+pub(super) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
 }
 
@@ -609,17 +519,6 @@ fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
     let rows = plane.data.chunks(plane.stride);
     for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
         into.copy_from_slice(&from[..row]);
-    }
-    Ok(())
-}
-
-/// And back.
-fn copy_out(from: &Buffer, plane: &mut PlaneMut) -> ort::Result<()> {
-    let row = plane.row_bytes();
-    let from = from.bytes().ok_or_else(out_of_reach)?;
-    let rows = plane.data.chunks_mut(plane.stride);
-    for (into, from) in rows.zip(from.chunks_exact(row)) {
-        into[..row].copy_from_slice(from);
     }
     Ok(())
 }

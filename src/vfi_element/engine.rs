@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use gst_video::VideoFrameRef;
 
+pub(super) use self::apart::Finish;
 use super::CAT;
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
@@ -20,7 +21,6 @@ use crate::models::{
     Canceller, ExecutionProvider, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind,
     WarmUp,
 };
-pub(super) use apart::Finish;
 use host::{Host, HostFrame};
 
 /// An input frame and what the network needs of it, made when it is first needed.
@@ -342,7 +342,9 @@ impl Engine {
                 match outcome {
                     Outcome::Found => {
                         let mut planes = stage.layout.planes_mut(&mut frame_out)?;
-                        device.finish(interpolator, a, b, phase, &mut planes)?;
+                        device
+                            .finish(interpolator, [a, b], phase)?
+                            .run(&mut planes)?;
                     }
                     Outcome::First => copy(&frame_a, &mut frame_out)?,
                     Outcome::Second => copy(&frame_b, &mut frame_out)?,

@@ -4,10 +4,10 @@
 pub(super) mod bound;
 pub(super) mod driver;
 pub(super) mod engines;
-mod finisher;
+mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
 mod stage;
 
-pub use finisher::Unfinished;
+pub use finish::Task;
 pub use stage::{DeviceFrame, Look, Outcome, Stage};

@@ -8,9 +8,9 @@ use ort::session::Session;
 use ort::value::TensorElementType;
 
 use super::bound::{self, Input, Target};
-use super::finisher::{Finisher, Unfinished};
+use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
-use crate::frames::{FrameError, FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
+use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
 use crate::models::graph::frame::{Geometry, join};
@@ -69,12 +69,10 @@ pub struct Stage {
     ready: Session,
     /// Lays out the network's input, or a plane of the moment.
     join: Option<(Session, Buffer)>,
-    /// What comes behind the network, which may be done on another thread.
     finisher: Arc<Mutex<Finisher>>,
-    /// Of the session before it.
     arena: Arena,
     pools: Pools,
-    /// On the host: what is uploaded, and the moment.
+    /// On the host: what is uploaded, and a single number.
     staging: Vec<Buffer>,
     moment: Buffer,
     clear: bool,
@@ -139,24 +137,22 @@ impl Stage {
             (provider, options.device)
         });
         let parts = parts.map_err(|error| network::failed(&label, &error))?;
-        let kind = interpolator.info().kind;
+        let finishing = Finishing {
+            label: label.clone(),
+            options: options.clone(),
+            provider,
+            canceller: interpolator.canceller(),
+            geometry: geometry.clone(),
+            pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
+            memory: Arc::clone(&parts.memory),
+            out: parts.out,
+            late: parts.late,
+        };
         Ok(Self {
             number: STAGE.fetch_add(1, Ordering::Relaxed),
             canceller: interpolator.canceller(),
             layout,
-            finisher: Arc::new(Mutex::new(Finisher {
-                label: label.clone(),
-                options: options.clone(),
-                provider,
-                canceller: interpolator.canceller(),
-                geometry: geometry.clone(),
-                pictures: look.pictures || kind == ModelKind::Picture,
-                memory: Arc::clone(&parts.memory),
-                session: None,
-                out: parts.out,
-                late: parts.late,
-                clear: false,
-            })),
+            finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
             arena: Arena::of(&ready, provider, options.device),
             memory: parts.memory,
             ready,
@@ -209,7 +205,6 @@ impl Stage {
         }
         let options = self.canceller.options(self.clear);
         let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
-        self.clear = false;
         self.done(run)?;
         frame.id = ID.fetch_add(1, Ordering::Relaxed);
         Ok(frame)
@@ -311,55 +306,39 @@ impl Stage {
         network.run_bound(&inputs, &self.memory, self.geometry.padded)
     }
 
-    /// Makes the frame that the latest estimate, of `a` and `b` at `phase`, is about.
+    /// What makes the frame that the latest estimate, of these two at `phase`, is about.
     ///
     /// # Errors
-    /// If there was none, if the answer has another shape than it should, if the run fails or is cancelled,
-    /// or memory lacks.
+    /// If there was none.
     pub fn finish(
         &mut self,
-        interpolator: &mut Interpolator,
-        a: &DeviceFrame,
-        b: &DeviceFrame,
+        interpolator: &Interpolator,
+        pair: [&Arc<DeviceFrame>; 2],
         phase: f64,
-        out: &mut [PlaneMut],
-    ) -> Result<(), ModelError> {
+    ) -> Result<Task, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
-        lock(&self.finisher).run(answer.values(), [a, b], phase, out)
-    }
-
-    /// The same, to be done on another thread while the network is at the next pair. `None` if the
-    /// interpolator needs what the estimate came to for the next one.
-    pub fn part(
-        &mut self,
-        interpolator: &mut Interpolator,
-        frames: [&Arc<DeviceFrame>; 2],
-        phase: f64,
-    ) -> Option<Unfinished> {
-        let found = self.found.take_if(|found| *found == Found::Run)?;
-        Some(Unfinished {
-            answer: interpolator.take_answer(found)?,
-            finisher: Arc::clone(&self.finisher),
-            frames: frames.map(Arc::clone),
+        let clear = std::mem::take(&mut self.clear);
+        Ok(Task::new(
+            &self.finisher,
+            pair.map(Arc::clone),
+            Arc::clone(answer),
             phase,
-        })
+            clear,
+        ))
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
-        // whoever finishes a frame has it: figures of the moment before are as good
-        let finish = self.finisher.try_lock().ok().and_then(|f| f.usage());
-        let usages = [self.arena.usage(), finish];
+        let usages = [self.arena.usage(), lock(&self.finisher).usage()];
         usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.
     pub fn clear(&mut self, reason: Reason) {
         self.clear = true;
-        lock(&self.finisher).clear = true;
         if reason == Reason::Pressure {
             let pools = self.pools.planes.iter();
             for pool in pools.chain([&self.pools.picture, &self.pools.thumbnail]) {
@@ -528,8 +507,8 @@ pub(super) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
     Ok(())
 }
 
-/// What lies on the host, though it should not.
-fn out_of_reach() -> ort::Error {
+/// What should lie on the host, and doesn't.
+pub(super) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
 }
 
@@ -540,17 +519,6 @@ fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
     let rows = plane.data.chunks(plane.stride);
     for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
         into.copy_from_slice(&from[..row]);
-    }
-    Ok(())
-}
-
-/// And back.
-pub(super) fn copy_out(from: &Buffer, plane: &mut PlaneMut) -> ort::Result<()> {
-    let row = plane.row_bytes();
-    let from = from.bytes().ok_or_else(out_of_reach)?;
-    let rows = plane.data.chunks_mut(plane.stride);
-    for (into, from) in rows.zip(from.chunks_exact(row)) {
-        into[..row].copy_from_slice(from);
     }
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! Frames whose making ends on another thread, while the network is at the next one.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Engine, Failure, Frame, Made, Times, Way, not_ready, readable, writable};
+use super::{Engine, Failure, Frame, Made, Outcome, Times, Way, not_ready, readable, writable};
 use crate::frames::{self, Motion};
-use crate::models::Estimate;
-use crate::models::device::Outcome;
+use crate::models::{Estimate, ExecutionProvider};
 
 /// What is left to be done to make a frame, in the buffer that was begun with; gives how long it took.
 pub(in crate::vfi_element) type Finish =
@@ -19,7 +17,10 @@ impl Engine {
         if crate::faults::is_apart() {
             return true;
         }
-        self.is_on_device()
+        matches!(
+            self.info().provider,
+            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
+        )
     }
 
     /// Begins with the frame at `phase` between `a` and `b`; nothing is left to be done where that
@@ -34,82 +35,89 @@ impl Engine {
         let start = Instant::now();
         self.prepare(a)?;
         self.prepare(b)?;
-        let shrunk = Instant::now();
-        let finish = self.parted(a, b, phase)?;
-        let times = Times {
-            shrink: shrunk - start,
-            estimate: shrunk.elapsed(),
-            synthesise: Duration::ZERO,
-        };
-        match finish {
-            Some(finish) => Ok((times, Some(finish))),
-            None => Ok((self.synthesise(a, b, phase, out)?, None)),
-        }
-    }
-
-    /// What is left to be done behind the network, if that can be parted from it.
-    fn parted(&mut self, a: &Frame, b: &Frame, phase: f64) -> Result<Option<Finish>, Failure> {
         let (Some(stage), Some(small_a), Some(small_b)) = (&mut self.stage, &a.small, &b.small)
         else {
             return Err(not_ready());
         };
-        let interpolator = &mut self.interpolator;
+        let shrunk = Instant::now();
+        let times = || Times {
+            shrink: shrunk - start,
+            estimate: shrunk.elapsed(),
+            synthesise: Duration::ZERO,
+        };
         let (info, layout) = (stage.info.clone(), stage.layout.clone());
         match (&mut stage.way, &small_a.made, &small_b.made) {
-            (Way::Host(host), Made::Host(small_a), Made::Host(small_b)) => {
-                let Some(sampling) = host.warps() else {
-                    return Ok(None);
-                };
-                let phase = phase as f32;
-                let estimate =
-                    interpolator.estimate(&small_a.prepared, &small_b.prepared, phase)?;
-                let Estimate::Motion(motion) = estimate else {
-                    return Ok(None);
-                };
-                // the answer's memory is gone with the network's next run
-                let (flow, mask) = (copied(motion.flow)?, copied(motion.mask)?);
-                let motion = Motion {
-                    flow: &[],
-                    mask: &[],
-                    ..motion
-                };
-                let (a, b) = (a.buffer.clone(), b.buffer.clone());
-                Ok(Some(Box::new(move |out| {
-                    let start = Instant::now();
-                    let (a, b) = (readable(&a, &info)?, readable(&b, &info)?);
-                    let mut out = writable(out, &info)?;
-                    let motion = Motion {
-                        flow: &flow,
-                        mask: &mask,
-                        ..motion
+            (Way::Device(device), Made::Device(first), Made::Device(second)) => {
+                let interpolator = &mut self.interpolator;
+                if device.estimate(interpolator, first, second, phase as f32)? == Outcome::Found {
+                    let task = device.finish(interpolator, [first, second], phase)?;
+                    let finish = move |out: &mut gst::BufferRef| {
+                        let start = Instant::now();
+                        let mut out = writable(out, &info)?;
+                        task.run(&mut layout.planes_mut(&mut out)?)?;
+                        Ok(start.elapsed())
                     };
-                    frames::synthesise(
-                        &layout.planes(&a)?,
-                        &layout.planes(&b)?,
-                        &motion,
-                        sampling,
-                        &mut layout.planes_mut(&mut out)?,
-                    )?;
-                    Ok(start.elapsed())
-                })))
-            }
-            (Way::Device(device), Made::Device(a), Made::Device(b)) => {
-                let (a, b) = (Arc::clone(a), Arc::clone(b));
-                match device.estimate(interpolator, &a, &b, phase as f32)? {
-                    Outcome::Found => {}
-                    Outcome::First | Outcome::Second => return Ok(None),
+                    return Ok((times(), Some(Box::new(finish))));
                 }
-                let Some(unfinished) = device.part(interpolator, [&a, &b], phase) else {
-                    return Ok(None);
-                };
-                Ok(Some(Box::new(move |out| {
-                    let start = Instant::now();
-                    let mut out = writable(out, &info)?;
-                    unfinished.finish(&mut layout.planes_mut(&mut out)?)?;
-                    Ok(start.elapsed())
-                })))
             }
-            _ => Err(not_ready()),
+            (Way::Host(host), Made::Host(first), Made::Host(second)) => {
+                if let Some(sampling) = host.warping()
+                    && let Estimate::Motion(motion) = (self.interpolator).estimate(
+                        &first.prepared,
+                        &second.prepared,
+                        phase as f32,
+                    )?
+                {
+                    let (times, a, b) = (times(), a.buffer.clone(), b.buffer.clone());
+                    let motion = Kept::of(&motion)?;
+                    let finish = move |out: &mut gst::BufferRef| {
+                        let start = Instant::now();
+                        let (a, b) = (readable(&a, &info)?, readable(&b, &info)?);
+                        let mut out = writable(out, &info)?;
+                        frames::synthesise(
+                            &layout.planes(&a)?,
+                            &layout.planes(&b)?,
+                            &motion.as_motion(),
+                            sampling,
+                            &mut layout.planes_mut(&mut out)?,
+                        )?;
+                        Ok(start.elapsed())
+                    };
+                    return Ok((times, Some(Box::new(finish))));
+                }
+            }
+            _ => return Err(not_ready()),
+        }
+        // a picture, or the nearer original
+        Ok((self.synthesise(a, b, phase, out)?, None))
+    }
+}
+
+/// Motion that was copied: the answer's memory is the network's, and gone with its next run.
+struct Kept {
+    motion: Motion<'static>,
+    flow: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+impl Kept {
+    fn of(motion: &Motion) -> Result<Self, Failure> {
+        Ok(Self {
+            flow: copied(motion.flow)?,
+            mask: copied(motion.mask)?,
+            motion: Motion {
+                flow: &[],
+                mask: &[],
+                ..*motion
+            },
+        })
+    }
+
+    fn as_motion(&self) -> Motion<'_> {
+        Motion {
+            flow: &self.flow,
+            mask: &self.mask,
+            ..self.motion
         }
     }
 }

@@ -42,11 +42,6 @@ impl Host {
         })
     }
 
-    /// How full-size frames are sampled, if they are warped.
-    pub(super) fn warps(&self) -> Option<Sampling> {
-        self.enlarger.is_none().then_some(self.sampling)
-    }
-
     pub(super) fn clear(&mut self, reason: Reason) {
         if reason == Reason::Pressure {
             self.spare = None;
@@ -67,6 +62,11 @@ impl Host {
         self.shrinker.shrink(frame, &mut made.picture)?;
         interpolator.prepare(&made.picture, &mut made.prepared)?;
         Ok(made)
+    }
+
+    /// How planes are warped, if frames are made like that.
+    pub(super) fn warping(&self) -> Option<Sampling> {
+        self.enlarger.is_none().then_some(self.sampling)
     }
 
     /// Makes the frame that an estimate of two is about.

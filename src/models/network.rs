@@ -2,6 +2,7 @@
 
 use std::ops::Add as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
@@ -32,6 +33,8 @@ pub(super) struct Network {
     fitted: Option<Fitted>,
     /// What will, as soon as the session has given back what it holds.
     coming: Option<Fitted>,
+    /// What the latest run took, without the wait for its turn.
+    took: Duration,
     /// Memory is to be given back with the next run.
     clear: Option<Reason>,
     clears: Clears,
@@ -60,6 +63,7 @@ impl Network {
             precision: loaded.precision,
             fitted: None,
             coming: None,
+            took: Duration::ZERO,
             clear: None,
             clears: Clears::default(),
             stacked: Vec::new(),
@@ -82,6 +86,11 @@ impl Network {
 
     pub(super) fn canceller(&self) -> &Canceller {
         &self.canceller
+    }
+
+    /// What the latest run on pictures of the host took, without the wait for its turn.
+    pub(super) fn took(&self) -> Duration {
+        self.took
     }
 
     /// Where it runs now, and in how many bits.
@@ -317,17 +326,22 @@ impl Network {
         }
         let names = self.signature.outputs.names();
         let canceller = &self.canceller;
+        let mut took = Duration::ZERO;
         let run = |session: &mut Session| {
             #[cfg(feature = "faults")]
             crate::faults::run(plane)?;
+            let start = Instant::now();
             let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
+            took = start.elapsed();
             Ok(Answer(
                 names.filter_map(|name| outputs.remove(name)).collect(),
             ))
         };
         let called_off = || canceller.is_cancelled();
         let session = self.session_for((width, height));
-        session.take(called_off, run).transpose()
+        let answer = session.take(called_off, run).transpose();
+        self.took = took;
+        answer
     }
 }
 

@@ -12,3 +12,6 @@ mod rig;
 mod contexts;
 mod frames;
 mod negotiation;
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

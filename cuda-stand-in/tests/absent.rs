@@ -13,9 +13,6 @@ mod rig;
 use device::*;
 use gst::prelude::*;
 
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}
-
 /// Whether this machine has a driver of its own.
 fn has_driver() -> bool {
     // SAFETY: loading it does nothing else.

@@ -12,9 +12,6 @@ mod rig;
 
 use device::*;
 
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}
-
 #[test]
 fn frames_on_the_host_bring_no_context_to_life() {
     let Some(driver) = Driver::load() else {

@@ -250,6 +250,3 @@ fn where_a_clock_sets_the_pace_all_is_sent_by_the_task() {
     assert_eq!(rig.stat("synthesised"), FRAMES - 1);
     assert_eq!(faults::sent_apart(), 0);
 }
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
-use gst::glib;
 use gst::prelude::*;
 
 pub(crate) const FEATURE: &str = "memory:CUDAMemory";
@@ -64,6 +63,27 @@ impl Driver {
             ask(&raw mut counts);
         }
         counts
+    }
+
+    /// Memory in a device's primary context, for good.
+    pub(crate) fn allocate(&self, device: c_int, size: usize) -> usize {
+        let (mut context, mut address) = (0_usize, 0_usize);
+        // SAFETY: the functions' types, and places that can be written.
+        unsafe {
+            let retain: libloading::Symbol<unsafe extern "C" fn(*mut usize, c_int) -> c_int> =
+                self.driver.get(c"cuDevicePrimaryCtxRetain").unwrap();
+            let push: libloading::Symbol<unsafe extern "C" fn(usize) -> c_int> =
+                self.driver.get(c"cuCtxPushCurrent_v2").unwrap();
+            let pop: libloading::Symbol<unsafe extern "C" fn(*mut usize) -> c_int> =
+                self.driver.get(c"cuCtxPopCurrent_v2").unwrap();
+            let allocate: libloading::Symbol<unsafe extern "C" fn(*mut usize, usize) -> c_int> =
+                self.driver.get(c"cuMemAlloc_v2").unwrap();
+            assert_eq!(retain(&raw mut context, device), 0);
+            assert_eq!(push(context), 0);
+            assert_eq!(allocate(&raw mut address, size), 0);
+            assert_eq!(pop(&raw mut context), 0);
+        }
+        address
     }
 
     /// A context that GStreamer has made, as an application or a neighbour gives it.

@@ -29,7 +29,9 @@ use super::imp::lock;
 
 mod context;
 mod driver;
+mod frame;
 mod library;
+mod stream;
 
 pub(super) use context::{Context, is_cuda_pool};
 

@@ -1,10 +1,10 @@
-//! Faults on demand, for tests: memory that can't be had. Not in the plugin: the feature `faults`
+//! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the plugin: the feature `faults`
 //! is for `make test`.
 //!
 //! All of it holds for the whole process, so tests that use it run one at a time.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use crate::models::memory::Room;
 
@@ -14,6 +14,7 @@ static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
+static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
 
 /// Nothing fails any more, and nothing has.
@@ -44,6 +45,15 @@ pub fn fail_next_loads(count: u64) {
 /// Buffers of more bytes than this are not to be had.
 pub fn fail_buffers_above(bytes: usize) {
     BUFFERS_ABOVE.store(bytes, SeqCst);
+}
+
+/// Frames are made as on a device, whatever the network runs on.
+pub fn force_device(forced: bool) {
+    DEVICE.store(forced, SeqCst);
+}
+
+pub(crate) fn is_device_forced() -> bool {
+    DEVICE.load(SeqCst)
 }
 
 /// So much memory is left, whatever the machine says.

@@ -6,7 +6,7 @@ use gst_video::{
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture, Plane, space};
+use super::{FrameError, FrameLayout, Picture, Plane, Sampling, space};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -31,6 +31,16 @@ impl From<ScaleMethod> for VideoResamplerMethod {
             ScaleMethod::Bilinear => Self::Linear,
             ScaleMethod::Bicubic => Self::Cubic,
             ScaleMethod::Lanczos => Self::Lanczos,
+        }
+    }
+}
+
+impl From<ScaleMethod> for Sampling {
+    /// Lanczos has no kernel of its own along motion; bicubic is the sharp one there.
+    fn from(method: ScaleMethod) -> Self {
+        match method {
+            ScaleMethod::Bilinear => Sampling::Bilinear,
+            ScaleMethod::Bicubic | ScaleMethod::Lanczos => Sampling::Bicubic,
         }
     }
 }

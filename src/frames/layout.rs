@@ -125,6 +125,12 @@ impl FrameLayout {
         self.height
     }
 
+    /// Width, height and format of each plane.
+    pub fn shapes(&self) -> impl Iterator<Item = (usize, usize, PlaneFormat)> {
+        let planes = self.planes.iter();
+        planes.map(|plane| (plane.width, plane.height, plane.format))
+    }
+
     /// The planes of `frame`.
     ///
     /// # Errors

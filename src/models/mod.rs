@@ -20,6 +20,7 @@
 mod arena;
 mod bisect;
 mod canceller;
+pub mod device;
 mod error;
 pub mod graph;
 mod interpolator;

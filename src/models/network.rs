@@ -6,9 +6,11 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
 use super::arena::Arena;
+use super::device::bound::{self, Target};
+use super::device::memory::Memory;
 use super::memory::{self, Clears, Reason};
 use super::shared::Loaded;
-use super::signature::{Inputs, Outputs, Signature, Timestep};
+use super::signature::{Inputs, Signature, Timestep};
 use super::turns::Turns;
 use super::{Canceller, ModelError, room, session};
 use crate::frames::{Motion, space};
@@ -93,18 +95,54 @@ impl Network {
     }
 
     /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
-    ///
-    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
-    /// fails gives back, too: so the second is also what empties the arena for a third.
     pub(super) fn run(
         &mut self,
         pictures: [&[f32]; 2],
         size: (usize, usize),
         moment: f32,
     ) -> Result<Answer, ModelError> {
+        self.retried(|network, clears| {
+            network.make_room(size)?;
+            let run = network.run_session(pictures, size, moment, clears);
+            run.map_err(|error| failed(&network.label, &error))
+        })
+    }
+
+    /// Runs it on what lies in some memory, where its answer then lies, too. `inputs` are those of its
+    /// signature, for pictures of so many pixels.
+    pub(super) fn run_bound(
+        &mut self,
+        inputs: &[(&str, &DynValue)],
+        memory: &Memory,
+        pixels: usize,
+    ) -> Result<Answer, ModelError> {
+        self.retried(|network, clears| {
+            let canceller = &network.canceller;
+            let names = network.signature.outputs.names();
+            let outputs: Vec<_> = names.map(|name| (name, Target::Anew)).collect();
+            let run = |session: &mut Session| {
+                #[cfg(feature = "faults")]
+                crate::faults::run(pixels)?;
+                #[cfg(not(feature = "faults"))]
+                let _ = pixels;
+                let options = canceller.options(clears);
+                bound::run(session, inputs, outputs, memory, options).map(Answer)
+            };
+            let called_off = || canceller.is_cancelled();
+            let answer = network.session.take(called_off, run).transpose();
+            answer.map_err(|error| failed(&network.label, &error))
+        })
+    }
+
+    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
+    /// fails gives back, too: so the second is also what empties the arena for a third.
+    fn retried(
+        &mut self,
+        mut run: impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
+    ) -> Result<Answer, ModelError> {
         let mut tries = 0..2;
         loop {
-            match self.run_once(pictures, size, moment) {
+            match self.once(&mut run) {
                 Err(ModelError::Memory { .. }) if tries.next().is_some() => {
                     self.clear(Reason::Pressure);
                 }
@@ -113,18 +151,15 @@ impl Network {
         }
     }
 
-    fn run_once(
+    fn once(
         &mut self,
-        pictures: [&[f32]; 2],
-        size: (usize, usize),
-        moment: f32,
+        run: &mut impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
     ) -> Result<Answer, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
         let clear = self.clear.take();
-        self.make_room(size)?;
-        let result = self.run_session(pictures, size, moment, clear.is_some());
+        let result = run(self, clear.is_some());
         if let Some(reason) = clear {
             self.clears.add(reason);
             if reason == Reason::Pressure {
@@ -134,14 +169,14 @@ impl Network {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        let answer = result.map_err(|error| {
-            let (model, reason) = (self.label.clone(), session::plain(&error.to_string()));
-            match memory::is_shortage(&reason) {
-                true => ModelError::Memory { model, reason },
-                false => ModelError::Run { model, reason },
-            }
-        })?;
-        answer.ok_or(ModelError::Cancelled)
+        result?.ok_or(ModelError::Cancelled)
+    }
+
+    pub(super) fn unexpected(&self, reason: String) -> ModelError {
+        ModelError::Output {
+            model: self.label.clone(),
+            reason,
+        }
     }
 
     /// Has room for the input that is laid out here.
@@ -216,18 +251,14 @@ impl Network {
                 inputs.push((timestep, input.into()));
             }
         }
-        let names: [Option<&String>; 2] = match &self.signature.outputs {
-            Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
-            Outputs::Picture(picture) => [Some(picture), None],
-        };
+        let names = self.signature.outputs.names();
         let canceller = &self.canceller;
         let run = |session: &mut Session| {
             #[cfg(feature = "faults")]
             crate::faults::run(plane)?;
             let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
-            let values = names.into_iter().flatten();
             Ok(Answer(
-                values.filter_map(|name| outputs.remove(name)).collect(),
+                names.filter_map(|name| outputs.remove(name)).collect(),
             ))
         };
         let called_off = || canceller.is_cancelled();
@@ -235,10 +266,24 @@ impl Network {
     }
 }
 
+/// What became of a run that failed.
+pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
+    let (model, reason) = (label.into(), session::plain(&error.to_string()));
+    match memory::is_shortage(&reason) {
+        true => ModelError::Memory { model, reason },
+        false => ModelError::Run { model, reason },
+    }
+}
+
 /// What a network gave: a picture, or flow and mask.
 pub(super) struct Answer(Vec<DynValue>);
 
 impl Answer {
+    /// Its values, wherever they lie.
+    pub(super) fn values(&self) -> &[DynValue] {
+        &self.0
+    }
+
     /// The planes of a picture of the padded size.
     pub(super) fn picture(&self, (width, height): (usize, usize)) -> Result<&[f32], String> {
         let (dims, data) = self.tensor(0)?;
@@ -305,7 +350,7 @@ impl Answer {
 }
 
 /// Sizes the stacked input and fills the channels that stay the same from run to run.
-fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
+pub(super) fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
     let plane = width * height;
     stacked.clear();
     stacked.resize(channels * plane, 0.0);

@@ -99,7 +99,7 @@ impl Prepared {
 }
 
 /// The size a picture is padded to.
-fn padded_size(
+pub(super) fn padded_size(
     signature: &Signature,
     (width, height): (usize, usize),
 ) -> Result<(usize, usize), String> {

@@ -249,6 +249,38 @@ fn gpu_providers(
     Ok(vec![tensorrt, cuda])
 }
 
+/// Makes a session of one of this project's own graphs, where a network that was loaded with these
+/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT.
+///
+/// TF32 is off: the graphs compute positions, and levels of more than its 11 bits.
+pub(super) fn beside(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    provider: ExecutionProvider,
+    mut model: ModelProto,
+) -> Result<Session, String> {
+    match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
+            let cuda = CUDA::default()
+                .with_device_id(options.device)
+                .with_tf32(false);
+            let cuda = cuda.build().error_on_failure();
+            commit(
+                runtime,
+                options,
+                &graph::encode(&model),
+                None,
+                &[cuda],
+                false,
+            )
+        }
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => {
+            let own = edit::use_own_grid_sample(&mut model) > 0;
+            commit(runtime, options, &graph::encode(&model), None, &[], own)
+        }
+    }
+}
+
 /// The runtime's message without the places in its source it passed through.
 pub(super) fn plain(message: &str) -> String {
     const MARK: &str = "[ONNXRuntimeError] : ";

@@ -39,6 +39,9 @@ impl Worker {
             stats.clears.interval += clears.interval;
             stats.clears.pressure += clears.pressure;
             stats.memory = usage.unwrap_or_default();
+            if stats.place != engine.place() {
+                stats.place = engine.place().into();
+            }
         }
         if self.shortage.pass(span) {
             gst::info!(

@@ -1,20 +1,21 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
-use std::borrow::Cow;
+mod host;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use gst_video::VideoFrameRef;
 
+use super::CAT;
 use super::content::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
-use crate::frames::{
-    self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, ScaleMethod, Shrinker,
-};
+use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
+use crate::models::device::{self, DeviceFrame, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
-use crate::models::{
-    Canceller, Estimate, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
-};
+use crate::models::{Canceller, ExecutionProvider, Interpolator, ModelError, ModelInfo, ModelKind};
+use host::{Host, HostFrame};
 
 /// An input frame and what the network needs of it, made when it is first needed.
 #[derive(Debug)]
@@ -26,11 +27,17 @@ pub(super) struct Frame {
 
 #[derive(Debug)]
 struct Small {
-    picture: Picture,
-    prepared: Prepared,
+    made: Made,
     thumbnail: Thumbnail,
     /// The configuration it was made under.
     generation: u64,
+}
+
+/// What the network needs, where frames are made.
+#[derive(Debug)]
+enum Made {
+    Host(HostFrame),
+    Device(DeviceFrame),
 }
 
 impl Frame {
@@ -95,7 +102,7 @@ pub(super) struct Engine {
     interpolator: Interpolator,
     stage: Option<Stage>,
     /// Storage of a frame that is gone, for the next one.
-    spare: Option<Small>,
+    spare: Thumbnail,
 }
 
 /// What depends on caps and settings.
@@ -103,10 +110,16 @@ struct Stage {
     info: gst_video::VideoInfo,
     look: Look,
     layout: FrameLayout,
-    shrinker: Shrinker,
-    /// For what is made as a picture; without it full-size frames are warped.
-    enlarger: Option<Enlarger>,
+    way: Way,
     generation: u64,
+}
+
+/// Where frames are made ready and made.
+enum Way {
+    /// On the host, the network wherever it is.
+    Host(Box<Host>),
+    /// Where the network is.
+    Device(Box<device::Stage>),
 }
 
 /// Tells what was prepared under one configuration of one engine from all others.
@@ -125,7 +138,7 @@ impl Engine {
         Self {
             interpolator,
             stage: None,
-            spare: None,
+            spare: Thumbnail::default(),
         }
     }
 
@@ -170,16 +183,12 @@ impl Engine {
                 "upscale=motion needs a model that gives motion, {name} gives only a picture{why}: use upscale=auto or image"
             )));
         }
-        let (width, height) = look.size;
         let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
         // what the other size needed goes first
-        (self.stage, self.spare) = (None, None);
+        self.stage = None;
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
-            shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
-            enlarger: pictures
-                .then(|| Enlarger::new(info, width, height, look.upscale_method))
-                .transpose()?,
+            way: self.way(info, &look, pictures)?,
             info: info.clone(),
             look,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
@@ -187,10 +196,59 @@ impl Engine {
         Ok(())
     }
 
+    /// Where frames like these are to be made: where the network is, if that is not the host.
+    fn way(
+        &self,
+        info: &gst_video::VideoInfo,
+        look: &Look,
+        pictures: bool,
+    ) -> Result<Way, Failure> {
+        if self.is_on_device() {
+            let stage = device::Look {
+                size: look.size,
+                cells: Thumbnail::cells(look.size),
+                downscale: look.downscale_method,
+                upscale: look.upscale_method,
+                pictures,
+            };
+            match device::Stage::new(&self.interpolator, info, &stage) {
+                Ok(stage) => return Ok(Way::Device(Box::new(stage))),
+                Err(error @ (ModelError::Memory { .. } | ModelError::Cancelled)) => {
+                    return Err(error.into());
+                }
+                Err(error) => gst::warning!(CAT, "frames are made on the host: {error}"),
+            }
+        }
+        Ok(Way::Host(Box::new(Host::new(info, look, pictures)?)))
+    }
+
+    /// Whether the network's values lie where the host does not reach them.
+    fn is_on_device(&self) -> bool {
+        #[cfg(feature = "faults")]
+        if crate::faults::is_device_forced() {
+            return true;
+        }
+        matches!(
+            self.interpolator.info().provider,
+            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
+        )
+    }
+
+    /// Where frames are made: `host` or `device`, if it is known yet.
+    pub(super) fn place(&self) -> &'static str {
+        match self.stage.as_ref().map(|stage| &stage.way) {
+            Some(Way::Host(_)) => "host",
+            Some(Way::Device(_)) => "device",
+            None => "",
+        }
+    }
+
     /// Has memory that is kept for later given back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
-        if reason == Reason::Pressure {
-            self.spare = None;
+        match self.stage.as_mut().map(|stage| &mut stage.way) {
+            Some(Way::Host(host)) => host.clear(reason),
+            Some(Way::Device(stage)) => stage.clear(reason),
+            None => {}
         }
         self.interpolator.clear(reason);
     }
@@ -221,44 +279,33 @@ impl Engine {
             return Err(not_ready());
         };
         let shrunk = Instant::now();
-        let estimate =
-            self.interpolator
-                .estimate(&small_a.prepared, &small_b.prepared, phase as f32)?;
-        let estimated = Instant::now();
-
         let frame_a = readable(&a.buffer, &stage.info)?;
         let frame_b = readable(&b.buffer, &stage.info)?;
         let mut frame_out = writable(out, &stage.info)?;
-        let picture = match (estimate, &mut stage.enlarger) {
-            (Estimate::Motion(motion), None) => {
-                frames::synthesise(
-                    &stage.layout.planes(&frame_a)?,
-                    &stage.layout.planes(&frame_b)?,
-                    &motion,
-                    stage.look.upscale_method.into(),
-                    &mut stage.layout.planes_mut(&mut frame_out)?,
-                )?;
-                None
+        let interpolator = &mut self.interpolator;
+        let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
+            (Way::Host(host), Made::Host(a), Made::Host(b)) => {
+                let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
+                let estimated = Instant::now();
+                let frames = [(a, &frame_a), (b, &frame_b)];
+                host.synthesise(&stage.layout, frames, estimate, phase, &mut frame_out)?;
+                estimated
             }
-            (Estimate::Motion(motion), Some(enlarger)) => {
-                let (a, b) = (&small_a.picture, &small_b.picture);
-                let sampling = stage.look.upscale_method.into();
-                let picture = Picture::between(a, b, &motion, sampling)?;
-                Some((enlarger, Cow::Owned(picture)))
+            (Way::Device(device), Made::Device(a), Made::Device(b)) => {
+                let outcome = device.estimate(interpolator, a, b, phase as f32)?;
+                let estimated = Instant::now();
+                match outcome {
+                    Outcome::Found => {
+                        let mut planes = stage.layout.planes_mut(&mut frame_out)?;
+                        device.finish(interpolator, a, b, phase, &mut planes)?;
+                    }
+                    Outcome::First => copy(&frame_a, &mut frame_out)?,
+                    Outcome::Second => copy(&frame_b, &mut frame_out)?,
+                }
+                estimated
             }
-            (Estimate::Picture(picture), Some(enlarger)) => {
-                Some((enlarger, Cow::Borrowed(picture)))
-            }
-            (Estimate::First, _) => copy(&frame_a, &mut frame_out)?,
-            (Estimate::Second, _) => copy(&frame_b, &mut frame_out)?,
-            (Estimate::Picture(_), None) => {
-                return Err(anyhow!("a picture where motion was expected").into());
-            }
+            _ => return Err(not_ready()),
         };
-        if let Some((enlarger, picture)) = picture {
-            enlarger.enlarge(&picture, &mut frame_out)?;
-            frames::blend_alpha(&stage.layout, &frame_a, &frame_b, phase, &mut frame_out)?;
-        }
         Ok(Times {
             shrink: shrunk - start,
             estimate: estimated - shrunk,
@@ -336,33 +383,48 @@ impl Engine {
 
     /// Takes back the storage of a frame that is no longer needed.
     pub(super) fn recycle(&mut self, frame: Frame) {
-        self.spare = frame.small.or(self.spare.take());
+        let Some(small) = frame.small else {
+            return;
+        };
+        self.spare = small.thumbnail;
+        let way = self.stage.as_mut().map(|stage| &mut stage.way);
+        match (way, small.made) {
+            (Some(Way::Host(host)), Made::Host(made)) => host.recycle(made),
+            (Some(Way::Device(device)), Made::Device(made)) => device.recycle(made),
+            // of another configuration
+            _ => {}
+        }
     }
 
     fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         let Some(stage) = &mut self.stage else {
             return Err(not_ready());
         };
-        if frame
-            .small
-            .as_ref()
-            .is_some_and(|small| small.generation == stage.generation)
-        {
+        let generation = stage.generation;
+        let small = frame.small.as_ref();
+        if small.is_some_and(|small| small.generation == generation) {
             return Ok(());
         }
-        let mut small = self.spare.take().unwrap_or_else(|| Small {
-            picture: Picture::default(),
-            prepared: Prepared::default(),
-            thumbnail: Thumbnail::default(),
-            generation: stage.generation,
-        });
-        small.generation = stage.generation;
         let mapped = readable(&frame.buffer, &stage.info)?;
-        stage.shrinker.shrink(&mapped, &mut small.picture)?;
-        self.interpolator
-            .prepare(&small.picture, &mut small.prepared)?;
-        small.thumbnail.set(&small.picture);
-        frame.small = Some(small);
+        let mut thumbnail = std::mem::take(&mut self.spare);
+        let made = match &mut stage.way {
+            Way::Host(host) => {
+                let made = host.prepare(&self.interpolator, &mapped)?;
+                thumbnail.set(&made.picture);
+                Made::Host(made)
+            }
+            Way::Device(device) => {
+                let made = device.prepare(&stage.layout.planes(&mapped)?)?;
+                thumbnail.set_cells(stage.look.size, made.thumbnail());
+                Made::Device(made)
+            }
+        };
+        drop(mapped);
+        frame.small = Some(Small {
+            made,
+            thumbnail,
+            generation,
+        });
         Ok(())
     }
 }
@@ -373,19 +435,18 @@ fn not_ready() -> Failure {
 }
 
 /// Copies an original, alpha included, where nothing nearer can be made.
-fn copy<T>(
-    original: &gst_video::VideoFrameRef<&gst::BufferRef>,
-    out: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
-) -> anyhow::Result<Option<T>> {
-    original.copy(out).context("a frame can't be copied")?;
-    Ok(None)
+fn copy(
+    original: &VideoFrameRef<&gst::BufferRef>,
+    out: &mut VideoFrameRef<&mut gst::BufferRef>,
+) -> anyhow::Result<()> {
+    original.copy(out).context("a frame can't be copied")
 }
 
 fn readable<'a>(
     buffer: &'a gst::Buffer,
     info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<gst_video::VideoFrameRef<&'a gst::BufferRef>> {
-    gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
+) -> anyhow::Result<VideoFrameRef<&'a gst::BufferRef>> {
+    VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
         format!(
             "a buffer of {} bytes can't be mapped as a {}x{} {} frame of {} bytes",
             buffer.size(),
@@ -400,17 +461,7 @@ fn readable<'a>(
 fn writable<'a>(
     buffer: &'a mut gst::BufferRef,
     info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>> {
-    gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
+) -> anyhow::Result<VideoFrameRef<&'a mut gst::BufferRef>> {
+    VideoFrameRef::from_buffer_ref_writable(buffer, info)
         .context("the output buffer can't be mapped")
-}
-
-impl From<ScaleMethod> for Sampling {
-    /// Lanczos has no kernel of its own along motion; bicubic is the sharp one there.
-    fn from(method: ScaleMethod) -> Self {
-        match method {
-            ScaleMethod::Bilinear => Sampling::Bilinear,
-            ScaleMethod::Bicubic | ScaleMethod::Lanczos => Sampling::Bicubic,
-        }
-    }
 }

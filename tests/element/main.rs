@@ -26,3 +26,6 @@ mod settings;
 mod signatures;
 mod sync;
 mod timing;
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

@@ -2,7 +2,7 @@
 
 use super::algebra::{Atom, Sum};
 use super::build::int;
-use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use super::{FLOAT, INT64};
 
 /// Adds nodes, and names what they give.
@@ -58,6 +58,38 @@ impl<'a> Appender<'a> {
         outputs
     }
 
+    /// A node whose one output is called `output`.
+    pub(super) fn node_as(
+        &mut self,
+        output: &str,
+        op_type: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) {
+        let given = self.node(op_type, inputs, attributes);
+        self.name_as(output, given);
+    }
+
+    /// Gives the output of the node added last another name. Nothing may read it yet.
+    pub(super) fn name_as(&mut self, output: &str, given: String) {
+        let last = self.graph.node.last_mut();
+        match last.and_then(|node| node.output.iter_mut().find(|name| **name == given)) {
+            Some(name) => *name = output.into(),
+            // something older, or an input
+            None => self.graph.node.push(NodeProto {
+                input: vec![given],
+                output: vec![output.into()],
+                op_type: Some("Identity".into()),
+                ..NodeProto::default()
+            }),
+        }
+    }
+
+    /// Makes a value an output of the graph.
+    pub(super) fn output(&mut self, value: ValueInfoProto) {
+        self.graph.output.push(value);
+    }
+
     /// The same node once more, with another value as its first input.
     pub(super) fn again(&mut self, node: &NodeProto, input: String) -> String {
         let name = self.name();
@@ -79,6 +111,12 @@ impl<'a> Appender<'a> {
     /// A stored number.
     pub(super) fn constant(&mut self, number: f32) -> String {
         self.store(FLOAT, &[], number.to_le_bytes().to_vec())
+    }
+
+    /// Stored numbers.
+    pub(super) fn tensor(&mut self, dims: &[i64], numbers: &[f32]) -> String {
+        let bytes = numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.store(FLOAT, dims, bytes)
     }
 
     /// Stored integers; no dimensions for one as such.

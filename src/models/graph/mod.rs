@@ -7,6 +7,7 @@ pub mod border;
 mod bounds;
 pub mod build;
 pub mod edit;
+pub mod frame;
 pub mod half;
 mod numbers;
 pub mod proto;
@@ -29,6 +30,10 @@ pub const MAX_FILE_BYTES: u64 = 512 << 20;
 pub const FLOAT: i32 = 1;
 /// ONNX's number for 16-bit floats.
 pub const FLOAT16: i32 = 10;
+/// ONNX's number for bytes.
+pub const UINT8: i32 = 2;
+/// ONNX's number for 16-bit words.
+pub const UINT16: i32 = 4;
 /// ONNX's number for 64-bit floats.
 pub const DOUBLE: i32 = 11;
 /// ONNX's number for 64-bit integers.

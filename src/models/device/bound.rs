@@ -1,0 +1,45 @@
+//! Runs whose inputs and outputs stay where they lie.
+
+use ort::session::{RunOptions, Session};
+use ort::value::DynValue;
+
+use super::memory::Memory;
+
+/// Where an output goes.
+pub(in crate::models) enum Target<'a> {
+    /// To what lies ready for it.
+    Into(&'a mut DynValue),
+    /// To memory of the session's arena, with the provider.
+    Anew,
+}
+
+/// Runs a session; gives the outputs that were made anew, in their order.
+///
+/// An input that lies elsewhere than the session wants it is copied before the run, and may be written
+/// again when this returns.
+pub(in crate::models) fn run(
+    session: &mut Session,
+    inputs: &[(&str, &DynValue)],
+    outputs: Vec<(&str, Target)>,
+    memory: &Memory,
+    options: &RunOptions,
+) -> ort::Result<Vec<DynValue>> {
+    let mut binding = session.create_binding()?;
+    for (name, value) in inputs {
+        binding.bind_input(*name, value)?;
+    }
+    let mut made = Vec::new();
+    for (name, target) in outputs {
+        match target {
+            Target::Into(value) => binding.bind_output(name, value)?,
+            Target::Anew => {
+                binding.bind_output_to_device(name, memory.name())?;
+                made.push(name);
+            }
+        }
+    }
+    binding.synchronize_inputs()?;
+    let mut outputs = session.run_binding_with_options(&binding, options)?;
+    let values = made.into_iter().filter_map(|name| outputs.remove(name));
+    Ok(values.collect())
+}

@@ -9,11 +9,16 @@ mod device;
 mod driver;
 #[path = "../../tests/common/fixtures.rs"]
 mod fixtures;
+#[allow(dead_code)] // the element uses more of it
 #[path = "../../src/vfi_element/cuda/frame.rs"]
 mod frame;
 #[allow(dead_code)] // the element uses more of it
 #[path = "../../src/vfi_element/cuda/library.rs"]
 mod library;
+/// What those files know of the rest.
+mod models {
+    pub(crate) use gstvfiinterp::models::device;
+}
 #[allow(dead_code)] // made for other tests
 #[path = "../../tests/element/common.rs"]
 mod rig;
@@ -21,26 +26,26 @@ mod rig;
 mod stream;
 
 use device::*;
-use frame::{Copier, Dense};
+use frame::Copier;
 use gst::prelude::*;
 use gst_video::prelude::*;
+use models::device::Dense;
+
+/// The CPU's network takes frames from the host.
+fn set_up() {}
 
 /// Width and height of the planes of `NV12 70x52`, in bytes.
 const PLANES: [(usize, usize); 2] = [(70, 52), (70, 26)];
 const STREAM: &str = "NV12 70x52 30/1";
 
-/// Planes that follow one another from `address` on.
-fn dense(address: usize, on_device: bool) -> [Dense; 2] {
+/// Planes that follow one another from `address` on, where there is room for them.
+fn dense<'a>(address: usize, on_device: bool) -> [Dense<'a>; 2] {
     let mut next = address;
     PLANES.map(|(width, height)| {
         let address = next;
         next += width * height;
-        Dense {
-            address,
-            on_device,
-            width,
-            height,
-        }
+        // SAFETY: the tests use memory of that size, one at a time.
+        unsafe { Dense::new(address as *mut _, on_device, (width, height)) }
     })
 }
 
@@ -103,17 +108,12 @@ fn a_frame_goes_through_the_device_s_memory_without_the_host() {
         for to in &pools {
             let source = upload(from, &rig::frame(&info, 7), &info);
             // what the host wrote is brought to the device by whoever maps it there first
-            // SAFETY: the planes lie in memory of this size.
-            unsafe { copier.fetch(&source, &info, &planes(address)) }.unwrap();
+            copier.fetch(&source, &info, &planes(address)).unwrap();
             let before = driver.counts();
             let mut target = to.acquire_buffer(None).unwrap();
-            // SAFETY: as above.
-            unsafe {
-                copier.fetch(&source, &info, &planes(address)).unwrap();
-                copier
-                    .store(&planes(address), target.get_mut().unwrap(), &info)
-                    .unwrap();
-            }
+            copier.fetch(&source, &info, &planes(address)).unwrap();
+            let target_ref = target.get_mut().unwrap();
+            copier.store(&planes(address), target_ref, &info).unwrap();
             let after = driver.counts();
             assert_eq!(after.within - before.within, 4, "two planes there and back");
             assert_eq!(
@@ -134,20 +134,23 @@ fn what_is_no_cuda_memory_or_too_narrow_is_refused() {
     let copier = Copier::new(0).unwrap();
     let mut bytes = vec![0_u8; 1024 * 1024];
     let planes = dense(bytes.as_mut_ptr() as usize, false);
-    // SAFETY: there is more room than any of these planes takes.
-    let refusal = |buffer: &gst::Buffer, planes: &[Dense]| unsafe {
-        copier.fetch(buffer, &info, planes).unwrap_err()
-    };
+    let refusal =
+        |buffer: &gst::Buffer, planes: &[Dense]| copier.fetch(buffer, &info, planes).unwrap_err();
     let host = rig::frame(&info, 0);
     assert!(refusal(&host, &planes).contains("said to be in CUDA's memory"));
     let [pool, _] = pools(driver);
     let buffer = upload(&pool, &host, &info);
     assert!(refusal(&buffer, &planes[..1]).contains("1 planes for a frame of 2"));
-    let wide = planes.map(|plane| Dense {
-        width: 513,
-        ..plane
-    });
-    assert!(refusal(&buffer, &wide).contains("rows of 512 bytes, and 513 are needed"));
+    for (size, reason) in [
+        ((513, 52), "rows of 512 bytes, and 513 are needed"),
+        ((70, 53), "52 rows, and 53 are needed"),
+    ] {
+        // SAFETY: there is more room than that.
+        let large = unsafe { Dense::new(bytes.as_mut_ptr().cast(), false, size) };
+        let [_, chroma] = dense(bytes.as_mut_ptr() as usize, false);
+        let refused = refusal(&buffer, &[large, chroma]);
+        assert!(refused.contains(reason), "{refused}");
+    }
 }
 
 #[test]

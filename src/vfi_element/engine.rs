@@ -10,9 +10,10 @@ use gst_video::VideoFrameRef;
 
 use super::CAT;
 use super::content::Thumbnail;
+use super::cuda::{self, Copier};
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
-use crate::models::device::{self, DeviceFrame, Outcome};
+use crate::models::device::{self, Dense, DeviceFrame, Outcome, Sink, Source};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{Canceller, ExecutionProvider, Interpolator, ModelError, ModelInfo, ModelKind};
 use host::{Host, HostFrame};
@@ -103,6 +104,10 @@ pub(super) struct Engine {
     stage: Option<Stage>,
     /// Storage of a frame that is gone, for the next one.
     spare: Thumbnail,
+    /// Which GPU is meant.
+    device: i32,
+    /// For frames in CUDA's memory; made with the first one.
+    copier: Option<Copier>,
 }
 
 /// What depends on caps and settings.
@@ -139,6 +144,8 @@ impl Engine {
             interpolator,
             stage: None,
             spare: Thumbnail::default(),
+            device: 0,
+            copier: None,
         }
     }
 
@@ -166,6 +173,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
+        self.device = settings.device;
         let look = settings.look(size);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
@@ -279,28 +287,35 @@ impl Engine {
             return Err(not_ready());
         };
         let shrunk = Instant::now();
-        let frame_a = readable(&a.buffer, &stage.info)?;
-        let frame_b = readable(&b.buffer, &stage.info)?;
-        let mut frame_out = writable(out, &stage.info)?;
+        let (from_a, from_b, info) = (&a.buffer, &b.buffer, &stage.info);
         let interpolator = &mut self.interpolator;
         let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
             (Way::Host(host), Made::Host(a), Made::Host(b)) => {
                 let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
                 let estimated = Instant::now();
-                let frames = [(a, &frame_a), (b, &frame_b)];
-                host.synthesise(&stage.layout, frames, estimate, phase, &mut frame_out)?;
+                let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
+                let frames = [(a, &from_a), (b, &from_b)];
+                let mut out = writable(out, info)?;
+                host.synthesise(&stage.layout, frames, estimate, phase, &mut out)?;
                 estimated
             }
             (Way::Device(device), Made::Device(a), Made::Device(b)) => {
                 let outcome = device.estimate(interpolator, a, b, phase as f32)?;
                 let estimated = Instant::now();
                 match outcome {
-                    Outcome::Found => {
-                        let mut planes = stage.layout.planes_mut(&mut frame_out)?;
-                        device.finish(interpolator, a, b, phase, &mut planes)?;
+                    Outcome::Found if cuda::holds(out) => {
+                        let copier = copier(&mut self.copier, self.device)?;
+                        let mut store = |planes: &[Dense]| copier.store(planes, out, info);
+                        let sink = Sink::Copied(&mut store);
+                        device.finish(interpolator, a, b, phase, sink)?;
                     }
-                    Outcome::First => copy(&frame_a, &mut frame_out)?,
-                    Outcome::Second => copy(&frame_b, &mut frame_out)?,
+                    Outcome::Found => {
+                        let mut out = writable(out, info)?;
+                        let mut planes = stage.layout.planes_mut(&mut out)?;
+                        device.finish(interpolator, a, b, phase, Sink::Host(&mut planes))?;
+                    }
+                    Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
+                    Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
                 }
                 estimated
             }
@@ -316,20 +331,44 @@ impl Engine {
     /// By how much two frames differ where they differ most: see [`frames::difference`]. `None` also
     /// where there was no memory to get ready for any.
     pub(super) fn difference(
-        &self,
-        a: &Frame,
-        b: &Frame,
+        &mut self,
+        a: &mut Frame,
+        b: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, Failure> {
         let Some(stage) = &self.stage else {
             return Ok(None);
         };
+        if matches!(stage.way, Way::Device(_)) && cuda::holds(&a.buffer) && cuda::holds(&b.buffer) {
+            return self.device_difference(a, b, limit);
+        }
         let (a, b) = (
             readable(&a.buffer, &stage.info)?,
             readable(&b.buffer, &stage.info)?,
         );
         let (a, b) = (stage.layout.planes(&a)?, stage.layout.planes(&b)?);
         Ok(frames::difference(&a, &b, limit))
+    }
+
+    /// The same for frames that lie on the device, as the network does.
+    fn device_difference(
+        &mut self,
+        a: &mut Frame,
+        b: &mut Frame,
+        limit: f64,
+    ) -> Result<Option<f64>, Failure> {
+        self.prepare(a)?;
+        self.prepare(b)?;
+        let way = self.stage.as_mut().map(|stage| &mut stage.way);
+        let (Some(Way::Device(device)), Some(small_a), Some(small_b)) = (way, &a.small, &b.small)
+        else {
+            return Err(not_ready());
+        };
+        let (Made::Device(a), Made::Device(b)) = (&small_a.made, &small_b.made) else {
+            return Err(not_ready());
+        };
+        let found = device.difference(a, b)?;
+        Ok((found <= limit).then_some(found))
     }
 
     /// Makes what the network needs of two frames, and gives their thumbnails.
@@ -405,21 +444,27 @@ impl Engine {
         if small.is_some_and(|small| small.generation == generation) {
             return Ok(());
         }
-        let mapped = readable(&frame.buffer, &stage.info)?;
         let mut thumbnail = std::mem::take(&mut self.spare);
+        let (buffer, info) = (&frame.buffer, &stage.info);
         let made = match &mut stage.way {
             Way::Host(host) => {
-                let made = host.prepare(&self.interpolator, &mapped)?;
+                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
                 thumbnail.set(&made.picture);
                 Made::Host(made)
             }
             Way::Device(device) => {
-                let made = device.prepare(&stage.layout.planes(&mapped)?)?;
+                let made = if cuda::holds(buffer) {
+                    let copier = copier(&mut self.copier, self.device)?;
+                    let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
+                    device.prepare(Source::Copied(&mut fetch))?
+                } else {
+                    let mapped = readable(buffer, info)?;
+                    device.prepare(Source::Host(&stage.layout.planes(&mapped)?))?
+                };
                 thumbnail.set_cells(stage.look.size, made.thumbnail());
                 Made::Device(made)
             }
         };
-        drop(mapped);
         frame.small = Some(Small {
             made,
             thumbnail,
@@ -427,6 +472,14 @@ impl Engine {
         });
         Ok(())
     }
+}
+
+/// What copies frames in CUDA's memory.
+fn copier(place: &mut Option<Copier>, device: i32) -> anyhow::Result<&Copier> {
+    Ok(match place {
+        Some(copier) => copier,
+        none => none.insert(Copier::new(device).map_err(|reason| anyhow!(reason))?),
+    })
 }
 
 /// There are no caps, or there was no memory to get ready for frames of them.

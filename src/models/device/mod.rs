@@ -3,5 +3,7 @@
 pub(super) mod bound;
 pub(super) mod memory;
 mod stage;
+mod transfer;
 
 pub use stage::{DeviceFrame, Look, Outcome, Stage};
+pub use transfer::{Dense, Sink, Source, Transfer};

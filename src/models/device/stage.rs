@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::{DynValue, TensorElementType};
+use ort::value::{DynTensorValueType, DynValue, TensorElementType};
 
 use super::bound::{self, Target};
 use super::memory::Memory;
+use super::transfer::{Dense, Sink, Source, Transfer};
 use crate::frames::{FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
 use crate::models::bisect::Place;
 use crate::models::graph::frame::{Answer, Geometry, join};
@@ -80,6 +81,10 @@ pub struct Stage {
     out: Vec<DynValue>,
     moment: DynValue,
     late: DynValue,
+    /// With the provider: a new frame that does not go to the host. Made with the first one.
+    new: Vec<DynValue>,
+    /// Compares frames; made with the first comparison.
+    differ: Option<Session>,
     spare: Vec<DeviceFrame>,
     clear: bool,
     found: Option<Found>,
@@ -135,13 +140,7 @@ impl Stage {
             .transpose()?;
         let made = || -> ort::Result<_> {
             let memory = Memory::of(&ready, provider, options.device)?;
-            let planes = || {
-                let planes = layout.shapes().map(|(width, height, format)| {
-                    let dims = [height as i64, (width * format.channels) as i64];
-                    memory.host(element(format.sample), &dims)
-                });
-                planes.collect::<ort::Result<Vec<_>>>()
-            };
+            let planes = || planes(&layout, |element, dims| memory.host(element, dims));
             let (staging, out) = (planes()?, planes()?);
             let one = |rank| memory.host(TensorElementType::Float32, &vec![1; rank]);
             let moment = one(match &signature.inputs {
@@ -182,6 +181,8 @@ impl Stage {
             out,
             moment,
             late,
+            new: Vec::new(),
+            differ: None,
             spare: Vec::new(),
             clear: false,
             found: None,
@@ -195,40 +196,48 @@ impl Stage {
         frame.stage == self.number
     }
 
-    /// Uploads a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
+    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
     ///
     /// # Errors
-    /// If the planes are not those of the frames this was made for, if the run fails or is cancelled, or
-    /// memory lacks.
-    pub fn prepare(&mut self, planes: &[Plane]) -> Result<DeviceFrame, ModelError> {
+    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
+    /// is cancelled, or memory lacks.
+    pub fn prepare(&mut self, source: Source) -> Result<DeviceFrame, ModelError> {
         self.check_cancelled()?;
-        let known = self.layout.shapes();
-        let given = planes.iter().map(|p| (p.width, p.height, p.format));
-        if !known.eq(given) {
-            return Err(ModelError::Mismatch("the frame is of another kind".into()));
-        }
-        for (plane, staging) in planes.iter().zip(&mut self.staging) {
-            copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
+        if let Source::Host(planes) = &source {
+            let given = planes.iter().map(|p| (p.width, p.height, p.format));
+            if !self.layout.shapes().eq(given) {
+                return Err(ModelError::Mismatch("the frame is of another kind".into()));
+            }
+            for (plane, staging) in planes.iter().zip(&mut self.staging) {
+                copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
+            }
         }
         let mut frame = match self.spare.pop() {
             Some(frame) => frame,
             None => self.frame().map_err(|e| self.label_error(&e))?,
         };
-        let names: Vec<_> = (0..planes.len())
+        let names: Vec<_> = (0..frame.planes.len())
             .map(|index| (format!("plane{index}"), format!("kept{index}")))
-            .collect();
-        let inputs: Vec<_> = names
-            .iter()
-            .zip(&self.staging)
-            .map(|((name, _), value)| (name.as_str(), value))
             .collect();
         let mut outputs = vec![
             ("picture", Target::Into(&mut frame.picture)),
             ("thumbnail", Target::Into(&mut frame.thumbnail)),
         ];
-        for ((_, name), value) in names.iter().zip(&mut frame.planes) {
-            outputs.push((name, Target::Into(value)));
-        }
+        let given: &[DynValue] = match source {
+            Source::Host(_) => {
+                for ((_, name), value) in names.iter().zip(&mut frame.planes) {
+                    outputs.push((name, Target::Into(value)));
+                }
+                &self.staging
+            }
+            Source::Copied(copy) => {
+                // to where they are kept, so that the graph need not
+                self.transfer(&mut frame.planes, copy)?;
+                &frame.planes
+            }
+        };
+        let inputs = names.iter().map(|(name, _)| name.as_str()).zip(given);
+        let inputs: Vec<_> = inputs.collect();
         let options = self.canceller.options(self.clear);
         let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
         self.done(run)?;
@@ -236,17 +245,78 @@ impl Stage {
         Ok(frame)
     }
 
+    /// Has planes copied to or from values of this stage.
+    fn transfer(&self, values: &mut [DynValue], copy: &mut Transfer) -> Result<(), ModelError> {
+        let on_device = self.provider != ExecutionProvider::Cpu;
+        let dense = values.iter_mut().zip(self.layout.shapes());
+        let dense = dense.map(|(value, (width, height, format))| {
+            let sample = match format.sample {
+                Sample::U8 => 1,
+                Sample::U16 { .. } => 2,
+            };
+            let size = (width * format.channels * sample, height);
+            let tensor = value.view_mut().downcast::<DynTensorValueType>()?;
+            // SAFETY: the value was made with this size, is borrowed, and no run is under way.
+            Ok(unsafe { Dense::new(tensor.data_ptr().cast_mut(), on_device, size) })
+        });
+        let dense = dense.collect::<ort::Result<Vec<_>>>();
+        let dense = dense.map_err(|error| self.label_error(&error))?;
+        copy(&dense).map_err(|reason| {
+            self.label_error(&ort::Error::new(format!(
+                "a frame can't be copied: {reason}"
+            )))
+        })
+    }
+
+    /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
+    ///
+    /// # Errors
+    /// If they were not prepared here, if the run fails or is cancelled, or memory lacks.
+    pub fn difference(&mut self, a: &DeviceFrame, b: &DeviceFrame) -> Result<f64, ModelError> {
+        self.check_cancelled()?;
+        if !self.accepts(a) || !self.accepts(b) {
+            return Err(ModelError::Mismatch(
+                "they were not prepared for this model".into(),
+            ));
+        }
+        let session = match &mut self.differ {
+            Some(session) => session,
+            none => {
+                let model = self.geometry.difference();
+                let model = model.map_err(|error| ModelError::Mismatch(error.to_string()))?;
+                none.insert(start(&self.options, self.provider, &self.label, model)?)
+            }
+        };
+        let names: Vec<_> = (0..a.planes.len())
+            .map(|index| (format!("a{index}"), format!("b{index}")))
+            .collect();
+        let mut inputs = Vec::new();
+        for ((first, second), (a, b)) in names.iter().zip(a.planes.iter().zip(&b.planes)) {
+            inputs.push((first.as_str(), a));
+            inputs.push((second.as_str(), b));
+        }
+        // on the host, and used for nothing else until the frame is finished
+        let outputs = vec![("difference", Target::Into(&mut self.late))];
+        let options = self.canceller.options(false);
+        let run = bound::run(session, &inputs, outputs, &self.memory, options);
+        self.done(run)?;
+        let (_, found) = self
+            .late
+            .try_extract_tensor::<f32>()
+            .map_err(|error| self.label_error(&error))?;
+        Ok(found.first().copied().map_or(f64::INFINITY, f64::from))
+    }
+
     /// Room for a frame.
     fn frame(&self) -> ort::Result<DeviceFrame> {
         let (width, height) = self.geometry.padded;
-        let planes = self.layout.shapes().map(|(width, height, format)| {
-            let dims = [height as i64, (width * format.channels) as i64];
-            self.memory.device(element(format.sample), &dims)
+        let planes = planes(&self.layout, |element, dims| {
+            self.memory.device(element, dims)
         });
         let float = TensorElementType::Float32;
         let (columns, rows) = self.cells;
         Ok(DeviceFrame {
-            planes: planes.collect::<ort::Result<_>>()?,
+            planes: planes?,
             picture: self
                 .memory
                 .device(float, &[1, 3, height as i64, width as i64])?,
@@ -352,7 +422,7 @@ impl Stage {
         a: &DeviceFrame,
         b: &DeviceFrame,
         phase: f64,
-        out: &mut [PlaneMut],
+        out: Sink,
     ) -> Result<(), ModelError> {
         self.check_cancelled()?;
         let found = self.found.and_then(|found| interpolator.answer(found));
@@ -391,10 +461,22 @@ impl Stage {
             Some((name.as_str(), value))
         });
         let inputs: Vec<_> = inputs.collect();
-        let names: Vec<_> = (0..self.out.len())
+        let values = match &out {
+            Sink::Host(_) => &mut self.out,
+            Sink::Copied(_) => {
+                if self.new.is_empty() {
+                    let planes = planes(&self.layout, |element, dims| {
+                        self.memory.device(element, dims)
+                    });
+                    self.new = planes.map_err(|error| network::failed(&self.label, &error))?;
+                }
+                &mut self.new
+            }
+        };
+        let names: Vec<_> = (0..values.len())
             .map(|index| format!("out{index}"))
             .collect();
-        let outputs = names.iter().map(String::as_str).zip(&mut self.out);
+        let outputs = names.iter().map(String::as_str).zip(values);
         let outputs = outputs
             .map(|(name, value)| (name, Target::Into(value)))
             .collect();
@@ -402,10 +484,20 @@ impl Stage {
         let run = bound::run(session, &inputs, outputs, &self.memory, options);
         self.clear = false;
         self.done(run)?;
-        for (plane, value) in out.iter_mut().zip(&mut self.out) {
-            copy_out(value, plane).map_err(|error| network::failed(&self.label, &error))?;
+        match out {
+            Sink::Host(planes) => {
+                for (plane, value) in planes.iter_mut().zip(&mut self.out) {
+                    copy_out(value, plane).map_err(|error| network::failed(&self.label, &error))?;
+                }
+                Ok(())
+            }
+            Sink::Copied(copy) => {
+                let mut new = std::mem::take(&mut self.new);
+                let copied = self.transfer(&mut new, copy);
+                self.new = new;
+                copied
+            }
         }
-        Ok(())
     }
 
     /// What a finishing graph is made of.
@@ -539,6 +631,19 @@ fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Option<ModelPro
     }
     let rest = all.get(7 * width * height..).unwrap_or_default();
     Some(join(channels, (width, height), rest))
+}
+
+/// Room for a frame's planes.
+fn planes(
+    layout: &FrameLayout,
+    make: impl Fn(TensorElementType, &[i64]) -> ort::Result<DynValue>,
+) -> ort::Result<Vec<DynValue>> {
+    let shapes = layout.shapes();
+    let planes = shapes.map(|(width, height, format)| {
+        let dims = [height as i64, (width * format.channels) as i64];
+        make(element(format.sample), &dims)
+    });
+    planes.collect()
 }
 
 fn element(sample: Sample) -> TensorElementType {

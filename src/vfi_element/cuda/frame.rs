@@ -7,22 +7,13 @@ use glib::translate::ToGlibPtr;
 
 use super::library::{CudaMemory, library};
 use super::stream::{Copy, Place, Stream};
+use crate::models::device::Dense;
 
 /// `GST_MAP_CUDA`: maps for the device rather than for the host.
 const MAP_CUDA: u32 = gst::ffi::GST_MAP_FLAG_LAST << 1;
 
-/// Rows that follow one another without anything in between, outside of GStreamer's memory.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dense {
-    /// Where the first byte lies.
-    pub(super) address: usize,
-    /// Whether that is on the device, in its primary context, rather than on the host.
-    pub(super) on_device: bool,
-    /// Bytes in a row.
-    pub(super) width: usize,
-    /// Rows.
-    pub(super) height: usize,
-}
+/// What libgstcuda's memory calls itself.
+const MEMORY: &str = "gst.cuda.memory";
 
 /// A mapped frame; its planes are addresses of the device.
 struct Mapped<'a> {
@@ -81,8 +72,8 @@ impl<'a> Mapped<'a> {
     /// The planes, each beside the dense one that it belongs to.
     fn beside<'p>(
         &self,
-        planes: &'p [Dense],
-    ) -> Result<impl Iterator<Item = (Place, &'p Dense)>, String> {
+        planes: &'p [Dense<'p>],
+    ) -> Result<impl Iterator<Item = (Place, &'p Dense<'p>)>, String> {
         let count = self.frame.info.finfo;
         // SAFETY: the description of a mapped frame's format is a constant.
         let count = unsafe { (*count).n_planes } as usize;
@@ -92,10 +83,17 @@ impl<'a> Mapped<'a> {
         let mut places = Vec::with_capacity(count);
         for (plane, dense) in planes.iter().enumerate() {
             let pitch = usize::try_from(self.frame.info.stride[plane]).unwrap_or(0);
-            if pitch < dense.width {
+            if pitch < dense.width() {
                 return Err(format!(
                     "plane {plane} has rows of {pitch} bytes, and {} are needed",
-                    dense.width
+                    dense.width()
+                ));
+            }
+            let rows = plane_rows(&self.frame, plane);
+            if rows < dense.height() {
+                return Err(format!(
+                    "plane {plane} has {rows} rows, and {} are needed",
+                    dense.height()
                 ));
             }
             let address = self.frame.data[plane] as usize;
@@ -103,6 +101,24 @@ impl<'a> Mapped<'a> {
         }
         Ok(places.into_iter())
     }
+}
+
+/// How many rows a plane of a mapped frame has.
+fn plane_rows(frame: &gst_video::ffi::GstVideoFrame, plane: usize) -> usize {
+    // SAFETY: the description of a mapped frame's format is a constant.
+    let format = unsafe { &*frame.info.finfo };
+    let components = format.plane.iter().take(format.n_components as usize);
+    let component = components
+        .into_iter()
+        .position(|&of| of as usize == plane)
+        .unwrap_or(0);
+    let shift = format.h_sub[component];
+    (frame.info.height as usize).div_ceil(1 << shift)
+}
+
+/// Whether a frame lies in CUDA's memory.
+pub(crate) fn holds(buffer: &gst::BufferRef) -> bool {
+    buffer.n_memory() == 1 && buffer.peek_memory(0).is_type(MEMORY)
 }
 
 impl Drop for Mapped<'_> {
@@ -115,21 +131,22 @@ impl Drop for Mapped<'_> {
 /// Copies frames out of GStreamer's CUDA memory and back, whatever context that belongs to, without
 /// what lies between their rows.
 #[derive(Debug)]
-pub(super) struct Copier(Stream);
+pub(crate) struct Copier(Stream);
 
 impl Copier {
     /// For frames on a device.
     ///
     /// # Errors
     /// What the driver says.
-    pub(super) fn new(device: i32) -> Result<Self, String> {
+    pub(crate) fn new(device: i32) -> Result<Self, String> {
         Stream::new(device).map(Self)
     }
 
     fn place(&self, dense: &Dense) -> Place {
-        match dense.on_device {
-            true => Place::device(dense.address, self.0.context(), dense.width),
-            false => Place::host(dense.address as *mut _, dense.width),
+        let (address, width) = (dense.address(), dense.width());
+        match dense.is_on_device() {
+            true => Place::device(address as usize, self.0.context(), width),
+            false => Place::host(address, width),
         }
     }
 
@@ -137,21 +154,18 @@ impl Copier {
     ///
     /// # Errors
     /// If the frame isn't one in CUDA's memory, has other planes, or the driver refuses.
-    ///
-    /// # Safety
-    /// The planes can be written as they say, are no larger than the frame's, and nobody else uses them
-    /// meanwhile.
-    pub(super) unsafe fn fetch(
+    pub(crate) fn fetch(
         &self,
         buffer: &gst::BufferRef,
         info: &gst_video::VideoInfo,
         planes: &[Dense],
     ) -> Result<(), String> {
         let frame = Mapped::new(buffer, info, gst::ffi::GST_MAP_READ)?;
-        let copies = frame
-            .beside(planes)?
-            .map(|(place, dense)| Copy::new(place, self.place(dense), dense.width, dense.height));
-        // SAFETY: the frame is mapped for reading until after the copies; the rest is the caller's promise.
+        let copies = frame.beside(planes)?.map(|(place, dense)| {
+            Copy::new(place, self.place(dense), dense.width(), dense.height())
+        });
+        // SAFETY: the frame is mapped for reading until after the copies, its rows and planes are no smaller
+        // than the dense ones, and those are as they say.
         unsafe { self.0.copy(copies) }
     }
 
@@ -159,21 +173,17 @@ impl Copier {
     ///
     /// # Errors
     /// As [`Copier::fetch`].
-    ///
-    /// # Safety
-    /// The planes can be read as they say, are no larger than the frame's, and nobody writes them
-    /// meanwhile.
-    pub(super) unsafe fn store(
+    pub(crate) fn store(
         &self,
         planes: &[Dense],
         buffer: &mut gst::BufferRef,
         info: &gst_video::VideoInfo,
     ) -> Result<(), String> {
         let frame = Mapped::new(buffer, info, gst::ffi::GST_MAP_WRITE)?;
-        let copies = frame
-            .beside(planes)?
-            .map(|(place, dense)| Copy::new(self.place(dense), place, dense.width, dense.height));
-        // SAFETY: the frame is mapped for writing until after the copies; the rest is the caller's promise.
+        let copies = frame.beside(planes)?.map(|(place, dense)| {
+            Copy::new(self.place(dense), place, dense.width(), dense.height())
+        });
+        // SAFETY: as in `fetch`, but mapped for writing.
         unsafe { self.0.copy(copies) }
     }
 }

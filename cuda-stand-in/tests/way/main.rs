@@ -59,7 +59,7 @@ fn frames_are_those_of_the_host_s_memory_within_a_level() {
         let place: String = rig
             .element
             .property::<gst::Structure>("stats")
-            .get("place")
+            .get("frames-made-on")
             .unwrap();
         assert_eq!(place, "device", "{format}");
         let mut host = Rig::new(&stream, None);
@@ -126,6 +126,7 @@ fn a_context_of_a_neighbour_s_own_is_crossed() {
         return;
     };
     let stream = "NV12 70x52 30/1";
+    rig::init();
     let foreign = driver.foreign_context(0);
     let (rig, foreign_out) = through(stream, &[0, 1], |element| element.set_context(&foreign));
     assert_eq!(asked(&rig.element, "src"), Some(carried(&foreign)));

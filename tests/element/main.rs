@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod formats;
 mod hostile_files;
+mod largest;
 mod live;
 mod memory;
 mod negotiation;

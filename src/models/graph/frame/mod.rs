@@ -122,10 +122,14 @@ impl Geometry {
         if small && padded && shrunk {
             return Ok(shapes);
         }
-        let side = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        Err(FrameError::Size {
-            width: side(width),
-            height: side(height),
+        let (padded_width, padded_height) = self.padded;
+        Err(FrameError::Picture {
+            found: format!(
+                "{width}x{height} (padded to {padded_width}x{padded_height}) for frames of {}x{}",
+                layout.width(),
+                layout.height()
+            ),
+            expected: format!("sides from {SMALLEST} to the frame's, padded to no less"),
         })
     }
 

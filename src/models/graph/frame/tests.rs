@@ -662,7 +662,8 @@ fn differences_are_those_of_the_host() {
                 let planes_a = layout.planes(&frame_a).unwrap();
                 let want =
                     crate::frames::difference(&planes_a, &layout.planes(&frame_b).unwrap(), 1.0);
-                let inputs = [planes(&a, &info, "a"), planes(&b, &info, "b")].concat();
+                let mut inputs = planes(&a, &info, "a");
+                inputs.extend(planes(&b, &info, "b"));
                 let outputs = run(&mut session, inputs);
                 let (_, got) = outputs["difference"].try_extract_tensor::<f32>().unwrap();
                 let want = want.unwrap() as f32;

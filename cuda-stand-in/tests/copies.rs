@@ -87,9 +87,8 @@ fn a_frame_of_any_context_comes_to_the_host_without_its_pitch() {
     for (k, pool) in (0..).zip(pools(driver)) {
         let buffer = upload(&pool, &rig::frame(&info, k), &info);
         let mut bytes = vec![0; planes_of(k).len()];
-        // SAFETY: the planes are those of this vector.
-        unsafe { copier.fetch(&buffer, &info, &dense(bytes.as_mut_ptr() as usize, false)) }
-            .unwrap();
+        let planes = dense(bytes.as_mut_ptr() as usize, false);
+        copier.fetch(&buffer, &info, &planes).unwrap();
         assert!(bytes == planes_of(k), "context {k}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::models::memory::Room;
 
@@ -16,6 +17,8 @@ static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
 static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
+static FITS: AtomicBool = AtomicBool::new(false);
+static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
 /// Nothing fails any more, and nothing has.
 pub fn clear() {
@@ -25,6 +28,44 @@ pub fn clear() {
     BUFFERS_ABOVE.store(usize::MAX, SeqCst);
     set_room(None);
     FAILED.store(0, SeqCst);
+    set_fits(false);
+}
+
+/// Networks that are loaded on the CPU from now on are dealt with as on a GPU: warmed up, and given
+/// sessions for one size. What is sent by the sender that is returned decides how each of those ends,
+/// and when.
+pub fn fit() -> Sender<Result<(), String>> {
+    let (sender, receiver) = channel();
+    set_fits(true);
+    if let Ok(mut fitting) = FITTING.lock() {
+        *fitting = Some(receiver);
+    }
+    sender
+}
+
+fn set_fits(fits: bool) {
+    FITS.store(fits, SeqCst);
+    if let Ok(mut fitting) = FITTING.lock() {
+        *fitting = None;
+    }
+}
+
+pub(crate) fn fits() -> bool {
+    FITS.load(SeqCst)
+}
+
+/// Waits for how it is to end.
+pub(crate) fn made() -> Result<(), String> {
+    let receiver = FITTING.lock().ok().and_then(|mut fitting| fitting.take());
+    let Some(receiver) = receiver else {
+        return Ok(());
+    };
+    let end = receiver.recv();
+    if let Ok(mut fitting) = FITTING.lock() {
+        *fitting = Some(receiver);
+    }
+    // nobody is left who could want it to end otherwise
+    end.unwrap_or(Ok(()))
 }
 
 /// Runs of a network on more pixels than this find no memory.

@@ -18,7 +18,7 @@ struct Cancel {
     /// The same for runs after which memory is given back.
     clearing: RunOptions,
     /// Where it may be waiting for its turn.
-    session: Weak<Turns<Session>>,
+    sessions: Mutex<Vec<Weak<Turns<Session>>>>,
 }
 
 impl Canceller {
@@ -28,8 +28,15 @@ impl Canceller {
             cancelled: Mutex::new(false),
             options: RunOptions::new()?,
             clearing,
-            session: Arc::downgrade(session),
+            sessions: Mutex::new(vec![Arc::downgrade(session)]),
         })))
+    }
+
+    /// Runs on this session are stopped, too.
+    pub(super) fn watch(&self, session: &Arc<Turns<Session>>) {
+        let mut sessions = lock(&self.0.sessions);
+        sessions.retain(|known| known.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
     }
 
     /// What a run that is to be stopped is given.
@@ -64,7 +71,9 @@ impl Canceller {
             };
         }
         drop(state);
-        if let Some(session) = self.0.session.upgrade() {
+        // not held while the sessions are told: one lock at a time
+        let sessions = lock(&self.0.sessions).clone();
+        for session in sessions.iter().filter_map(Weak::upgrade) {
             session.look_again();
         }
     }

@@ -10,8 +10,11 @@ use super::runtime::runtime;
 use super::shared::{self, Key, Loaded, Shared};
 use super::signature::Outputs;
 use super::statement::Stated;
-use super::{Canceller, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared, loading, room};
-use crate::frames::{FrameError, Motion, Picture};
+use super::{
+    Canceller, Fitted, Fitting, Interrupt, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared,
+    loading, prepared, room,
+};
+use crate::frames::{FrameError, Motion, Picture, space};
 
 /// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
 pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
@@ -20,9 +23,14 @@ pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
 pub struct Interpolator {
     info: ModelInfo,
     network: Network,
-    /// Keeps the session where others find it.
-    _loaded: Shared<Loaded>,
+    /// The session, kept where others find it.
+    loaded: Shared<Loaded>,
+    key: Key,
     options: LoadOptions,
+    /// Sessions for one size are worth a try.
+    fits: bool,
+    /// The size that pictures are padded to now.
+    size: (usize, usize),
     /// How deep it bisects, where it must.
     bisection_depth: u32,
     /// What a midpoint-only network has made of the latest pair.
@@ -59,6 +67,37 @@ pub enum Estimate<'a> {
     Second,
 }
 
+/// A first run on nothing.
+pub struct WarmUp {
+    network: Network,
+    size: (usize, usize),
+}
+
+impl WarmUp {
+    /// Runs it, unless it is interrupted.
+    pub fn run(mut self, interrupt: &Interrupt) -> Result<(), ModelError> {
+        let canceller = self.network.canceller().clone();
+        interrupt.add(move || canceller.cancel());
+        let (width, height) = self.size;
+        let mut nothing = Vec::new();
+        let room = space::resize(&mut nothing, 3 * width * height, 0.0);
+        room.map_err(|error| ModelError::Memory {
+            model: self.network.label().into(),
+            reason: error.to_string(),
+        })?;
+        let pictures = [nothing.as_slice(); 2];
+        self.network.run(pictures, self.size, 0.5).map(drop)
+    }
+}
+
+impl std::fmt::Debug for WarmUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WarmUp")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Interpolator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Interpolator")
@@ -71,6 +110,11 @@ impl Interpolator {
     /// Loads a network. Takes a fraction of a second for the built-in one on the CPU. One from a
     /// file is run on something small, to find out what its graph does not say.
     pub fn load(options: &LoadOptions) -> Result<Self, ModelError> {
+        Self::load_unless(options, &Interrupt::default())
+    }
+
+    /// Loads a network, and gives up with an error when it is interrupted.
+    pub fn load_unless(options: &LoadOptions, interrupt: &Interrupt) -> Result<Self, ModelError> {
         let source = library::find(&options.model)?;
         let (label, file) = (source.label(), source.file());
         let stated = Stated::gather(options.family, &options.info, file.as_deref())
@@ -78,11 +122,15 @@ impl Interpolator {
         let contents = source.read()?;
         let runtime = runtime()?;
         let key = Key::new(contents.digest, options, stated.clone());
-        let loaded = shared::loaded(key, || {
+        let loaded = shared::loaded(key.clone(), || {
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
-            let load =
-                || loading::load(runtime, options, &label, &contents.bytes, &stated, measured);
+            let load = || {
+                let bytes = &contents.bytes;
+                loading::load(
+                    runtime, options, &label, bytes, &stated, measured, interrupt,
+                )
+            };
             match load() {
                 Err(ModelError::Memory { .. }) => {
                     room::trim();
@@ -105,6 +153,7 @@ impl Interpolator {
             shared: loaded.found,
             provider: loaded.provider,
             precision: loaded.precision,
+            device: options.device,
             fallback: loaded.note.clone(),
             kind: match signature.outputs {
                 Outputs::Motion { .. } => ModelKind::Motion,
@@ -121,13 +170,22 @@ impl Interpolator {
         Ok(Self {
             info,
             network,
-            _loaded: loaded,
+            fits: loaded.source.is_some(),
+            size: (0, 0),
+            loaded,
+            key,
             options: options.clone(),
             bisection_depth: DEFAULT_BISECTION_DEPTH,
             bisection: Bisection::default(),
             answer: None,
             picture: Picture::default(),
         })
+    }
+
+    /// What is shared with others who loaded the same.
+    #[cfg(test)]
+    pub(super) fn loaded(&self) -> &Loaded {
+        &self.loaded
     }
 
     /// What is known of the network.
@@ -171,14 +229,54 @@ impl Interpolator {
         }
     }
 
+    /// Pictures of this size will come from now on. Gives up what was made for another size, and says
+    /// what could be made for this one, on another thread, to make runs faster.
+    pub fn fit(&mut self, picture: (usize, usize)) -> Option<Fitting> {
+        let size = prepared::padded_size(self.network.signature(), picture).ok()?;
+        self.size = size;
+        self.network.fit(size);
+        self.tell_place();
+        if !self.fits || self.network.is_fitted() {
+            return None;
+        }
+        Fitting::new(&self.loaded, &self.key, self.network.label(), size)
+    }
+
+    /// Has what was made for one size run pictures of that size, from the run after the next on.
+    /// `None`: it can't be made, or is no gain, and is not tried again.
+    pub fn adopt(&mut self, fitted: Option<Fitted>) {
+        match fitted {
+            Some(fitted) if self.size == fitted.size() => self.network.adopt(fitted),
+            // the size has changed meanwhile
+            Some(_) => {}
+            None => self.fits = false,
+        }
+    }
+
+    /// What is to be run once on another thread, so that the first run on pictures of this size takes
+    /// no longer than the next: a GPU gets its code and its memory with the first run, and plans its
+    /// convolutions. `None` where it takes no longer anyway.
+    pub fn warm_up(&self, picture: (usize, usize)) -> Option<WarmUp> {
+        let size = prepared::padded_size(self.network.signature(), picture).ok()?;
+        // what is worth a session of its own is worth that
+        self.loaded.source.as_ref()?;
+        let network = Network::new(self.network.label().into(), &self.loaded).ok()?;
+        Some(WarmUp { network, size })
+    }
+
+    /// A run may have changed what runs it.
+    fn tell_place(&mut self) {
+        (self.info.provider, self.info.precision) = self.network.place();
+    }
+
     /// How often memory was given back since this was last asked.
     pub fn take_clears(&mut self) -> Clears {
         self.network.take_clears()
     }
 
-    /// What the session's arena holds, if the runtime tells. Takes some microseconds.
+    /// What the arenas of its sessions hold, if the runtime tells. Takes some microseconds.
     pub fn usage(&self) -> Option<Usage> {
-        self.network.arena().usage()
+        self.network.usage()
     }
 
     /// Makes a picture ready for this network: once, though it belongs to two pairs.
@@ -272,6 +370,7 @@ impl Interpolator {
     ) -> Result<Found, ModelError> {
         // the memory of the last answer is free to be used again
         self.answer = None;
+        self.tell_place();
         let moment = match (self.info.kind, self.info.any_phase) {
             (ModelKind::Picture, false) => return self.bisected(pair, phase, run),
             (ModelKind::Motion, false) => match bisect::nearest(phase, 1) {

@@ -13,7 +13,7 @@ use super::shared::Loaded;
 use super::signature::Signature;
 use super::statement::Stated;
 use super::turns::Turns;
-use super::{ExecutionProvider, LoadOptions, ModelError, measure, session, unblend};
+use super::{Interrupt, LoadOptions, ModelError, measure, session, unblend};
 use crate::frames::space;
 
 /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
@@ -25,6 +25,7 @@ pub(super) fn load(
     file: &Arc<[u8]>,
     stated: &Stated,
     measured: bool,
+    interrupt: &Interrupt,
 ) -> Result<Loaded, ModelError> {
     let unusable = |reason| ModelError::Unusable {
         model: label.into(),
@@ -39,8 +40,8 @@ pub(super) fn load(
     let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
     let mut signature = Signature::of(&model, stated).map_err(unusable)?;
     border::normalise(&mut model, &mut signature);
-    let start = |options: &LoadOptions, model, mut signature: Signature| {
-        let started = session::start(runtime, options, label, model, &signature, file)?;
+    let start = |model, mut signature: Signature| {
+        let started = session::start(runtime, options, label, model, &signature, file, interrupt)?;
         signature.notes.extend(started.precision_note);
         let arena = Arena::of(&started.session, started.provider, options.device);
         Ok(Loaded {
@@ -49,23 +50,15 @@ pub(super) fn load(
             precision: started.precision,
             note: started.note,
             own_nodes: started.own_nodes,
+            source: started.source,
             session: Arc::new(Turns::new(started.session)),
             arena: Arc::new(arena),
         })
     };
-    if !measured {
-        return start(options, model, signature);
+    match measured {
+        true => examine(label, &mut model, signature, start),
+        false => start(model, signature),
     }
-    if options.provider != ExecutionProvider::TensorRt {
-        return examine(label, &mut model, signature, |m, s| start(options, m, s));
-    }
-    // it would build an engine for each size that is tried
-    let trial = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..options.clone()
-    };
-    let known = examine(label, &mut model, signature, |m, s| start(&trial, m, s))?;
-    start(options, model, known.signature)
 }
 
 /// Starts a network and measures it; where its picture is made of motion, starts it anew with that

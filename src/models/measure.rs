@@ -216,7 +216,16 @@ mod tests {
         };
         let runtime = runtime().unwrap();
         let stated = Stated::default();
-        let loaded = loading::load(runtime, &options, "endless", &file, &stated, false).unwrap();
+        let loaded = loading::load(
+            runtime,
+            &options,
+            "endless",
+            &file,
+            &stated,
+            false,
+            &Default::default(),
+        )
+        .unwrap();
         let mut network = Network::new("endless".into(), &loaded).unwrap();
         let error = measure_within(&mut network, Duration::from_millis(50)).unwrap_err();
         assert!(

@@ -116,6 +116,19 @@ pub struct Usage {
     pub peak: u64,
 }
 
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    /// Of two arenas; their peaks need not have been at the same time.
+    fn add(self, other: Self) -> Self {
+        Self {
+            held: self.held + other.held,
+            used: self.used + other.used,
+            peak: self.peak + other.peak,
+        }
+    }
+}
+
 /// Memory of the machine, of this process's control group, or of a device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {

@@ -22,8 +22,10 @@ mod bisect;
 mod canceller;
 pub mod device;
 mod error;
+mod fitted;
 pub mod graph;
 mod interpolator;
+mod interrupt;
 pub mod library;
 mod loading;
 mod measure;
@@ -46,7 +48,9 @@ use std::path::PathBuf;
 
 pub use canceller::Canceller;
 pub use error::ModelError;
-pub use interpolator::{DEFAULT_BISECTION_DEPTH, Estimate, Interpolator};
+pub use fitted::{Fitted, Fitting};
+pub use interpolator::{DEFAULT_BISECTION_DEPTH, Estimate, Interpolator, WarmUp};
+pub use interrupt::Interrupt;
 #[cfg(any(test, fuzzing))]
 pub(crate) use ops::fuzz_sample;
 pub use prepared::Prepared;
@@ -208,8 +212,11 @@ pub struct ModelInfo {
     pub shared: bool,
     /// Its file; `None` for a built-in network.
     pub file: Option<PathBuf>,
-    /// What really runs it: never [`ExecutionProvider::Auto`].
+    /// What really runs it now: never [`ExecutionProvider::Auto`]. Where TensorRT is wanted it is CUDA
+    /// until TensorRT's engine is built.
     pub provider: ExecutionProvider,
+    /// Which GPU, if one does.
+    pub device: i32,
     /// How many bits it computes in: never [`Precision::Auto`]. A file in 16 bits runs as it is
     /// under either name.
     pub precision: Precision,

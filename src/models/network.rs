@@ -1,18 +1,20 @@
 //! A network's session, fed and read as its signature says.
 
+use std::ops::Add as _;
 use std::sync::Arc;
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
 use super::arena::Arena;
-use super::device::bound::{self, Target};
+use super::device::bound::{self, Input, Target};
 use super::device::memory::Memory;
-use super::memory::{self, Clears, Reason};
+use super::fitted::Fitted;
+use super::memory::{self, Clears, Reason, Usage};
 use super::shared::Loaded;
 use super::signature::{Inputs, Signature, Timestep};
 use super::turns::Turns;
-use super::{Canceller, ModelError, room, session};
+use super::{Canceller, ExecutionProvider, ModelError, Precision, room, session};
 use crate::frames::{Motion, space};
 
 /// A network that can be run.
@@ -24,6 +26,12 @@ pub(super) struct Network {
     session: Arc<Turns<Session>>,
     canceller: Canceller,
     arena: Arc<Arena>,
+    provider: ExecutionProvider,
+    precision: Precision,
+    /// What takes the session's place for pictures of its size.
+    fitted: Option<Fitted>,
+    /// What will, as soon as the session has given back what it holds.
+    coming: Option<Fitted>,
     /// Memory is to be given back with the next run.
     clear: Option<Reason>,
     clears: Clears,
@@ -48,6 +56,10 @@ impl Network {
             session,
             canceller,
             arena: Arc::clone(&loaded.arena),
+            provider: loaded.provider,
+            precision: loaded.precision,
+            fitted: None,
+            coming: None,
             clear: None,
             clears: Clears::default(),
             stacked: Vec::new(),
@@ -72,8 +84,45 @@ impl Network {
         &self.canceller
     }
 
-    pub(super) fn arena(&self) -> &Arena {
-        &self.arena
+    /// Where it runs now, and in how many bits.
+    pub(super) fn place(&self) -> (ExecutionProvider, Precision) {
+        match &self.fitted {
+            Some(fitted) => fitted.place(),
+            None => (self.provider, self.precision),
+        }
+    }
+
+    /// What the arenas of its sessions hold together, if the runtime tells.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let fitted = self.fitted.as_ref().map(Fitted::arena);
+        let arenas = [Some(&*self.arena), fitted].into_iter().flatten();
+        arenas.filter_map(Arena::usage).reduce(Usage::add)
+    }
+
+    /// Has a session for one size take over, from the run after the next on: with the next one the
+    /// session that has served gives back what it holds.
+    pub(super) fn adopt(&mut self, fitted: Fitted) {
+        self.canceller.watch(fitted.session());
+        self.coming = Some(fitted);
+        self.clear(Reason::Interval);
+    }
+
+    /// Does the same at once.
+    pub(super) fn take_over(&mut self, fitted: Fitted) {
+        self.canceller.watch(fitted.session());
+        self.fitted = Some(fitted);
+    }
+
+    /// Gives up sessions for other sizes than this.
+    pub(super) fn fit(&mut self, size: (usize, usize)) {
+        for fitted in [&mut self.fitted, &mut self.coming] {
+            fitted.take_if(|fitted| fitted.size() != size);
+        }
+    }
+
+    /// Whether a session for this very size has taken over, or will.
+    pub(super) fn is_fitted(&self) -> bool {
+        self.fitted.is_some() || self.coming.is_some()
     }
 
     /// Has memory given back with the next run; the worse reason counts.
@@ -109,12 +158,12 @@ impl Network {
     }
 
     /// Runs it on what lies in some memory, where its answer then lies, too. `inputs` are those of its
-    /// signature, for pictures of so many pixels.
+    /// signature, for pictures of this size.
     pub(super) fn run_bound(
         &mut self,
-        inputs: &[(&str, &DynValue)],
+        inputs: &[(&str, Input)],
         memory: &Memory,
-        pixels: usize,
+        size: (usize, usize),
     ) -> Result<Answer, ModelError> {
         self.retried(|network, clears| {
             let canceller = &network.canceller;
@@ -122,16 +171,24 @@ impl Network {
             let outputs: Vec<_> = names.map(|name| (name, Target::Anew)).collect();
             let run = |session: &mut Session| {
                 #[cfg(feature = "faults")]
-                crate::faults::run(pixels)?;
-                #[cfg(not(feature = "faults"))]
-                let _ = pixels;
+                crate::faults::run(size.0 * size.1)?;
                 let options = canceller.options(clears);
                 bound::run(session, inputs, outputs, memory, options).map(Answer)
             };
             let called_off = || canceller.is_cancelled();
-            let answer = network.session.take(called_off, run).transpose();
-            answer.map_err(|error| failed(&network.label, &error))
+            let answer = network.session_for(size).take(called_off, run);
+            answer
+                .transpose()
+                .map_err(|error| failed(&network.label, &error))
         })
+    }
+
+    /// What runs pictures of a size.
+    fn session_for(&self, size: (usize, usize)) -> &Turns<Session> {
+        match &self.fitted {
+            Some(fitted) if fitted.size() == size => fitted.session(),
+            _ => &self.session,
+        }
     }
 
     /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
@@ -143,6 +200,10 @@ impl Network {
         let mut tries = 0..2;
         loop {
             match self.once(&mut run) {
+                // what is not needed goes first
+                Err(ModelError::Memory { .. } | ModelError::Run { .. }) if self.is_fitted() => {
+                    (self.fitted, self.coming) = (None, None);
+                }
                 Err(ModelError::Memory { .. }) if tries.next().is_some() => {
                     self.clear(Reason::Pressure);
                 }
@@ -168,6 +229,9 @@ impl Network {
         }
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
+        }
+        if result.is_ok() && clear.is_some() && self.coming.is_some() {
+            self.fitted = self.coming.take();
         }
         result?.ok_or(ModelError::Cancelled)
     }
@@ -262,7 +326,8 @@ impl Network {
             ))
         };
         let called_off = || canceller.is_cancelled();
-        self.session.take(called_off, run).transpose()
+        let session = self.session_for((width, height));
+        session.take(called_off, run).transpose()
     }
 }
 
@@ -279,6 +344,12 @@ pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
 pub(super) struct Answer(Vec<DynValue>);
 
 impl Answer {
+    /// What a network might have given.
+    #[cfg(test)]
+    pub(super) fn new(values: Vec<DynValue>) -> Self {
+        Self(values)
+    }
+
     /// Its values, wherever they lie.
     pub(super) fn values(&self) -> &[DynValue] {
         &self.0
@@ -334,6 +405,21 @@ impl Answer {
             }
         }
         Ok(true)
+    }
+
+    /// By how much two answers to the same question differ, on average: flow in pixels or a picture,
+    /// and the mask.
+    pub(super) fn distance(&self, other: &Self) -> Result<[f64; 2], String> {
+        let mut distances = [0.0; 2];
+        for (index, distance) in distances.iter_mut().enumerate().take(self.0.len()) {
+            let ((mine, a), (its, b)) = (self.tensor(index)?, other.tensor(index)?);
+            if mine != its {
+                return Err(format!("an output {its:?}, not {mine:?}"));
+            }
+            let apart = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs()));
+            *distance = apart.sum::<f64>() / a.len().max(1) as f64;
+        }
+        Ok(distances)
     }
 
     /// One output with its shape as numbers.

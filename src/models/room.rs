@@ -1,26 +1,28 @@
 //! How much memory the machine and the device have left.
 
-use std::ffi::{c_int, c_void};
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
 use super::ExecutionProvider;
+use super::device::driver::Driver;
 use super::memory::{self, Room};
 
 /// Where control groups are found.
 const GROUPS: &str = "/sys/fs/cgroup";
 
 /// The least room there is: on the machine, in this process's control groups and address space, and
-/// on the device that this thread used last, if `provider` uses one. `None` where nothing tells.
+/// on the GPU of this number, if `provider` uses one. `None` where nothing tells.
 ///
 /// Reads a few small files (some 50 us): not for every frame.
-pub fn least(provider: ExecutionProvider) -> Option<Room> {
+pub fn least(provider: ExecutionProvider, device: i32) -> Option<Room> {
     #[cfg(feature = "faults")]
     if let Some(room) = crate::faults::room() {
         return Some(room);
     }
     let device = match provider {
-        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => device(),
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
+            Driver::loaded().and_then(|driver| driver.room(device))
+        }
         ExecutionProvider::Auto | ExecutionProvider::Cpu => None,
     };
     let machine = read_to_string("/proc/meminfo").ok();
@@ -89,37 +91,6 @@ fn groups() -> Vec<Room> {
     rooms
 }
 
-/// The room on the device that this thread used last. Asks CUDA's driver, which is there if a
-/// session runs on it.
-fn device() -> Option<Room> {
-    // SAFETY: the name ends in a nul; nothing is loaded that is not there already.
-    let driver = unsafe {
-        libc::dlopen(
-            c"libcuda.so.1".as_ptr(),
-            libc::RTLD_LAZY | libc::RTLD_NOLOAD,
-        )
-    };
-    if driver.is_null() {
-        return None;
-    }
-    // SAFETY: the handle is open and the name ends in a nul.
-    let symbol = unsafe { libc::dlsym(driver, c"cuMemGetInfo_v2".as_ptr()) };
-    let room = (!symbol.is_null()).then(|| {
-        // SAFETY: the driver's function of this name has this type.
-        let ask: unsafe extern "C" fn(*mut usize, *mut usize) -> c_int =
-            unsafe { std::mem::transmute::<*mut c_void, _>(symbol) };
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: both are there to be written; without a context it gives an error.
-        (unsafe { ask(&raw mut free, &raw mut total) } == 0).then_some(Room {
-            free: free as u64,
-            total: total as u64,
-        })
-    });
-    // SAFETY: the handle was opened above; whoever loaded the driver still holds it.
-    unsafe { libc::dlclose(driver) };
-    room.flatten()
-}
-
 /// Has the C library give back to the system what is free in it: glibc keeps what it once had.
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -135,7 +106,7 @@ mod tests {
 
     #[test]
     fn this_machine_tells_its_room() {
-        let room = least(ExecutionProvider::Cpu).expect("Linux tells");
+        let room = least(ExecutionProvider::Cpu, 0).expect("Linux tells");
         assert!(room.free > 0 && room.free <= room.total);
     }
 }

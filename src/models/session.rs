@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use ort::ep::{
-    ArenaExtendStrategy, CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT,
-};
+use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
+use super::device::providers::{self, Purpose};
 use super::graph::{self, edit, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
-use super::{ExecutionProvider, LoadOptions, ModelError, Precision, arena, memory, ops, room};
+use super::{
+    ExecutionProvider, Interrupt, LoadOptions, ModelError, Precision, arena, memory, ops, room,
+};
 
 /// More threads than this gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
@@ -19,7 +20,7 @@ const MAX_THREADS: usize = 8;
 /// A session and how it came about.
 pub(super) struct Started {
     pub(super) session: Session,
-    /// CPU, CUDA or TensorRT.
+    /// CPU or CUDA. TensorRT takes minutes to get ready: CUDA serves until then.
     pub(super) provider: ExecutionProvider,
     /// 32 or 16 bits.
     pub(super) precision: Precision,
@@ -29,6 +30,20 @@ pub(super) struct Started {
     pub(super) precision_note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(super) own_nodes: usize,
+    /// What sessions for one size are made of, where that is worth while.
+    pub(super) source: Option<Source>,
+}
+
+/// A network, as sessions for one size are made of it.
+pub(super) struct Source {
+    pub(super) model: ModelProto,
+    /// Weights are parts of it.
+    pub(super) file: Arc<[u8]>,
+    pub(super) options: LoadOptions,
+    /// CUDA or TensorRT.
+    pub(super) provider: ExecutionProvider,
+    /// What such a session computes in.
+    pub(super) precision: Precision,
 }
 
 /// Starts `model` (whose unneeded parts are dropped) as the options ask for. Weights that are
@@ -40,13 +55,10 @@ pub(super) fn start(
     mut model: ModelProto,
     signature: &Signature,
     file: &Arc<[u8]>,
+    interrupt: &Interrupt,
 ) -> Result<Started, ModelError> {
     keep_outputs(&mut model, &signature.outputs);
-    let starter = Starter {
-        runtime,
-        options,
-        file,
-    };
+    let starter = Starter::new(runtime, options, file, interrupt);
     let mut note = None;
     match options.provider {
         ExecutionProvider::Cpu => {}
@@ -78,34 +90,77 @@ fn refused(label: &str, reason: String) -> ModelError {
 }
 
 /// What every session of a network is made with.
-struct Starter<'a> {
+pub(super) struct Starter<'a> {
     runtime: &'a Runtime,
     options: &'a LoadOptions,
     file: &'a Arc<[u8]>,
+    interrupt: &'a Interrupt,
 }
 
-impl Starter<'_> {
-    /// Starts `model` on CUDA or TensorRT, or tells why not. CUDA has it in 16 bits unless 32 are
-    /// asked for, or it can't be.
+impl<'a> Starter<'a> {
+    pub(super) fn new(
+        runtime: &'a Runtime,
+        options: &'a LoadOptions,
+        file: &'a Arc<[u8]>,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self {
+            runtime,
+            options,
+            file,
+            interrupt,
+        }
+    }
+
+    /// Starts `model` on CUDA, also where TensorRT is wanted, or tells why not.
     fn on_gpu(&self, model: &ModelProto, provider: ExecutionProvider) -> Result<Started, String> {
-        let providers = gpu_providers(self.runtime, provider, self.options)?;
-        let wanted = match (provider, self.options.precision) {
-            // which is told to the provider itself
-            (ExecutionProvider::TensorRt, wanted) => {
-                let session = self.session(model.clone(), &providers, false)?;
-                return Ok(Started {
-                    precision: tensorrt_precision(wanted),
-                    ..Started::on(session, provider)
-                });
-            }
-            (_, wanted) => wanted,
+        providers::check(self.runtime, provider, self.options)?;
+        if provider == ExecutionProvider::TensorRt {
+            // which loads TensorRT's libraries
+            let trial = SessionBuilder::new(&self.runtime.environment)
+                .map_err(|error| plain(&error.to_string()))?;
+            let registered =
+                trial.with_execution_providers([providers::tensorrt(self.options, None)]);
+            registered.map_err(|error| plain(&error.to_string()))?;
+        }
+        let (started, halved) = self.on_cuda(model)?;
+        let (model, precision) = match provider {
+            // 16 bits are an option of its own
+            ExecutionProvider::TensorRt => (
+                model.clone(),
+                providers::tensorrt_precision(self.options.precision),
+            ),
+            _ => (halved.unwrap_or_else(|| model.clone()), started.precision),
         };
-        let halved = (wanted != Precision::Fp32).then(|| {
-            let session = self.session(in_16_bits(model)?, &providers, false)?;
+        let source = Source {
+            model,
+            file: Arc::clone(self.file),
+            options: self.options.clone(),
+            provider,
+            precision,
+        };
+        Ok(Started {
+            source: Some(source),
+            ..started
+        })
+    }
+
+    /// Starts `model` on CUDA, in 16 bits (which is then given, too) unless 32 are asked for, or it
+    /// can't be.
+    fn on_cuda(&self, model: &ModelProto) -> Result<(Started, Option<ModelProto>), String> {
+        let providers = [providers::cuda(self.options, Purpose::AnySize)];
+        let start = |model: &ModelProto, precision| -> Result<Started, String> {
+            let session = self.session(model.clone(), &providers, false)?;
             Ok(Started {
-                precision: Precision::Fp16,
-                ..Started::on(session, provider)
+                precision,
+                ..Started::on(session, ExecutionProvider::Cuda)
             })
+        };
+        let wanted = self.options.precision;
+        let halved = (wanted != Precision::Fp32).then(|| -> Result<_, String> {
+            let halved = in_16_bits(model)?;
+            let started = start(&halved, Precision::Fp16)?;
+            Ok((started, Some(halved)))
         });
         let reason = match halved {
             Some(Ok(started)) => return Ok(started),
@@ -113,11 +168,14 @@ impl Starter<'_> {
             Some(Err(reason)) => Some(not_16_bits(reason)),
             None => None,
         };
-        let session = self.session(model.clone(), &providers, false)?;
-        Ok(Started {
-            precision_note: reason,
-            ..Started::on(session, provider)
-        })
+        let started = start(model, Precision::Fp32)?;
+        Ok((
+            Started {
+                precision_note: reason,
+                ..started
+            },
+            None,
+        ))
     }
 
     /// Starts `model` on the CPU, or tells why not; in 16 bits only if that is asked for, as the
@@ -127,21 +185,37 @@ impl Starter<'_> {
             Precision::Fp16 => (in_16_bits(&model).map_err(not_16_bits)?, Precision::Fp16),
             Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
         };
-        let mut model = original.clone();
-        let own_nodes = edit::use_own_grid_sample(&mut model);
-        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
-        let (session, own_nodes) = match with_own {
-            Some(Ok(session)) => (session, own_nodes),
-            Some(Err(_)) | None => (self.session(original, &[], false)?, 0),
-        };
+        #[cfg(feature = "faults")]
+        let source = crate::faults::fits().then(|| Source {
+            model: original.clone(),
+            file: Arc::clone(self.file),
+            options: self.options.clone(),
+            provider: ExecutionProvider::TensorRt,
+            precision,
+        });
+        #[cfg(not(feature = "faults"))]
+        let source = None;
+        let (session, own_nodes) = self.cpu_session(original)?;
         Ok(Started {
             precision,
             own_nodes,
+            source,
             ..Started::on(session, ExecutionProvider::Cpu)
         })
     }
 
-    fn session(
+    /// A session on the CPU, and how many of its nodes this project's own operator does.
+    pub(super) fn cpu_session(&self, original: ModelProto) -> Result<(Session, usize), String> {
+        let mut model = original.clone();
+        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
+        match with_own {
+            Some(Ok(session)) => Ok((session, own_nodes)),
+            Some(Err(_)) | None => Ok((self.session(original, &[], false)?, 0)),
+        }
+    }
+
+    pub(super) fn session(
         &self,
         model: ModelProto,
         providers: &[ExecutionProviderDispatch],
@@ -156,6 +230,7 @@ impl Starter<'_> {
             weights,
             providers,
             own_operators,
+            self.interrupt,
         )
     }
 }
@@ -169,15 +244,6 @@ fn not_16_bits(reason: String) -> String {
     format!("it cannot be run in 16 bits: {reason}")
 }
 
-/// What TensorRT is told: 16 bits are an option of its own.
-fn tensorrt_precision(wanted: Precision) -> Precision {
-    match wanted {
-        Precision::Fp16 => Precision::Fp16,
-        // flow and positions would be among what it computes in 16 bits
-        Precision::Auto | Precision::Fp32 => Precision::Fp32,
-    }
-}
-
 impl Started {
     fn on(session: Session, provider: ExecutionProvider) -> Self {
         Self {
@@ -187,6 +253,7 @@ impl Started {
             note: None,
             precision_note: None,
             own_nodes: 0,
+            source: None,
         }
     }
 }
@@ -206,49 +273,6 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     edit::prune(graph);
 }
 
-/// The providers to register for CUDA or TensorRT, or why there is no point in trying.
-fn gpu_providers(
-    runtime: &Runtime,
-    provider: ExecutionProvider,
-    options: &LoadOptions,
-) -> Result<Vec<ExecutionProviderDispatch>, String> {
-    let missing = |name| {
-        format!(
-            "ONNX Runtime {} ({}) was built without {name}; the Python wheel onnxruntime-gpu has it",
-            runtime.version,
-            runtime.library.display()
-        )
-    };
-    let device = options.device;
-    if device < 0 {
-        return Err(format!("{device} is no device: the first one is 0"));
-    }
-    if !CUDA::is_available().unwrap_or(false) {
-        return Err(missing("CUDA"));
-    }
-    let mut cuda = CUDA::default().with_device_id(device);
-    if options.memory_limit > 0 {
-        // doubling would reach the limit with half of it unused
-        cuda = cuda
-            .with_memory_limit(usize::try_from(options.memory_limit).unwrap_or(usize::MAX))
-            .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested);
-    }
-    let cuda = cuda.build().error_on_failure();
-    if provider != ExecutionProvider::TensorRt {
-        return Ok(vec![cuda]);
-    }
-    if !TensorRT::is_available().unwrap_or(false) {
-        return Err(missing("TensorRT"));
-    }
-    let tensorrt = TensorRT::default()
-        .with_device_id(device)
-        .with_fp16(tensorrt_precision(options.precision) == Precision::Fp16)
-        .build()
-        .error_on_failure();
-    // what TensorRT cannot do, CUDA does
-    Ok(vec![tensorrt, cuda])
-}
-
 /// Makes a session of one of this project's own graphs, where a network that was loaded with these
 /// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT.
 ///
@@ -259,26 +283,22 @@ pub(super) fn beside(
     provider: ExecutionProvider,
     mut model: ModelProto,
 ) -> Result<Session, String> {
-    match provider {
-        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
-            let cuda = CUDA::default()
-                .with_device_id(options.device)
-                .with_tf32(false);
-            let cuda = cuda.build().error_on_failure();
-            commit(
-                runtime,
-                options,
-                &graph::encode(&model),
-                None,
-                &[cuda],
-                false,
-            )
-        }
+    let interrupt = Interrupt::default();
+    let own = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => false,
         ExecutionProvider::Cpu | ExecutionProvider::Auto => {
-            let own = edit::use_own_grid_sample(&mut model) > 0;
-            commit(runtime, options, &graph::encode(&model), None, &[], own)
+            edit::use_own_grid_sample(&mut model) > 0
         }
-    }
+    };
+    let cuda = providers::cuda(options, Purpose::Beside);
+    let providers = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => vec![cuda],
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => vec![],
+    };
+    let encoded = graph::encode(&model);
+    commit(
+        runtime, options, &encoded, None, &providers, own, &interrupt,
+    )
 }
 
 /// The runtime's message without the places in its source it passed through.
@@ -303,7 +323,7 @@ fn arena_limit(asked: u64) -> Option<u64> {
 }
 
 /// Makes a session of an encoded graph, whose `weights` may lie beside it
-/// ([`graph::encode_beside`]).
+/// ([`graph::encode_beside`]), unless it is interrupted.
 pub(super) fn commit(
     runtime: &Runtime,
     options: &LoadOptions,
@@ -311,6 +331,7 @@ pub(super) fn commit(
     weights: Option<Arc<[u8]>>,
     providers: &[ExecutionProviderDispatch],
     own_operators: bool,
+    interrupt: &Interrupt,
 ) -> Result<Session, String> {
     let threads = match options.threads {
         0 => std::thread::available_parallelism()
@@ -353,6 +374,9 @@ pub(super) fn commit(
     }
     #[cfg(feature = "faults")]
     crate::faults::load(encoded.len()).map_err(|error| plain(&error.to_string()))?;
+    let canceler = builder.canceler();
+    // which fails for no reason there is a remedy for
+    interrupt.add(move || drop(canceler.cancel()));
     let commit = |mut builder: SessionBuilder| builder.commit_from_memory(encoded);
     let session = match arena_limit(options.memory_limit).filter(|_| providers.is_empty()) {
         Some(limit) => arena::with_limit(runtime, limit, builder, commit),

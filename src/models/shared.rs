@@ -10,6 +10,7 @@ use ort::session::Session;
 
 use super::arena::Arena;
 use super::library::Digest;
+use super::session::Source;
 use super::signature::Signature;
 use super::statement::Stated;
 use super::turns::Turns;
@@ -30,11 +31,13 @@ pub(super) struct Loaded {
     pub(super) session: Arc<Turns<Session>>,
     /// Of the session.
     pub(super) arena: Arc<Arena>,
+    /// What sessions for one size are made of, where that is worth while.
+    pub(super) source: Option<Source>,
 }
 
 /// What makes two loads one: the content, what is stated about it, and all options but the name it
 /// was found by.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Key {
     digest: Digest,
     options: LoadOptions,
@@ -59,8 +62,8 @@ impl Key {
 /// Filled by the first who loads; gone with the last who uses it.
 type Cell<T> = OnceCell<Arc<T>>;
 
-/// What was loaded and is in use.
-struct Registry<T>(Mutex<Vec<(Key, Weak<Cell<T>>)>>);
+/// What was made and is in use, by key.
+pub(super) struct Registry<K, T>(Mutex<Vec<(K, Weak<Cell<T>>)>>);
 
 /// Something loaded, perhaps in use by others too.
 pub(super) struct Shared<T> {
@@ -77,12 +80,21 @@ pub(super) fn loaded(
     key: Key,
     load: impl FnOnce() -> Result<Loaded, ModelError>,
 ) -> Result<Shared<Loaded>, ModelError> {
-    static LOADED: Registry<Loaded> = Registry(Mutex::new(Vec::new()));
+    static LOADED: Registry<Key, Loaded> = Registry::new();
     LOADED.get(key, load)
 }
 
-impl<T> Registry<T> {
-    fn get<E>(&self, key: Key, load: impl FnOnce() -> Result<T, E>) -> Result<Shared<T>, E> {
+impl<K: PartialEq, T> Registry<K, T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// As [`loaded`].
+    pub(super) fn get<E>(
+        &self,
+        key: K,
+        load: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Shared<T>, E> {
         let cell = self.cell(key);
         let mut found = true;
         let value = cell.get_or_try_init(|| {
@@ -96,7 +108,7 @@ impl<T> Registry<T> {
         })
     }
 
-    fn cell(&self, key: Key) -> Arc<Cell<T>> {
+    fn cell(&self, key: K) -> Arc<Cell<T>> {
         let mut cells = lock(&self.0);
         cells.retain(|(_, cell)| cell.strong_count() > 0);
         let known = cells.iter().find(|(other, _)| *other == key);
@@ -106,6 +118,16 @@ impl<T> Registry<T> {
         let cell = Arc::new(Cell::new());
         cells.push((key, Arc::downgrade(&cell)));
         cell
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self {
+            value: Arc::clone(&self.value),
+            found: self.found,
+            _cell: Arc::clone(&self._cell),
+        }
     }
 }
 
@@ -145,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_same_is_loaded_once_and_gone_with_its_last_user() {
-        let registry = Registry(Mutex::default());
+        let registry = Registry::new();
         let loads = AtomicUsize::new(0);
         let get = |key| infallible(registry.get(key, || Ok(loads.fetch_add(1, SeqCst))));
         let first = get(key(1, 0));
@@ -166,7 +188,7 @@ mod tests {
 
     #[test]
     fn who_comes_meanwhile_waits_for_the_first() {
-        let registry = Registry(Mutex::default());
+        let registry = Registry::new();
         let (both, loads) = (Barrier::new(2), AtomicUsize::new(0));
         let load = || {
             both.wait();
@@ -183,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_load_that_failed_is_tried_again() {
-        let registry = Registry(Mutex::default());
+        let registry = Registry::new();
         assert_eq!(registry.get(key(1, 0), || Err("no")).err(), Some("no"));
         let second: Result<_, &str> = registry.get(key(1, 0), || Ok(5));
         assert!(second.is_ok_and(|shared| *shared == 5 && !shared.found));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::engine::Failure;
+use super::engine::{Engine, Failure};
 use super::imp::VfiInterp;
 use super::ladder::Share;
 use super::worker::Worker;
@@ -33,15 +33,20 @@ impl Worker {
         } else if due {
             engine.clear(Reason::Interval);
         }
+        if let Some(fitting) = engine.settle() {
+            imp.fit_in_background(fitting);
+        }
+        if let Some(fitted) = imp.take_fitted() {
+            engine.fit(fitted);
+        }
+        imp.tell_place(engine.info());
         let (clears, usage) = (engine.take_clears(), engine.usage());
         {
             let mut stats = imp.stats();
             stats.clears.interval += clears.interval;
             stats.clears.pressure += clears.pressure;
             stats.memory = usage.unwrap_or_default();
-            if stats.place != engine.place() {
-                stats.place = engine.place().into();
-            }
+            stats.place = engine.place();
         }
         if self.shortage.pass(span) {
             gst::info!(
@@ -59,8 +64,8 @@ impl Worker {
             return false;
         }
         self.looked = Some(Instant::now());
-        let provider = self.engine.as_ref().map(|engine| engine.info().provider);
-        let room = provider.and_then(room::least);
+        let info = self.engine.as_ref().map(Engine::info);
+        let room = info.and_then(|info| room::least(info.provider, info.device));
         room.is_some_and(Room::is_short)
     }
 

@@ -15,7 +15,10 @@ use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
 use crate::models::device::{self, Dense, DeviceFrame, Outcome, Sink, Source};
 use crate::models::memory::{Clears, Reason, Usage};
-use crate::models::{Canceller, ExecutionProvider, Interpolator, ModelError, ModelInfo, ModelKind};
+use crate::models::{
+    Canceller, ExecutionProvider, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind,
+    WarmUp,
+};
 use host::{Host, HostFrame};
 
 /// An input frame and what the network needs of it, made when it is first needed.
@@ -108,7 +111,15 @@ pub(super) struct Engine {
     device: i32,
     /// For frames in CUDA's memory; made with the first one.
     copier: Option<Copier>,
+    /// What is to be run once, now that the size is known.
+    warm_up: Option<WarmUp>,
+    /// What could be made to make runs faster at this size, and after how many more pairs that begins.
+    fitting: Option<(Fitting, u32)>,
 }
+
+/// After how many pairs of one size a session for that size is made. By then a change of effort has
+/// come to rest; and programs that wait with playing while something is in progress are playing.
+const SETTLED: u32 = 30;
 
 /// What depends on caps and settings.
 struct Stage {
@@ -146,6 +157,8 @@ impl Engine {
             spare: Thumbnail::default(),
             device: 0,
             copier: None,
+            warm_up: None,
+            fitting: None,
         }
     }
 
@@ -192,8 +205,14 @@ impl Engine {
             )));
         }
         let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
+        let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
         self.stage = None;
+        if resized {
+            self.warm_up = self.interpolator.warm_up(look.size);
+            let fitting = self.interpolator.fit(look.size);
+            self.fitting = fitting.map(|fitting| (fitting, SETTLED));
+        }
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
             way: self.way(info, &look, pictures)?,
@@ -251,6 +270,24 @@ impl Engine {
         }
     }
 
+    /// What is to be run once on another thread, after a change of size.
+    pub(super) fn take_warm_up(&mut self) -> Option<WarmUp> {
+        self.warm_up.take()
+    }
+
+    /// A pair is done. What is to be made now, on another thread, to make runs faster.
+    pub(super) fn settle(&mut self) -> Option<Fitting> {
+        let (_, wait) = self.fitting.as_mut()?;
+        *wait = wait.saturating_sub(1);
+        let (fitting, _) = self.fitting.take_if(|(_, wait)| *wait == 0)?;
+        Some(fitting)
+    }
+
+    /// Takes what came of it.
+    pub(super) fn fit(&mut self, fitted: Option<Fitted>) {
+        self.interpolator.adopt(fitted);
+    }
+
     /// Has memory that is kept for later given back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
         match self.stage.as_mut().map(|stage| &mut stage.way) {
@@ -268,7 +305,12 @@ impl Engine {
 
     /// What the network's session holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.interpolator.usage()
+        let beside = match &self.stage.as_ref()?.way {
+            Way::Host(_) => None,
+            Way::Device(device) => device.usage(),
+        };
+        let usages = [self.interpolator.usage(), beside];
+        usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 
     /// Makes the frame at `phase` between `a` and `b` in `out`, a buffer of the configured caps.
@@ -427,11 +469,9 @@ impl Engine {
         };
         self.spare = small.thumbnail;
         let way = self.stage.as_mut().map(|stage| &mut stage.way);
-        match (way, small.made) {
-            (Some(Way::Host(host)), Made::Host(made)) => host.recycle(made),
-            (Some(Way::Device(device)), Made::Device(made)) => device.recycle(made),
-            // of another configuration
-            _ => {}
+        // one on the device is given back by being dropped
+        if let (Some(Way::Host(host)), Made::Host(made)) = (way, small.made) {
+            host.recycle(made);
         }
     }
 

@@ -14,19 +14,19 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::allocation;
+use super::background::Background;
 use super::caps;
 use super::cuda::{self, Cuda};
 use super::engine::Engine;
 use super::hold;
 use super::item::Item;
 use super::latency::Rates;
-use super::lifecycle::Loads;
 use super::pacing::{Downstream, Promise};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::worker::Worker;
-use crate::models::Canceller;
+use crate::models::{Canceller, Fitted, Fitting, LoadOptions, ModelInfo, WarmUp};
 
 /// The element's private side.
 pub struct VfiInterp {
@@ -46,9 +46,13 @@ pub struct VfiInterp {
     pub(super) canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pub(super) pool: Mutex<Option<gst::BufferPool>>,
-    pub(super) loads: Mutex<Loads>,
     /// The context of CUDA that the neighbours' frames belong to.
     cuda: Cuda,
+    /// Networks to be loaded, and the one that was.
+    pub(super) loads: Background<LoadOptions, Engine>,
+    /// Sessions for one size to be made; `None` was made where it is no gain.
+    pub(super) fits: Background<Fitting, Option<Fitted>>,
+    pub(super) warm_ups: Background<WarmUp, ()>,
     /// The latest load has failed.
     pub(super) load_failed: AtomicBool,
 }
@@ -127,8 +131,10 @@ impl ObjectSubclass for VfiInterp {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
-            loads: Mutex::default(),
             cuda: Cuda::default(),
+            loads: Background::default(),
+            fits: Background::default(),
+            warm_ups: Background::default(),
             load_failed: AtomicBool::new(false),
         }
     }
@@ -326,7 +332,15 @@ impl VfiInterp {
 
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
-        lock(&self.loads).done.take()
+        let engine = self.loads.take()?;
+        // what is being made for the one before
+        self.fits.forget();
+        Some(engine)
+    }
+
+    /// What came of making a session for one size, since the last pair.
+    pub(super) fn take_fitted(&self) -> Option<Option<Fitted>> {
+        self.fits.take()
     }
 
     /// Allows runs again after an [`Alarm`](super::alarm::Alarm).
@@ -341,15 +355,19 @@ impl VfiInterp {
         }
     }
 
+    /// Where the network runs, which may change while it does.
+    pub(super) fn tell_place(&self, info: &ModelInfo) {
+        let mut stats = self.stats();
+        stats.provider = info.provider.nick();
+        stats.precision = info.precision.nick();
+    }
+
     /// From now on this network runs.
     pub(super) fn adopt(&self, engine: &Engine) {
         let info = engine.info();
         gst::info!(CAT, imp = self, "running {info:?}");
-        let mut stats = self.stats();
-        stats.model = info.name.clone();
-        stats.provider = info.provider.nick().into();
-        stats.precision = info.precision.nick().into();
-        drop(stats);
+        self.stats().model = info.name.clone();
+        self.tell_place(info);
         let canceller = engine.canceller();
         *lock(&self.canceller) = Some(canceller.clone());
         if self.queue.flow().is_err() {

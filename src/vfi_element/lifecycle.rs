@@ -1,8 +1,8 @@
 //! Starting and stopping: the network is loaded, the task runs, pauses and ends.
 
 use std::sync::atomic::Ordering;
-use std::thread;
 
+use glib::WeakRef;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -12,20 +12,7 @@ use super::imp::{VfiInterp, lock};
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
-use crate::models::{Interpolator, LoadOptions, ModelError};
-
-/// Networks to be loaded in the background.
-#[derive(Default)]
-pub(super) struct Loads {
-    /// How many were wanted, so that only the latest takes effect.
-    count: u64,
-    /// The one that is to be loaded next.
-    next: Option<LoadOptions>,
-    /// There is a thread that sees to it.
-    busy: bool,
-    /// What was loaded, for the next pair.
-    pub(super) done: Option<Engine>,
-}
+use crate::models::{Interpolator, Interrupt, LoadOptions, ModelError};
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
@@ -49,11 +36,7 @@ impl VfiInterp {
         // The end of a flush may have started the task again between the pads' deactivations.
         self.interrupt();
         let _stopped = self.srcpad.stop_task();
-        {
-            let mut loads = lock(&self.loads);
-            loads.count += 1;
-            (loads.next, loads.done) = (None, None);
-        }
+        self.end_background();
         self.queue.forget();
         *lock(&self.worker) = None;
         *lock(&self.canceller) = None;
@@ -67,28 +50,14 @@ impl VfiInterp {
     /// the one that is wanted by then.
     pub(super) fn load_in_background(&self, options: LoadOptions) {
         self.load_failed.store(false, Ordering::Relaxed);
-        {
-            let mut loads = lock(&self.loads);
-            loads.count += 1;
-            loads.next = Some(options);
-            if std::mem::replace(&mut loads.busy, true) {
-                return;
-            }
+        if !self.loads.want(options) {
+            return;
         }
-        let element = self.obj().downgrade();
-        let work = move || {
-            // The element is not kept while one is loaded.
-            let next = || element.upgrade()?.imp().next_load();
-            while let Some((options, count)) = next() {
-                let loaded = Interpolator::load(&options);
-                if let Some(element) = element.upgrade() {
-                    element.imp().loaded(loaded, count);
-                }
-            }
+        let load = |_: &WeakRef<_>, options: LoadOptions, interrupt: &Interrupt| {
+            Interpolator::load_unless(&options, interrupt)
         };
-        let thread = thread::Builder::new().name("vfiinterp-load".into());
-        if let Err(error) = thread.spawn(work) {
-            lock(&self.loads).busy = false;
+        if let Err(error) = self.in_background("vfiinterp-load", |i| &i.loads, load, Self::loaded) {
+            self.loads.give_up();
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Failed,
@@ -97,26 +66,15 @@ impl VfiInterp {
         }
     }
 
-    /// What is to be loaded, and its number; `None` ends the thread that asks.
-    fn next_load(&self) -> Option<(LoadOptions, u64)> {
-        let mut loads = lock(&self.loads);
-        let next = loads.next.take();
-        loads.busy = next.is_some();
-        next.map(|options| (options, loads.count))
-    }
-
     /// Takes what was loaded, if nothing else is wanted by now.
     fn loaded(&self, loaded: Result<Interpolator, ModelError>, count: u64) {
         match loaded {
             Ok(interpolator) => {
                 let engine = Engine::new(interpolator);
-                let mut loads = lock(&self.loads);
-                if loads.count == count {
-                    loads.done = Some(engine);
-                }
+                self.loads.finish(count, engine);
             }
             Err(error) => {
-                if lock(&self.loads).count == count {
+                if self.loads.wants(count) {
                     self.load_failed.store(true, Ordering::Relaxed);
                 }
                 gst::element_imp_warning!(

@@ -42,6 +42,7 @@ use crate::models::runtime::{self, LogLevel};
 
 mod alarm;
 mod allocation;
+mod background;
 mod between;
 mod blocks;
 mod calibration;

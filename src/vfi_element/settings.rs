@@ -331,7 +331,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecEnum::builder_with_default("precision", default.precision)
             .nick("Precision")
-            .blurb("How many bits the network computes in; auto takes 16 with CUDA, else 32")
+            .blurb("How many bits the network computes in; auto takes 16 on a GPU, else 32")
             .mutable_ready()
             .build(),
         glib::ParamSpecInt::builder("cache-clear-interval")

@@ -52,11 +52,11 @@ pub(super) struct Stats {
     /// What the frame is divided by for the network; 0 before the first frame.
     pub downscale: f64,
     /// Where the network runs.
-    pub provider: String,
+    pub provider: &'static str,
     /// Where frames are made: `host` or `device`.
-    pub place: String,
+    pub place: &'static str,
     /// How many bits it computes in.
-    pub precision: String,
+    pub precision: &'static str,
     /// The network's name.
     pub model: String,
     /// When the latest message was posted, and what counted then.
@@ -100,9 +100,9 @@ impl Stats {
     /// Back to zero; what runs where stays known.
     pub(super) fn reset(&mut self) {
         *self = Self {
-            provider: std::mem::take(&mut self.provider),
-            place: std::mem::take(&mut self.place),
-            precision: std::mem::take(&mut self.precision),
+            provider: self.provider,
+            place: self.place,
+            precision: self.precision,
             model: std::mem::take(&mut self.model),
             ..Self::default()
         };
@@ -159,9 +159,9 @@ impl Stats {
             .field("steps", self.steps)
             .field("downscale", self.downscale)
             .field("latency", latency)
-            .field("provider", &self.provider)
-            .field("frames-made-on", &self.place)
-            .field("precision", &self.precision)
+            .field("provider", self.provider)
+            .field("frames-made-on", self.place)
+            .field("precision", self.precision)
             .field("model", &self.model)
             .build()
     }

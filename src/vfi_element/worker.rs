@@ -360,7 +360,11 @@ impl Worker {
 
     /// Makes the engine do what the effort asks for.
     pub(super) fn configure(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
-        match self.fit_engine() {
+        let fitted = self.fit_engine();
+        if let Some(engine) = &mut self.engine {
+            imp.attend(engine);
+        }
+        match fitted {
             Ok(()) | Err(Failure::Cancelled) => Ok(()),
             Err(Failure::Memory(reason)) => self.run_short(imp, &reason).map(drop),
             Err(Failure::Failed(error)) => {

@@ -1,15 +1,23 @@
 //! Runs whose inputs and outputs stay where they lie.
 
 use ort::session::{RunOptions, Session};
-use ort::value::DynValue;
+use ort::value::{DynTensor, DynValue};
 
 use super::memory::Memory;
+
+/// What a session is given.
+#[derive(Clone, Copy)]
+pub(in crate::models) enum Input<'a> {
+    Tensor(&'a DynTensor),
+    /// What another session gave.
+    Value(&'a DynValue),
+}
 
 /// Where an output goes.
 pub(in crate::models) enum Target<'a> {
     /// To what lies ready for it.
-    Into(&'a mut DynValue),
-    /// To memory of the session's arena, with the provider.
+    Into(&'a mut DynTensor),
+    /// To memory of the session's arena, where it computes.
     Anew,
 }
 
@@ -19,19 +27,22 @@ pub(in crate::models) enum Target<'a> {
 /// again when this returns.
 pub(in crate::models) fn run(
     session: &mut Session,
-    inputs: &[(&str, &DynValue)],
+    inputs: &[(&str, Input)],
     outputs: Vec<(&str, Target)>,
     memory: &Memory,
     options: &RunOptions,
 ) -> ort::Result<Vec<DynValue>> {
     let mut binding = session.create_binding()?;
-    for (name, value) in inputs {
-        binding.bind_input(*name, value)?;
+    for (name, input) in inputs {
+        match input {
+            Input::Tensor(tensor) => binding.bind_input(*name, tensor)?,
+            Input::Value(value) => binding.bind_input(*name, value)?,
+        }
     }
     let mut made = Vec::new();
     for (name, target) in outputs {
         match target {
-            Target::Into(value) => binding.bind_output(name, value)?,
+            Target::Into(tensor) => binding.bind_output(name, tensor)?,
             Target::Anew => {
                 binding.bind_output_to_device(name, memory.name())?;
                 made.push(name);

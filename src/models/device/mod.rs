@@ -1,7 +1,11 @@
-//! Frames on the device that a network runs on: uploaded once, made ready, warped and finished there.
+//! What concerns GPUs: what the runtime is told of them, what they are, memory on them, and frames
+//! that stay there: uploaded once, made ready, warped and finished beside the network.
 
 pub(super) mod bound;
+pub(super) mod driver;
+pub(super) mod engines;
 pub(super) mod memory;
+pub(super) mod providers;
 mod stage;
 mod transfer;
 

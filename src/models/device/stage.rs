@@ -1,43 +1,42 @@
 //! A frame's way on a device, beside the network: for frames of one kind and one network.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::{DynTensorValueType, DynValue, TensorElementType};
+use ort::value::{DynValue, TensorElementType};
 
-use super::bound::{self, Target};
-use super::memory::Memory;
+use super::bound::{self, Input, Target};
+use super::memory::{self, Buffer, Memory, Pool};
 use super::transfer::{Dense, Sink, Source, Transfer};
-use crate::frames::{FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
+use crate::frames::{FrameError, FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
+use crate::models::arena::Arena;
 use crate::models::bisect::Place;
 use crate::models::graph::frame::{Answer, Geometry, join};
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
-use crate::models::memory::Reason;
+use crate::models::memory::{Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
-    Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, memory, session,
+    Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, session,
 };
-
-/// Frames that are kept for the next ones: a pair's two are in use, and one goes as another comes.
-const SPARE: usize = 1;
 
 /// Tells every frame that was prepared from all others.
 static ID: AtomicU64 = AtomicU64::new(1);
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
 
-/// A frame on the device: its planes, and what the network sees of it.
-#[derive(Debug)]
+/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
+/// when it is dropped.
 pub struct DeviceFrame {
-    planes: Vec<DynValue>,
-    picture: DynValue,
+    planes: Vec<Buffer>,
+    picture: Buffer,
     /// On the host.
-    thumbnail: DynValue,
+    thumbnail: Buffer,
     id: u64,
     /// Of which stage it is.
     stage: u64,
@@ -67,27 +66,33 @@ pub struct Stage {
     canceller: Canceller,
     geometry: Geometry,
     layout: FrameLayout,
-    memory: Memory,
-    ready: Session,
-    /// Lays out the network's input, or a plane of the moment.
-    join: Option<(Session, DynValue)>,
-    /// Made with the first answer, which says how large its grid is.
-    finish: Option<(Answer, Session)>,
     /// Whether pictures are warped rather than planes.
     pictures: bool,
-    cells: (usize, usize),
-    /// On the host: what is uploaded, what came back, and single numbers.
-    staging: Vec<DynValue>,
-    out: Vec<DynValue>,
-    moment: DynValue,
-    late: DynValue,
-    /// With the provider: a new frame that does not go to the host. Made with the first one.
-    new: Vec<DynValue>,
+    memory: Arc<Memory>,
+    ready: Session,
+    /// Lays out the network's input, or a plane of the moment.
+    join: Option<(Session, Buffer)>,
+    /// Made with the first answer, which says how large its grid is.
+    finish: Option<(Answer, Session)>,
+    /// Of the sessions for every frame, the latter as soon as it is there.
+    arenas: Vec<Arena>,
     /// Compares frames; made with the first comparison.
     differ: Option<Session>,
-    spare: Vec<DeviceFrame>,
+    pools: Pools,
+    /// On the host: what is uploaded, what came back, and single numbers.
+    staging: Vec<Buffer>,
+    out: Vec<Buffer>,
+    moment: Buffer,
+    late: Buffer,
     clear: bool,
     found: Option<Found>,
+}
+
+/// What frames are made of.
+struct Pools {
+    planes: Vec<Arc<Pool>>,
+    picture: Arc<Pool>,
+    thumbnail: Arc<Pool>,
 }
 
 /// How frames and pictures are scaled.
@@ -130,40 +135,17 @@ impl Stage {
             downscale: look.downscale,
             upscale: look.upscale,
         };
-        let unfit = |error: crate::frames::FrameError| unfit(error.to_string());
+        let unfit = |error: FrameError| unfit(error.to_string());
         let layout = FrameLayout::new(info).map_err(unfit)?;
         let (options, provider) = (interpolator.options(), interpolator.info().provider);
         let start = |model| start(options, provider, &label, model);
         let ready = start(geometry.ready(look.cells).map_err(unfit)?)?;
-        let join = join_for(&signature.inputs, geometry.padded)
-            .map(start)
-            .transpose()?;
-        let made = || -> ort::Result<_> {
-            let memory = Memory::of(&ready, provider, options.device)?;
-            let planes = || planes(&layout, |element, dims| memory.host(element, dims));
-            let (staging, out) = (planes()?, planes()?);
-            let one = |rank| memory.host(TensorElementType::Float32, &vec![1; rank]);
-            let moment = one(match &signature.inputs {
-                Inputs::PicturesAndTimestep {
-                    form: Timestep::Scalar(rank),
-                    ..
-                } => *rank,
-                _ => 1,
-            })?;
-            let late = one(1)?;
-            let join = match join {
-                Some(session) => {
-                    let (width, height) = geometry.padded;
-                    let channels = joined(&signature.inputs).unwrap_or(1) as i64;
-                    let dims = [1, channels, height as i64, width as i64];
-                    Some((session, memory.device(TensorElementType::Float32, &dims)?))
-                }
-                None => None,
-            };
-            Ok((memory, staging, out, moment, late, join))
-        };
-        let (memory, staging, out, moment, late, join) =
-            made().map_err(|error| network::failed(&label, &error))?;
+        let join = join_for(&signature.inputs, geometry.padded);
+        let join = join.map(start).transpose()?;
+        let parts = Parts::new(&ready, join, look, &geometry, &layout, &signature.inputs, {
+            (provider, options.device)
+        });
+        let parts = parts.map_err(|error| network::failed(&label, &error))?;
         let kind = interpolator.info().kind;
         Ok(Self {
             number: STAGE.fetch_add(1, Ordering::Relaxed),
@@ -171,19 +153,18 @@ impl Stage {
             provider,
             canceller: interpolator.canceller(),
             layout,
-            memory,
-            ready,
-            join,
-            finish: None,
             pictures: look.pictures || kind == ModelKind::Picture,
-            cells: look.cells,
-            staging,
-            out,
-            moment,
-            late,
-            new: Vec::new(),
+            arenas: vec![Arena::of(&ready, provider, options.device)],
+            memory: parts.memory,
+            ready,
+            join: parts.join,
+            finish: None,
             differ: None,
-            spare: Vec::new(),
+            pools: parts.pools,
+            staging: parts.staging,
+            out: parts.out,
+            moment: parts.moment,
+            late: parts.late,
             clear: false,
             found: None,
             geometry,
@@ -212,10 +193,7 @@ impl Stage {
                 copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
             }
         }
-        let mut frame = match self.spare.pop() {
-            Some(frame) => frame,
-            None => self.frame().map_err(|e| self.label_error(&e))?,
-        };
+        let mut frame = self.frame().map_err(|error| self.failed(&error))?;
         let names: Vec<_> = (0..frame.planes.len())
             .map(|index| (format!("plane{index}"), format!("kept{index}")))
             .collect();
@@ -223,7 +201,7 @@ impl Stage {
             ("picture", Target::Into(&mut frame.picture)),
             ("thumbnail", Target::Into(&mut frame.thumbnail)),
         ];
-        let given: &[DynValue] = match source {
+        let given = match source {
             Source::Host(_) => {
                 for ((_, name), value) in names.iter().zip(&mut frame.planes) {
                     outputs.push((name, Target::Into(value)));
@@ -236,8 +214,10 @@ impl Stage {
                 &frame.planes
             }
         };
-        let inputs = names.iter().map(|(name, _)| name.as_str()).zip(given);
-        let inputs: Vec<_> = inputs.collect();
+        let inputs = names.iter().zip(given);
+        let inputs: Vec<_> = inputs
+            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
+            .collect();
         let options = self.canceller.options(self.clear);
         let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
         self.done(run)?;
@@ -246,25 +226,21 @@ impl Stage {
     }
 
     /// Has planes copied to or from values of this stage.
-    fn transfer(&self, values: &mut [DynValue], copy: &mut Transfer) -> Result<(), ModelError> {
-        let on_device = self.provider != ExecutionProvider::Cpu;
-        let dense = values.iter_mut().zip(self.layout.shapes());
-        let dense = dense.map(|(value, (width, height, format))| {
+    fn transfer(&self, values: &mut [Buffer], copy: &mut Transfer) -> Result<(), ModelError> {
+        let planes = values.iter_mut().zip(self.layout.shapes());
+        let planes = planes.map(|(value, (width, height, format))| {
             let sample = match format.sample {
                 Sample::U8 => 1,
                 Sample::U16 { .. } => 2,
             };
             let size = (width * format.channels * sample, height);
-            let tensor = value.view_mut().downcast::<DynTensorValueType>()?;
+            let on_device = !value.memory_info().is_cpu_accessible();
             // SAFETY: the value was made with this size, is borrowed, and no run is under way.
-            Ok(unsafe { Dense::new(tensor.data_ptr().cast_mut(), on_device, size) })
+            unsafe { Dense::new(value.data_ptr_mut(), on_device, size) }
         });
-        let dense = dense.collect::<ort::Result<Vec<_>>>();
-        let dense = dense.map_err(|error| self.label_error(&error))?;
-        copy(&dense).map_err(|reason| {
-            self.label_error(&ort::Error::new(format!(
-                "a frame can't be copied: {reason}"
-            )))
+        copy(&planes.collect::<Vec<_>>()).map_err(|reason| {
+            let reason = format!("a frame can't be copied: {reason}");
+            self.failed(&ort::Error::new(reason))
         })
     }
 
@@ -292,35 +268,26 @@ impl Stage {
             .collect();
         let mut inputs = Vec::new();
         for ((first, second), (a, b)) in names.iter().zip(a.planes.iter().zip(&b.planes)) {
-            inputs.push((first.as_str(), a));
-            inputs.push((second.as_str(), b));
+            inputs.push((first.as_str(), Input::Tensor(a)));
+            inputs.push((second.as_str(), Input::Tensor(b)));
         }
-        // on the host, and used for nothing else until the frame is finished
+        // a number on the host, which is set anew where a frame is finished
         let outputs = vec![("difference", Target::Into(&mut self.late))];
         let options = self.canceller.options(false);
         let run = bound::run(session, &inputs, outputs, &self.memory, options);
         self.done(run)?;
-        let (_, found) = self
-            .late
-            .try_extract_tensor::<f32>()
-            .map_err(|error| self.label_error(&error))?;
-        Ok(found.first().copied().map_or(f64::INFINITY, f64::from))
+        let found = self.late.bytes().and_then(|bytes| bytes.first_chunk());
+        let found = found.copied().map(f32::from_ne_bytes);
+        Ok(found.map_or(f64::INFINITY, f64::from))
     }
 
     /// Room for a frame.
     fn frame(&self) -> ort::Result<DeviceFrame> {
-        let (width, height) = self.geometry.padded;
-        let planes = planes(&self.layout, |element, dims| {
-            self.memory.device(element, dims)
-        });
-        let float = TensorElementType::Float32;
-        let (columns, rows) = self.cells;
+        let planes = self.pools.planes.iter().map(Pool::take);
         Ok(DeviceFrame {
-            planes: planes?,
-            picture: self
-                .memory
-                .device(float, &[1, 3, height as i64, width as i64])?,
-            thumbnail: self.memory.host(float, &[rows as i64, columns as i64])?,
+            planes: planes.collect::<ort::Result<_>>()?,
+            picture: self.pools.picture.take()?,
+            thumbnail: self.pools.thumbnail.take()?,
             id: 0,
             stage: self.number,
         })
@@ -351,9 +318,9 @@ impl Stage {
         self.found = None;
         let found = interpolator.find((a.id, b.id), phase, |network, places, moment| {
             let pictures = places.map(|place| match place {
-                Place::First => Some(&a.picture),
-                Place::Second => Some(&b.picture),
-                Place::Made(answer) => answer.values().first(),
+                Place::First => Some(Input::Tensor(&a.picture)),
+                Place::Second => Some(Input::Tensor(&b.picture)),
+                Place::Made(answer) => answer.values().first().map(Input::Value),
             });
             match pictures {
                 [Some(a), Some(b)] => self.ask(network, [a, b], moment),
@@ -372,13 +339,13 @@ impl Stage {
     fn ask(
         &mut self,
         network: &mut Network,
-        pictures: [&DynValue; 2],
+        pictures: [Input; 2],
         moment: f32,
     ) -> Result<network::Answer, ModelError> {
-        set(&mut self.moment, moment).map_err(|error| self.label_error(&error))?;
+        set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
         let [a, b] = pictures;
         if let Some((session, joined)) = &mut self.join {
-            let all = [("a", a), ("b", b), ("moment", &self.moment)];
+            let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
             let inputs: Vec<_> = all
                 .into_iter()
@@ -387,11 +354,11 @@ impl Stage {
             let outputs = vec![("joined", Target::Into(joined))];
             let options = self.canceller.options(false);
             bound::run(session, &inputs, outputs, &self.memory, options)
-                .map_err(|error| self.label_error(&error))?;
+                .map_err(|error| self.failed(&error))?;
         }
-        let joined = self.join.as_ref().map(|(_, joined)| joined);
+        let joined = self.join.as_ref().map(|(_, joined)| Input::Tensor(joined));
         let signature = network.signature().inputs.clone();
-        let inputs: Vec<(&str, &DynValue)> = match &signature {
+        let inputs: Vec<(&str, Input)> = match &signature {
             Inputs::Stacked { name, .. } => joined
                 .map(|value| (name.as_str(), value))
                 .into_iter()
@@ -404,11 +371,10 @@ impl Stage {
             } => vec![
                 (first, a),
                 (second, b),
-                (timestep, joined.unwrap_or(&self.moment)),
+                (timestep, joined.unwrap_or(Input::Tensor(&self.moment))),
             ],
         };
-        let (width, height) = self.geometry.padded;
-        network.run_bound(&inputs, &self.memory, width * height)
+        network.run_bound(&inputs, &self.memory, self.geometry.padded)
     }
 
     /// Makes the frame that the latest estimate, of `a` and `b` at `phase`, is about.
@@ -437,41 +403,45 @@ impl Stage {
                 .finish(kind)
                 .map_err(|error| self.odd(error.to_string()))?;
             let session = start(&self.options, self.provider, &self.label, model)?;
+            let arena = Arena::of(&session, self.provider, self.options.device);
+            self.arenas.truncate(1);
+            self.arenas.push(arena);
             self.finish = Some((kind, session));
         }
         // weights of 8 bits after the point, as `frames::blend_alpha` has
         let late = (phase.clamp(0.0, 1.0) * 256.0).round() as f32;
-        set(&mut self.late, late).map_err(|error| self.label_error(&error))?;
+        set(&mut self.late, late).map_err(|error| self.failed(&error))?;
         let Some((_, session)) = &mut self.finish else {
             return Ok(());
         };
         let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
         let inputs = names.iter().filter_map(|name| {
             let value = match (name.as_str(), answer.values()) {
-                ("flow" | "picture", [value, ..]) | ("mask", [_, value]) => value,
-                ("late", _) => &self.late,
-                ("a", _) => &a.picture,
-                ("b", _) => &b.picture,
+                ("flow" | "picture", [value, ..]) | ("mask", [_, value]) => Input::Value(value),
+                ("late", _) => Input::Tensor(&self.late),
+                ("a", _) => Input::Tensor(&a.picture),
+                ("b", _) => Input::Tensor(&b.picture),
                 (name, _) => {
                     let frame = if name.starts_with('a') { a } else { b };
                     let index: usize = name.get(1..)?.parse().ok()?;
-                    frame.planes.get(index)?
+                    Input::Tensor(frame.planes.get(index)?)
                 }
             };
             Some((name.as_str(), value))
         });
         let inputs: Vec<_> = inputs.collect();
+        let mut new = match &out {
+            Sink::Host(_) => Vec::new(),
+            // of the same shapes as the planes of a frame that came
+            Sink::Copied(_) => {
+                let planes = self.pools.planes.iter().map(Pool::take);
+                let planes = planes.collect::<ort::Result<_>>();
+                planes.map_err(|error| network::failed(&self.label, &error))?
+            }
+        };
         let values = match &out {
             Sink::Host(_) => &mut self.out,
-            Sink::Copied(_) => {
-                if self.new.is_empty() {
-                    let planes = planes(&self.layout, |element, dims| {
-                        self.memory.device(element, dims)
-                    });
-                    self.new = planes.map_err(|error| network::failed(&self.label, &error))?;
-                }
-                &mut self.new
-            }
+            Sink::Copied(_) => &mut new,
         };
         let names: Vec<_> = (0..values.len())
             .map(|index| format!("out{index}"))
@@ -485,17 +455,12 @@ impl Stage {
         self.clear = false;
         self.done(run)?;
         match out {
+            Sink::Copied(copy) => self.transfer(&mut new, copy),
             Sink::Host(planes) => {
-                for (plane, value) in planes.iter_mut().zip(&mut self.out) {
+                for (plane, value) in planes.iter_mut().zip(&self.out) {
                     copy_out(value, plane).map_err(|error| network::failed(&self.label, &error))?;
                 }
                 Ok(())
-            }
-            Sink::Copied(copy) => {
-                let mut new = std::mem::take(&mut self.new);
-                let copied = self.transfer(&mut new, copy);
-                self.new = new;
-                copied
             }
         }
     }
@@ -536,18 +501,20 @@ impl Stage {
         }
     }
 
-    /// Takes back a frame that is no longer needed.
-    pub fn recycle(&mut self, frame: DeviceFrame) {
-        if self.accepts(&frame) && self.spare.len() < SPARE {
-            self.spare.push(frame);
-        }
+    /// What the arenas of its sessions hold together, if the runtime tells.
+    pub fn usage(&self) -> Option<Usage> {
+        let arenas = self.arenas.iter().filter_map(Arena::usage);
+        arenas.reduce(std::ops::Add::add)
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.
     pub fn clear(&mut self, reason: Reason) {
         self.clear = true;
         if reason == Reason::Pressure {
-            self.spare.clear();
+            let pools = self.pools.planes.iter();
+            for pool in pools.chain([&self.pools.picture, &self.pools.thumbnail]) {
+                pool.clear();
+            }
         }
     }
 
@@ -559,12 +526,12 @@ impl Stage {
     }
 
     fn done<T>(&self, run: ort::Result<T>) -> Result<T, ModelError> {
-        let run = run.map_err(|error| self.label_error(&error));
+        let run = run.map_err(|error| self.failed(&error));
         self.check_cancelled()?;
         run
     }
 
-    fn label_error(&self, error: &ort::Error) -> ModelError {
+    fn failed(&self, error: &ort::Error) -> ModelError {
         network::failed(&self.label, error)
     }
 
@@ -584,11 +551,16 @@ impl DeviceFrame {
     }
 }
 
+impl std::fmt::Debug for DeviceFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DeviceFrame").field(&self.id).finish()
+    }
+}
+
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stage")
             .field("geometry", &self.geometry)
-            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
@@ -603,7 +575,7 @@ fn start(
     let started = session::beside(runtime()?, options, provider, model);
     started.map_err(|reason| {
         let (model, reason) = (label.into(), format!("a graph beside it: {reason}"));
-        match memory::is_shortage(&reason) {
+        match is_shortage(&reason) {
             true => ModelError::Memory { model, reason },
             false => ModelError::Unusable { model, reason },
         }
@@ -633,63 +605,109 @@ fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Option<ModelPro
     Some(join(channels, (width, height), rest))
 }
 
-/// Room for a frame's planes.
-fn planes(
-    layout: &FrameLayout,
-    make: impl Fn(TensorElementType, &[i64]) -> ort::Result<DynValue>,
-) -> ort::Result<Vec<DynValue>> {
-    let shapes = layout.shapes();
-    let planes = shapes.map(|(width, height, format)| {
-        let dims = [height as i64, (width * format.channels) as i64];
-        make(element(format.sample), &dims)
-    });
-    planes.collect()
+/// What a stage has beside its sessions.
+struct Parts {
+    memory: Arc<Memory>,
+    join: Option<(Session, Buffer)>,
+    pools: Pools,
+    staging: Vec<Buffer>,
+    out: Vec<Buffer>,
+    moment: Buffer,
+    late: Buffer,
 }
 
-fn element(sample: Sample) -> TensorElementType {
-    match sample {
-        Sample::U8 => TensorElementType::Uint8,
-        Sample::U16 { .. } => TensorElementType::Uint16,
+impl Parts {
+    fn new(
+        ready: &Session,
+        join: Option<Session>,
+        look: &Look,
+        geometry: &Geometry,
+        layout: &FrameLayout,
+        inputs: &Inputs,
+        (provider, device): (ExecutionProvider, i32),
+    ) -> ort::Result<Self> {
+        let memory = Arc::new(Memory::of(ready, provider, device)?);
+        let pool =
+            |place, element, dims: &[i64]| Pool::new(&memory, place, element, dims.iter().copied());
+        let planes = |place| {
+            let planes = layout.shapes().map(move |(width, height, format)| {
+                let element = match format.sample {
+                    Sample::U8 => TensorElementType::Uint8,
+                    Sample::U16 { .. } => TensorElementType::Uint16,
+                };
+                pool(
+                    place,
+                    element,
+                    &[height as i64, (width * format.channels) as i64],
+                )
+            });
+            planes.collect::<Vec<_>>()
+        };
+        let (device, staging) = (memory::Place::Device, memory::Place::Staging);
+        let float = TensorElementType::Float32;
+        let one = |rank| pool(staging, float, &vec![1; rank]).take();
+        let (width, height) = (geometry.padded.0 as i64, geometry.padded.1 as i64);
+        let (columns, rows) = (look.cells.0 as i64, look.cells.1 as i64);
+        let host = planes(staging);
+        let taken = || host.iter().map(Pool::take).collect::<ort::Result<_>>();
+        let scalar = match inputs {
+            Inputs::PicturesAndTimestep {
+                form: Timestep::Scalar(rank),
+                ..
+            } => *rank,
+            _ => 1,
+        };
+        let joined = |session: Session| -> ort::Result<_> {
+            let channels = joined(inputs).unwrap_or(1) as i64;
+            let joined = pool(device, float, &[1, channels, height, width]).take()?;
+            Ok((session, joined))
+        };
+        Ok(Self {
+            staging: taken()?,
+            out: taken()?,
+            moment: one(scalar)?,
+            late: one(1)?,
+            join: join.map(joined).transpose()?,
+            pools: Pools {
+                planes: planes(device),
+                picture: pool(device, float, &[1, 3, height, width]),
+                thumbnail: pool(staging, float, &[rows, columns]),
+            },
+            memory,
+        })
     }
 }
 
 /// Writes a single number.
-fn set(value: &mut DynValue, number: f32) -> ort::Result<()> {
+fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
     let (_, numbers) = value.try_extract_tensor_mut::<f32>()?;
     numbers.fill(number);
     Ok(())
 }
 
+/// What lies on the host, though it should not.
+fn out_of_reach() -> ort::Error {
+    ort::Error::new("memory that should lie on the host is out of reach")
+}
+
 /// A plane's rows without what lies between them.
-fn copy_in(plane: &Plane, into: &mut DynValue) -> ort::Result<()> {
+fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
     let row = plane.row_bytes();
-    let into = bytes_mut(into, plane.format.sample)?.chunks_exact_mut(row);
-    for (from, into) in plane.data.chunks(plane.stride).zip(into) {
+    let into = into.bytes_mut().ok_or_else(out_of_reach)?;
+    let rows = plane.data.chunks(plane.stride);
+    for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
         into.copy_from_slice(&from[..row]);
     }
     Ok(())
 }
 
 /// And back.
-fn copy_out(from: &mut DynValue, plane: &mut PlaneMut) -> ort::Result<()> {
+fn copy_out(from: &Buffer, plane: &mut PlaneMut) -> ort::Result<()> {
     let row = plane.row_bytes();
-    let from = bytes_mut(from, plane.format.sample)?.chunks_exact(row);
-    for (into, from) in plane.data.chunks_mut(plane.stride).zip(from) {
+    let from = from.bytes().ok_or_else(out_of_reach)?;
+    let rows = plane.data.chunks_mut(plane.stride);
+    for (into, from) in rows.zip(from.chunks_exact(row)) {
         into[..row].copy_from_slice(from);
     }
     Ok(())
-}
-
-/// The bytes of a plane on the host.
-fn bytes_mut(value: &mut DynValue, sample: Sample) -> ort::Result<&mut [u8]> {
-    match sample {
-        Sample::U8 => Ok(value.try_extract_tensor_mut::<u8>()?.1),
-        Sample::U16 { .. } => {
-            let (_, words) = value.try_extract_tensor_mut::<u16>()?;
-            // SAFETY: any word is two bytes, and bytes may lie anywhere; borrowed as the words were.
-            Ok(unsafe {
-                std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), 2 * words.len())
-            })
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::build::int;
+use super::build::{int, value};
 use super::proto::ValueInfoProto;
 use super::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use super::types::element_types;
@@ -38,6 +38,17 @@ pub fn prune(graph: &mut GraphProto) -> usize {
     let wanted = |name: &Option<String>| name.as_ref().is_none_or(|name| used.contains(name));
     graph.initializer.retain(|tensor| wanted(&tensor.name));
     before - graph.node.len()
+}
+
+/// Fixes the shapes of the graph's inputs that are named here; what follows from them is for the
+/// runtime to find out.
+pub fn fix_inputs(graph: &mut GraphProto, shapes: &[(&str, Vec<i64>)]) {
+    for (name, dims) in shapes {
+        let named = |input: &&mut ValueInfoProto| input.name.as_deref() == Some(name);
+        if let Some(input) = graph.input.iter_mut().find(named) {
+            *input = value(name, FLOAT, dims);
+        }
+    }
 }
 
 /// Adds the names that a node reads, also inside its subgraphs, to `names`.

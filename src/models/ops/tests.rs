@@ -183,7 +183,16 @@ fn start(model: &ModelProto, own: bool) -> Session {
         ..LoadOptions::default()
     };
     let runtime = runtime().unwrap_or_else(|error| panic!("{error}"));
-    session::commit(runtime, &options, &encode(model), None, &[], own).expect("it starts")
+    session::commit(
+        runtime,
+        &options,
+        &encode(model),
+        None,
+        &[],
+        own,
+        &crate::models::Interrupt::default(),
+    )
+    .expect("it starts")
 }
 
 /// The network as it is and with our operator.

@@ -11,7 +11,7 @@ use crate::frames::{
 };
 use crate::models::graph::edit;
 use crate::models::graph::proto::ModelProto;
-use crate::models::{LoadOptions, graph, runtime, session};
+use crate::models::{Interrupt, LoadOptions, graph, runtime, session};
 
 const METHODS: [ScaleMethod; 3] = [
     ScaleMethod::Bilinear,
@@ -30,7 +30,8 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     };
     let runtime = runtime::runtime().unwrap();
     let encoded = graph::encode(&model);
-    session::commit(runtime, &options, &encoded, None, &[], own).unwrap()
+    let interrupt = Interrupt::default();
+    session::commit(runtime, &options, &encoded, None, &[], own, &interrupt).unwrap()
 }
 
 fn run(session: &mut Session, inputs: Vec<(String, DynValue)>) -> HashMap<String, DynValue> {

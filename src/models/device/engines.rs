@@ -1,0 +1,582 @@
+//! TensorRT's engines, kept on disk: building one takes minutes, reading it less than a second.
+//!
+//! They lie in `vfiinterp/engines` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), a
+//! folder for each [`Key`]. What is there is never written to: a session works in a folder of its
+//! own, a copy, which takes the other's place when the session has been made. So a file is there
+//! whole or not at all, whoever else does the same and whenever a process ends.
+//!
+//! An engine is code that the GPU runs, so the folder has to belong to the user, and to be closed to
+//! others. Where there is no such folder, engines are built and not kept.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+
+use super::driver::Kind;
+use crate::models::Precision;
+
+/// What engines take on disk in all; a large network's takes some 50 MB.
+const MOST_BYTES: u64 = 2 << 30;
+/// How long one is kept that is not used.
+const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a folder that a session works in is left alone: no build takes as long.
+const LONGEST_BUILD: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the names of such folders begin with.
+const WORK: &str = "work-";
+
+/// What an engine is built for; where any of it differs, it is another engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::models) struct Key<'a> {
+    /// The network as the runtime gets it, with the sizes in it.
+    pub(in crate::models) graph: &'a [u8],
+    /// The file that its weights are parts of.
+    pub(in crate::models) weights: &'a [u8],
+    /// What it computes in.
+    pub(in crate::models) precision: Precision,
+    /// Width and height of its pictures.
+    pub(in crate::models) size: (usize, usize),
+    /// ONNX Runtime's version. TensorRT's own is part of the names that the provider gives.
+    pub(in crate::models) runtime: &'a str,
+    /// What it runs on.
+    pub(in crate::models) device: &'a Kind,
+}
+
+impl Key<'_> {
+    /// The name of its folder: what can be read of it, and a sum of all of it.
+    pub(in crate::models) fn name(&self) -> String {
+        let (width, height) = self.size;
+        let precision = self.precision.nick();
+        let size = format!("{width}x{height}");
+        let sum = sum(&[
+            self.graph,
+            self.weights,
+            precision.as_bytes(),
+            size.as_bytes(),
+            self.timings().as_bytes(),
+        ]);
+        format!("{size}-{precision}-{}-{sum}", self.architecture())
+    }
+
+    /// The name of the folder of what serves for all engines of the device.
+    fn timings(&self) -> String {
+        let architecture = self.architecture();
+        let parts = [self.runtime, &self.device.name, &architecture];
+        format!("timings-{architecture}-{}", sum(&parts.map(str::as_bytes)))
+    }
+
+    fn architecture(&self) -> String {
+        let (major, minor) = self.device.capability;
+        format!("sm{major}{minor}")
+    }
+}
+
+/// A sum of all parts, each with its length, so that none runs into the next.
+fn sum(parts: &[&[u8]]) -> String {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update((part.len() as u64).to_le_bytes());
+        sum.update(part);
+    }
+    let bytes = sum.finalize();
+    bytes
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Where engines are kept.
+#[derive(Clone, Debug)]
+pub(in crate::models) struct Store(PathBuf);
+
+impl Store {
+    /// The user's, made if it is not there, or why there is none.
+    pub(in crate::models) fn of_user() -> Result<Self, String> {
+        Self::at(glib::user_cache_dir().join("vfiinterp/engines"))
+    }
+
+    fn at(folder: PathBuf) -> Result<Self, String> {
+        let why = |error: io::Error| format!("{}: {error}", folder.display());
+        // as the base directory specification has it
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(why)?;
+        let about = fs::metadata(&folder).map_err(why)?;
+        // SAFETY: asks for a number only.
+        if about.uid() != unsafe { libc::geteuid() } || about.mode() & 0o022 != 0 {
+            let folder = folder.display();
+            return Err(format!(
+                "{folder}: it is somebody else's, or others can write to it"
+            ));
+        }
+        Ok(Self(folder))
+    }
+
+    /// A folder to make a session in, with what is kept for it.
+    pub(in crate::models) fn work(&self, key: &Key<'_>) -> io::Result<Work> {
+        self.work_on(&key.name(), &key.timings())
+    }
+
+    fn work_on(&self, name: &str, timings: &str) -> io::Result<Work> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut work = Work {
+            folder: self
+                .0
+                .join(format!("{WORK}{}-{number}", std::process::id())),
+            kept: self.0.join(name),
+            timings: self.0.join(timings),
+            had: Vec::new(),
+        };
+        // of a process of the same number that has ended long ago
+        work.clear()?;
+        copy(&work.timings, &work.folder)?;
+        copy(&work.kept, &work.folder)?;
+        work.had = engines(&work.folder)?;
+        Ok(work)
+    }
+
+    /// Removes what was not used for long, and of the rest what was used least lately until it takes
+    /// little enough room.
+    pub(in crate::models) fn tidy(&self) -> io::Result<()> {
+        let now = SystemTime::now();
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            let age = entry.metadata()?.modified().map_or(Duration::ZERO, |then| {
+                now.duration_since(then).unwrap_or_default()
+            });
+            if entry.file_name().to_string_lossy().starts_with(WORK) {
+                if age > LONGEST_BUILD {
+                    remove(&entry.path())?;
+                }
+                continue;
+            }
+            // a file put there by hand is nobody's engine
+            let bytes = files(&entry.path()).map_or(0, |files| files.iter().map(|f| f.1).sum());
+            kept.push((entry.path(), bytes, age));
+        }
+        for path in superfluous(kept) {
+            remove(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which of these folders, of so many bytes, last used so long ago, are to go.
+fn superfluous(mut kept: Vec<(PathBuf, u64, Duration)>) -> Vec<PathBuf> {
+    kept.sort_by_key(|(_, _, age)| *age);
+    let mut taken = 0_u64;
+    let goes = kept.into_iter().filter(|(_, bytes, age)| {
+        taken = taken.saturating_add(*bytes);
+        taken > MOST_BYTES || *age > LONGEST
+    });
+    goes.map(|(path, _, _)| path).collect()
+}
+
+/// A folder that one session works in; gone when dropped.
+#[derive(Debug)]
+pub(in crate::models) struct Work {
+    folder: PathBuf,
+    /// Where engines come from and go to.
+    kept: PathBuf,
+    /// The same for what was timed while they were built.
+    timings: PathBuf,
+    /// The engines that were there.
+    had: Files,
+}
+
+impl Work {
+    /// The folder.
+    pub(in crate::models) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether there was an engine to begin with.
+    pub(in crate::models) fn found(&self) -> bool {
+        !self.had.is_empty()
+    }
+
+    /// The session was made: what is new is kept.
+    pub(in crate::models) fn keep(self) -> io::Result<()> {
+        if engines(&self.folder)? == self.had {
+            // it counts as used now
+            return match File::open(&self.kept) {
+                Ok(folder) => folder.set_modified(SystemTime::now()),
+                // somebody has tidied up meanwhile
+                Err(_) => Ok(()),
+            };
+        }
+        for (path, _, _) in files(&self.folder)? {
+            File::open(&path)?.sync_all()?;
+            if is_timings(&path)
+                && let Some(name) = path.file_name()
+            {
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&self.timings)?;
+                fs::rename(&path, self.timings.join(name))?;
+            }
+        }
+        File::open(&self.folder)?.sync_all()?;
+        // A folder is not renamed onto one that holds something. If somebody else puts theirs there
+        // between the two, it is as good.
+        let old = self.folder.with_extension("old");
+        absent(fs::rename(&self.kept, &old))?;
+        let put = fs::rename(&self.folder, &self.kept);
+        remove(&old)?;
+        match put.map_err(|error| (error.kind(), error)) {
+            Ok(()) | Err((ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists, _)) => Ok(()),
+            Err((_, error)) => Err(error),
+        }
+    }
+
+    /// What there was does not serve: it is removed, here and where it is kept.
+    pub(in crate::models) fn discard(&mut self) -> io::Result<()> {
+        self.had.clear();
+        remove(&self.kept)?;
+        remove(&self.timings)?;
+        self.clear()
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        remove(&self.folder)?;
+        DirBuilder::new().mode(0o700).create(&self.folder)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // if that fails, it is removed when it has become old
+        drop(remove(&self.folder));
+    }
+}
+
+/// Paths, lengths and times of files.
+type Files = Vec<(PathBuf, u64, SystemTime)>;
+
+/// The files in a folder, with their lengths and times.
+fn files(folder: &Path) -> io::Result<Files> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if about.is_file() {
+            found.push((entry.path(), about.len(), about.modified()?));
+        }
+    }
+    Ok(found)
+}
+
+/// Those of them that are no timings, in order.
+fn engines(folder: &Path) -> io::Result<Files> {
+    let mut found = files(folder)?;
+    found.retain(|(path, _, _)| !is_timings(path));
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a file holds what the provider has timed, for any engine it builds for this device.
+fn is_timings(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "timing")
+}
+
+/// Copies the files of a folder, if it is there; as they are when somebody replaces them meanwhile.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for (path, _, _) in absent(files(from))?.unwrap_or_default() {
+        if let Some(name) = path.file_name() {
+            absent(fs::copy(&path, to.join(name)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is not there for nothing.
+fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Removes a folder, or a file in its place, if it is there.
+fn remove(folder: &Path) -> io::Result<()> {
+    let removed = match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => fs::remove_file(folder),
+        result => result,
+    };
+    absent(removed).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("vfiinterp-engines-{}-{name}", std::process::id());
+            let folder = Self(std::env::temp_dir().join(name));
+            remove(&folder.0).unwrap();
+            folder
+        }
+
+        fn store(&self) -> Store {
+            Store::at(self.0.join("vfiinterp/engines")).unwrap()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(remove(&self.0));
+        }
+    }
+
+    /// What is in the store, without the folders that are worked in.
+    fn names(store: &Store) -> Vec<String> {
+        let entries = fs::read_dir(&store.0).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn build(store: &Store, name: &str, engine: &str) {
+        let work = store.work_on(name, "timings").unwrap();
+        fs::write(work.folder().join("x.engine"), engine).unwrap();
+        work.keep().unwrap();
+    }
+
+    fn engine(store: &Store, name: &str) -> String {
+        fs::read_to_string(store.0.join(name).join("x.engine")).unwrap()
+    }
+
+    fn kind() -> Kind {
+        Kind {
+            name: "NVIDIA H200".into(),
+            capability: (9, 0),
+        }
+    }
+
+    fn key<'a>(graph: &'a [u8], device: &'a Kind) -> Key<'a> {
+        Key {
+            graph,
+            weights: b"weights",
+            precision: Precision::Fp16,
+            size: (640, 384),
+            runtime: "1.31.1",
+            device,
+        }
+    }
+
+    #[test]
+    fn another_anything_is_another_engine() {
+        let device = kind();
+        let base = key(b"graph", &device);
+        assert!(
+            base.name().starts_with("640x384-fp16-sm90-"),
+            "{}",
+            base.name()
+        );
+        assert_eq!(base.name(), key(b"graph", &kind()).name());
+        let (newer, other) = (
+            Kind {
+                capability: (10, 0),
+                ..kind()
+            },
+            Kind {
+                name: "NVIDIA H100".into(),
+                ..kind()
+            },
+        );
+        let others = [
+            key(b"grap", &device),
+            // what is taken from one part and given to the next
+            Key {
+                weights: b"hweights",
+                ..key(b"grap", &device)
+            },
+            Key {
+                weights: b"weight",
+                ..base.clone()
+            },
+            Key {
+                precision: Precision::Fp32,
+                ..base.clone()
+            },
+            Key {
+                size: (384, 640),
+                ..base.clone()
+            },
+            Key {
+                runtime: "1.32.0",
+                ..base.clone()
+            },
+            key(b"graph", &newer),
+            key(b"graph", &other),
+        ];
+        let mut names: Vec<_> = others.iter().map(Key::name).collect();
+        names.push(base.name());
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), others.len() + 1);
+    }
+
+    #[test]
+    fn what_was_built_is_there_for_the_next() {
+        let folder = Folder::new("next");
+        let store = folder.store();
+        assert!(!store.work_on("a", "timings").unwrap().found());
+        assert_eq!(
+            names(&store),
+            [""; 0],
+            "what nothing came of leaves nothing"
+        );
+        build(&store, "a", "first");
+        let work = store.work_on("a", "timings").unwrap();
+        assert!(work.found());
+        assert_eq!(fs::read(work.folder().join("x.engine")).unwrap(), b"first");
+        // the copy is one's own
+        fs::write(work.folder().join("x.engine"), "half").unwrap();
+        assert_eq!(engine(&store, "a"), "first");
+        drop(work);
+        build(&store, "a", "second, longer");
+        assert_eq!(engine(&store, "a"), "second, longer");
+        assert_eq!(names(&store), ["a"]);
+    }
+
+    #[test]
+    fn what_does_not_serve_is_built_anew() {
+        let folder = Folder::new("anew");
+        let store = folder.store();
+        build(&store, "a", "broken");
+        let mut work = store.work_on("a", "timings").unwrap();
+        work.discard().unwrap();
+        assert!(!work.found() && !work.folder().join("x.engine").exists());
+        fs::write(work.folder().join("x.engine"), "whole").unwrap();
+        work.keep().unwrap();
+        assert_eq!(engine(&store, "a"), "whole");
+    }
+
+    #[test]
+    fn what_was_timed_serves_for_other_engines() {
+        let folder = Folder::new("timings");
+        let store = folder.store();
+        let work = store.work_on("a", "timings").unwrap();
+        fs::write(work.folder().join("sm90.timing"), "1 ms").unwrap();
+        fs::write(work.folder().join("x.engine"), "a").unwrap();
+        work.keep().unwrap();
+        assert_eq!(names(&store), ["a", "timings"]);
+        assert_eq!(files(&store.0.join("a")).unwrap().len(), 1);
+        let work = store.work_on("b", "timings").unwrap();
+        assert!(!work.found());
+        assert_eq!(
+            fs::read(work.folder().join("sm90.timing")).unwrap(),
+            b"1 ms"
+        );
+    }
+
+    #[test]
+    fn many_at_once_leave_one_that_is_whole() {
+        let folder = Folder::new("many");
+        let store = folder.store();
+        std::thread::scope(|scope| {
+            for k in 0..8 {
+                let store = store.clone();
+                let whole = format!("{k}").repeat(1000 + k);
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        let work = store.work_on("a", "timings").unwrap();
+                        fs::write(work.folder().join("x.engine"), &whole).unwrap();
+                        work.keep().unwrap();
+                    }
+                });
+            }
+        });
+        let engine = engine(&store, "a");
+        let first = &engine[..1];
+        assert_eq!(engine, first.repeat(1000 + first.parse::<usize>().unwrap()));
+        assert_eq!(names(&store), ["a"]);
+    }
+
+    #[test]
+    fn old_folders_go_and_those_at_work_stay() {
+        let folder = Folder::new("old");
+        let store = folder.store();
+        build(&store, "new", "x");
+        build(&store, "unused", "x");
+        let work = store.work_on("new", "timings").unwrap();
+        let left = store.0.join("work-1-1");
+        fs::create_dir(&left).unwrap();
+        let age = |path: &Path, days: u64| {
+            let then = SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+            File::open(path).unwrap().set_modified(then).unwrap();
+        };
+        age(&left, 2);
+        age(&store.0.join("unused"), 91);
+        age(&store.0.join("new"), 89);
+        store.tidy().unwrap();
+        let at_work = work
+            .folder()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        assert_eq!(names(&store), ["new".to_owned(), at_work]);
+        // having been used, it is young again
+        work.keep().unwrap();
+        let modified = fs::metadata(store.0.join("new"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        assert!(modified.elapsed().unwrap() < LONGEST_BUILD);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        let folder = Folder::new("open");
+        let store = folder.store();
+        fs::set_permissions(&store.0, fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Store::at(store.0.clone());
+        assert!(refused.is_err_and(|why| why.contains("others can write")));
+        // as where HOME is no folder
+        let file = folder.0.join("file");
+        fs::write(&file, "").unwrap();
+        assert!(Store::at(file.join("vfiinterp/engines")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_is_little_and_lately_used(
+            kept in prop::collection::vec((0..(3_u64 << 29), 0..200_u64), 0..20),
+        ) {
+            let day = Duration::from_secs(24 * 60 * 60);
+            let kept: Vec<_> = kept
+                .iter()
+                .enumerate()
+                .map(|(k, (bytes, days))| (PathBuf::from(k.to_string()), *bytes, day * *days as u32))
+                .collect();
+            let gone = superfluous(kept.clone());
+            let (gone, stays): (Vec<_>, Vec<_>) =
+                kept.into_iter().partition(|(path, _, _)| gone.contains(path));
+            prop_assert!(stays.iter().map(|(_, bytes, _)| bytes).sum::<u64>() <= MOST_BYTES);
+            prop_assert!(stays.iter().all(|(_, _, age)| *age <= LONGEST));
+            let oldest = stays.iter().map(|(_, _, age)| *age).max().unwrap_or_default();
+            prop_assert!(gone.iter().all(|(_, _, age)| *age >= oldest));
+        }
+    }
+}

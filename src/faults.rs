@@ -17,6 +17,8 @@ static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
 static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
+static APART: AtomicBool = AtomicBool::new(false);
+static SENT_APART: AtomicU64 = AtomicU64::new(0);
 static FITS: AtomicBool = AtomicBool::new(false);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
@@ -29,6 +31,26 @@ pub fn clear() {
     set_room(None);
     FAILED.store(0, SeqCst);
     set_fits(false);
+    set_apart(false);
+}
+
+/// Frames are finished and sent beside the network, as where that runs on a device.
+pub fn set_apart(apart: bool) {
+    APART.store(apart, SeqCst);
+    SENT_APART.store(0, SeqCst);
+}
+
+pub(crate) fn is_apart() -> bool {
+    APART.load(SeqCst)
+}
+
+/// How often something was sent so since that was last set.
+pub fn sent_apart() -> u64 {
+    SENT_APART.load(SeqCst)
+}
+
+pub(crate) fn note_apart() {
+    SENT_APART.fetch_add(1, SeqCst);
 }
 
 /// Networks that are loaded on the CPU from now on are dealt with as on a GPU: warmed up, and given

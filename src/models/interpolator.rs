@@ -1,6 +1,7 @@
 //! A loaded network and its use.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::bisect::{self, Bisection, Place, Step};
 use super::library;
@@ -34,9 +35,9 @@ pub struct Interpolator {
     /// How deep it bisects, where it must.
     bisection_depth: u32,
     /// What a midpoint-only network has made of the latest pair.
-    bisection: Bisection<Answer>,
+    bisection: Bisection<Arc<Answer>>,
     /// The network's latest answer, which motion borrows from.
-    answer: Option<Answer>,
+    answer: Option<Arc<Answer>>,
     /// The latest answer as a picture.
     picture: Picture,
 }
@@ -366,7 +367,11 @@ impl Interpolator {
         &mut self,
         pair: (u64, u64),
         phase: f32,
-        mut run: impl FnMut(&mut Network, [Place<'_, Answer>; 2], f32) -> Result<Answer, ModelError>,
+        mut run: impl FnMut(
+            &mut Network,
+            [Place<'_, Arc<Answer>>; 2],
+            f32,
+        ) -> Result<Answer, ModelError>,
     ) -> Result<Found, ModelError> {
         // the memory of the last answer is free to be used again
         self.answer = None;
@@ -381,12 +386,12 @@ impl Interpolator {
             (_, true) => phase,
         };
         let answer = run(&mut self.network, [Place::First, Place::Second], moment)?;
-        self.answer = Some(answer);
+        self.answer = Some(Arc::new(answer));
         Ok(Found::Run)
     }
 
     /// What was found, if it is not one of the pair.
-    pub(super) fn answer(&mut self, found: Found) -> Option<&Answer> {
+    pub(super) fn answer(&self, found: Found) -> Option<&Arc<Answer>> {
         match found {
             Found::First | Found::Second => None,
             Found::Run => self.answer.as_ref(),
@@ -399,7 +404,11 @@ impl Interpolator {
         &mut self,
         pair: (u64, u64),
         phase: f32,
-        mut run: impl FnMut(&mut Network, [Place<'_, Answer>; 2], f32) -> Result<Answer, ModelError>,
+        mut run: impl FnMut(
+            &mut Network,
+            [Place<'_, Arc<Answer>>; 2],
+            f32,
+        ) -> Result<Answer, ModelError>,
     ) -> Result<Found, ModelError> {
         let slot = bisect::slot(phase, self.bisection_depth);
         self.bisection.begin(pair);
@@ -410,7 +419,7 @@ impl Interpolator {
                 Step::There(Place::Made(_)) => return Ok(Found::Bisected(slot)),
                 Step::Make(middle, places) => (middle, run(&mut self.network, places, 0.5)?),
             };
-            self.bisection.insert(middle, picture);
+            self.bisection.insert(middle, Arc::new(picture));
         }
     }
 

@@ -1,25 +1,30 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
+mod apart;
 mod host;
+mod transit;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use gst_video::VideoFrameRef;
 
+pub(super) use self::apart::Finish;
 use super::CAT;
 use super::content::Thumbnail;
 use super::cuda::{self, Copier};
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
-use crate::models::device::{self, Dense, DeviceFrame, Outcome, Sink, Source};
+use crate::models::device::{self, DeviceFrame, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Canceller, ExecutionProvider, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind,
     WarmUp,
 };
 use host::{Host, HostFrame};
+use transit::copier;
 
 /// An input frame and what the network needs of it, made when it is first needed.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ struct Small {
 #[derive(Debug)]
 enum Made {
     Host(HostFrame),
-    Device(DeviceFrame),
+    Device(Arc<DeviceFrame>),
 }
 
 impl Frame {
@@ -110,7 +115,7 @@ pub(super) struct Engine {
     /// Which GPU is meant.
     device: i32,
     /// For frames in CUDA's memory; made with the first one.
-    copier: Option<Copier>,
+    copier: Option<Arc<Copier>>,
     /// What is to be run once, now that the size is known.
     warm_up: Option<WarmUp>,
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
@@ -345,16 +350,10 @@ impl Engine {
                 let outcome = device.estimate(interpolator, a, b, phase as f32)?;
                 let estimated = Instant::now();
                 match outcome {
-                    Outcome::Found if cuda::holds(out) => {
-                        let copier = copier(&mut self.copier, self.device)?;
-                        let mut store = |planes: &[Dense]| copier.store(planes, out, info);
-                        let sink = Sink::Copied(&mut store);
-                        device.finish(interpolator, a, b, phase, sink)?;
-                    }
                     Outcome::Found => {
-                        let mut out = writable(out, info)?;
-                        let mut planes = stage.layout.planes_mut(&mut out)?;
-                        device.finish(interpolator, a, b, phase, Sink::Host(&mut planes))?;
+                        let task = device.finish(interpolator, [a, b], phase)?;
+                        let copier = copier(&mut self.copier, self.device, out)?;
+                        transit::finish(task, copier.as_deref(), &stage.layout, info, out)?;
                     }
                     Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
                     Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
@@ -390,27 +389,6 @@ impl Engine {
         );
         let (a, b) = (stage.layout.planes(&a)?, stage.layout.planes(&b)?);
         Ok(frames::difference(&a, &b, limit))
-    }
-
-    /// The same for frames that lie on the device, as the network does.
-    fn device_difference(
-        &mut self,
-        a: &mut Frame,
-        b: &mut Frame,
-        limit: f64,
-    ) -> Result<Option<f64>, Failure> {
-        self.prepare(a)?;
-        self.prepare(b)?;
-        let way = self.stage.as_mut().map(|stage| &mut stage.way);
-        let (Some(Way::Device(device)), Some(small_a), Some(small_b)) = (way, &a.small, &b.small)
-        else {
-            return Err(not_ready());
-        };
-        let (Made::Device(a), Made::Device(b)) = (&small_a.made, &small_b.made) else {
-            return Err(not_ready());
-        };
-        let found = device.difference(a, b)?;
-        Ok((found <= limit).then_some(found))
     }
 
     /// Makes what the network needs of two frames, and gives their thumbnails.
@@ -493,16 +471,11 @@ impl Engine {
                 Made::Host(made)
             }
             Way::Device(device) => {
-                let made = if cuda::holds(buffer) {
-                    let copier = copier(&mut self.copier, self.device)?;
-                    let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
-                    device.prepare(Source::Copied(&mut fetch))?
-                } else {
-                    let mapped = readable(buffer, info)?;
-                    device.prepare(Source::Host(&stage.layout.planes(&mapped)?))?
-                };
+                let copier = copier(&mut self.copier, self.device, buffer)?;
+                let made =
+                    transit::prepare(device, copier.as_deref(), &stage.layout, info, buffer)?;
                 thumbnail.set_cells(stage.look.size, made.thumbnail());
-                Made::Device(made)
+                Made::Device(Arc::new(made))
             }
         };
         frame.small = Some(Small {
@@ -512,14 +485,6 @@ impl Engine {
         });
         Ok(())
     }
-}
-
-/// What copies frames in CUDA's memory.
-fn copier(place: &mut Option<Copier>, device: i32) -> anyhow::Result<&Copier> {
-    Ok(match place {
-        Some(copier) => copier,
-        none => none.insert(Copier::new(device).map_err(|reason| anyhow!(reason))?),
-    })
 }
 
 /// There are no caps, or there was no memory to get ready for frames of them.

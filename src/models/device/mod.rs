@@ -4,10 +4,12 @@
 pub(super) mod bound;
 pub(super) mod driver;
 pub(super) mod engines;
+mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
 mod stage;
 mod transfer;
 
+pub use finish::Task;
 pub use stage::{DeviceFrame, Look, Outcome, Stage};
 pub use transfer::{Dense, Sink, Source, Transfer};

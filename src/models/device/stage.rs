@@ -1,25 +1,27 @@
 //! A frame's way on a device, beside the network: for frames of one kind and one network.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::{DynValue, TensorElementType};
+use ort::value::TensorElementType;
 
 use super::bound::{self, Input, Target};
+use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
-use super::transfer::{Dense, Sink, Source, Transfer};
-use crate::frames::{FrameError, FrameLayout, Plane, PlaneMut, Sample, ScaleMethod};
+use super::transfer::{Source, transfer};
+use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
-use crate::models::graph::frame::{Answer, Geometry, join};
+use crate::models::graph::frame::{Geometry, join};
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
 use crate::models::memory::{Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
+use crate::models::shared::lock;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, session,
@@ -33,8 +35,8 @@ static STAGE: AtomicU64 = AtomicU64::new(1);
 /// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
 /// when it is dropped.
 pub struct DeviceFrame {
-    planes: Vec<Buffer>,
-    picture: Buffer,
+    pub(super) planes: Vec<Buffer>,
+    pub(super) picture: Buffer,
     /// On the host.
     thumbnail: Buffer,
     id: u64,
@@ -61,31 +63,32 @@ pub enum Outcome {
 pub struct Stage {
     number: u64,
     label: String,
-    options: LoadOptions,
-    provider: ExecutionProvider,
     canceller: Canceller,
     geometry: Geometry,
     layout: FrameLayout,
-    /// Whether pictures are warped rather than planes.
-    pictures: bool,
     memory: Arc<Memory>,
     ready: Session,
     /// Lays out the network's input, or a plane of the moment.
     join: Option<(Session, Buffer)>,
-    /// Made with the first answer, which says how large its grid is.
-    finish: Option<(Answer, Session)>,
-    /// Of the sessions for every frame, the latter as soon as it is there.
-    arenas: Vec<Arena>,
-    /// Compares frames; made with the first comparison.
-    differ: Option<Session>,
+    finisher: Arc<Mutex<Finisher>>,
+    differ: Differ,
+    arena: Arena,
     pools: Pools,
-    /// On the host: what is uploaded, what came back, and single numbers.
+    /// On the host: what is uploaded, and a single number.
     staging: Vec<Buffer>,
-    out: Vec<Buffer>,
     moment: Buffer,
-    late: Buffer,
     clear: bool,
     found: Option<Found>,
+}
+
+/// What compares frames.
+struct Differ {
+    options: LoadOptions,
+    provider: ExecutionProvider,
+    /// Made with the first comparison.
+    session: Option<Session>,
+    /// On the host.
+    found: Buffer,
 }
 
 /// What frames are made of.
@@ -146,25 +149,37 @@ impl Stage {
             (provider, options.device)
         });
         let parts = parts.map_err(|error| network::failed(&label, &error))?;
-        let kind = interpolator.info().kind;
-        Ok(Self {
-            number: STAGE.fetch_add(1, Ordering::Relaxed),
+        let finishing = Finishing {
+            label: label.clone(),
             options: options.clone(),
             provider,
             canceller: interpolator.canceller(),
+            geometry: geometry.clone(),
+            pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
+            memory: Arc::clone(&parts.memory),
+            out: parts.out,
+            new: parts.pools.planes.clone(),
+            late: parts.late,
+        };
+        let differ = Differ {
+            options: options.clone(),
+            provider,
+            session: None,
+            found: parts.found,
+        };
+        Ok(Self {
+            number: STAGE.fetch_add(1, Ordering::Relaxed),
+            canceller: interpolator.canceller(),
             layout,
-            pictures: look.pictures || kind == ModelKind::Picture,
-            arenas: vec![Arena::of(&ready, provider, options.device)],
+            finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
+            differ,
+            arena: Arena::of(&ready, provider, options.device),
             memory: parts.memory,
             ready,
             join: parts.join,
-            finish: None,
-            differ: None,
             pools: parts.pools,
             staging: parts.staging,
-            out: parts.out,
             moment: parts.moment,
-            late: parts.late,
             clear: false,
             found: None,
             geometry,
@@ -210,7 +225,8 @@ impl Stage {
             }
             Source::Copied(copy) => {
                 // to where they are kept, so that the graph need not
-                self.transfer(&mut frame.planes, copy)?;
+                transfer(&mut frame.planes, copy)
+                    .map_err(|error| network::failed(&self.label, &error))?;
                 &frame.planes
             }
         };
@@ -225,25 +241,6 @@ impl Stage {
         Ok(frame)
     }
 
-    /// Has planes copied to or from values of this stage.
-    fn transfer(&self, values: &mut [Buffer], copy: &mut Transfer) -> Result<(), ModelError> {
-        let planes = values.iter_mut().zip(self.layout.shapes());
-        let planes = planes.map(|(value, (width, height, format))| {
-            let sample = match format.sample {
-                Sample::U8 => 1,
-                Sample::U16 { .. } => 2,
-            };
-            let size = (width * format.channels * sample, height);
-            let on_device = !value.memory_info().is_cpu_accessible();
-            // SAFETY: the value was made with this size, is borrowed, and no run is under way.
-            unsafe { Dense::new(value.data_ptr_mut(), on_device, size) }
-        });
-        copy(&planes.collect::<Vec<_>>()).map_err(|reason| {
-            let reason = format!("a frame can't be copied: {reason}");
-            self.failed(&ort::Error::new(reason))
-        })
-    }
-
     /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
     ///
     /// # Errors
@@ -255,12 +252,13 @@ impl Stage {
                 "they were not prepared for this model".into(),
             ));
         }
-        let session = match &mut self.differ {
+        let differ = &mut self.differ;
+        let session = match &mut differ.session {
             Some(session) => session,
             none => {
                 let model = self.geometry.difference();
                 let model = model.map_err(|error| ModelError::Mismatch(error.to_string()))?;
-                none.insert(start(&self.options, self.provider, &self.label, model)?)
+                none.insert(start(&differ.options, differ.provider, &self.label, model)?)
             }
         };
         let names: Vec<_> = (0..a.planes.len())
@@ -271,14 +269,13 @@ impl Stage {
             inputs.push((first.as_str(), Input::Tensor(a)));
             inputs.push((second.as_str(), Input::Tensor(b)));
         }
-        // a number on the host, which is set anew where a frame is finished
-        let outputs = vec![("difference", Target::Into(&mut self.late))];
+        let outputs = vec![("difference", Target::Into(&mut differ.found))];
         let options = self.canceller.options(false);
         let run = bound::run(session, &inputs, outputs, &self.memory, options);
         self.done(run)?;
-        let found = self.late.bytes().and_then(|bytes| bytes.first_chunk());
-        let found = found.copied().map(f32::from_ne_bytes);
-        Ok(found.map_or(f64::INFINITY, f64::from))
+        let found = self.differ.found.bytes();
+        let found = found.and_then(|bytes| bytes.first_chunk().copied());
+        Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
     }
 
     /// Room for a frame.
@@ -377,134 +374,34 @@ impl Stage {
         network.run_bound(&inputs, &self.memory, self.geometry.padded)
     }
 
-    /// Makes the frame that the latest estimate, of `a` and `b` at `phase`, is about.
+    /// What makes the frame that the latest estimate, of these two at `phase`, is about.
     ///
     /// # Errors
-    /// If there was none, if the answer has another shape than it should, if the run fails or is cancelled,
-    /// or memory lacks.
+    /// If there was none.
     pub fn finish(
         &mut self,
-        interpolator: &mut Interpolator,
-        a: &DeviceFrame,
-        b: &DeviceFrame,
+        interpolator: &Interpolator,
+        pair: [&Arc<DeviceFrame>; 2],
         phase: f64,
-        out: Sink,
-    ) -> Result<(), ModelError> {
-        self.check_cancelled()?;
+    ) -> Result<Task, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
-        let kind = self.kind(answer.values())?;
-        if self.finish.as_ref().is_none_or(|(made, _)| *made != kind) {
-            self.finish = None;
-            let model = self
-                .geometry
-                .finish(kind)
-                .map_err(|error| self.odd(error.to_string()))?;
-            let session = start(&self.options, self.provider, &self.label, model)?;
-            let arena = Arena::of(&session, self.provider, self.options.device);
-            self.arenas.truncate(1);
-            self.arenas.push(arena);
-            self.finish = Some((kind, session));
-        }
-        // weights of 8 bits after the point, as `frames::blend_alpha` has
-        let late = (phase.clamp(0.0, 1.0) * 256.0).round() as f32;
-        set(&mut self.late, late).map_err(|error| self.failed(&error))?;
-        let Some((_, session)) = &mut self.finish else {
-            return Ok(());
-        };
-        let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
-        let inputs = names.iter().filter_map(|name| {
-            let value = match (name.as_str(), answer.values()) {
-                ("flow" | "picture", [value, ..]) | ("mask", [_, value]) => Input::Value(value),
-                ("late", _) => Input::Tensor(&self.late),
-                ("a", _) => Input::Tensor(&a.picture),
-                ("b", _) => Input::Tensor(&b.picture),
-                (name, _) => {
-                    let frame = if name.starts_with('a') { a } else { b };
-                    let index: usize = name.get(1..)?.parse().ok()?;
-                    Input::Tensor(frame.planes.get(index)?)
-                }
-            };
-            Some((name.as_str(), value))
-        });
-        let inputs: Vec<_> = inputs.collect();
-        let mut new = match &out {
-            Sink::Host(_) => Vec::new(),
-            // of the same shapes as the planes of a frame that came
-            Sink::Copied(_) => {
-                let planes = self.pools.planes.iter().map(Pool::take);
-                let planes = planes.collect::<ort::Result<_>>();
-                planes.map_err(|error| network::failed(&self.label, &error))?
-            }
-        };
-        let values = match &out {
-            Sink::Host(_) => &mut self.out,
-            Sink::Copied(_) => &mut new,
-        };
-        let names: Vec<_> = (0..values.len())
-            .map(|index| format!("out{index}"))
-            .collect();
-        let outputs = names.iter().map(String::as_str).zip(values);
-        let outputs = outputs
-            .map(|(name, value)| (name, Target::Into(value)))
-            .collect();
-        let options = self.canceller.options(self.clear);
-        let run = bound::run(session, &inputs, outputs, &self.memory, options);
-        self.clear = false;
-        self.done(run)?;
-        match out {
-            Sink::Copied(copy) => self.transfer(&mut new, copy),
-            Sink::Host(planes) => {
-                for (plane, value) in planes.iter_mut().zip(&self.out) {
-                    copy_out(value, plane).map_err(|error| network::failed(&self.label, &error))?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// What a finishing graph is made of.
-    fn kind(&self, values: &[DynValue]) -> Result<Answer, ModelError> {
-        let shapes: Vec<_> = values
-            .iter()
-            .map(|value| value.dtype().tensor_shape())
-            .collect();
-        let (width, height) = self.geometry.padded;
-        let (wide, high) = (width as i64, height as i64);
-        match shapes.as_slice() {
-            [Some(picture)] if ***picture == [1, 3, high, wide] => Ok(Answer::Picture),
-            [Some(flow), Some(mask)] => match (&***flow, &***mask) {
-                (&[1, 4, rows, columns], &[1, 1, mask_rows, mask_columns])
-                    if (rows, columns) == (mask_rows, mask_columns)
-                        && columns > 0
-                        && wide % columns == 0
-                        && rows * (wide / columns) == high =>
-                {
-                    let (columns, rows) = (columns as usize, rows as usize);
-                    Ok(match self.pictures {
-                        true => Answer::MotionOfPictures(columns, rows),
-                        false => Answer::Motion(columns, rows),
-                    })
-                }
-                (flow, mask) => Err(self.odd(format!(
-                    "flow {flow:?} and mask {mask:?} for a picture of {width}x{height}: expected [1, 4, h, w] \
-                     and [1, 1, h, w] on a grid a whole number of times coarser"
-                ))),
-            },
-            [Some(picture)] => Err(self.odd(format!(
-                "a picture {:?}, not [1, 3, {height}, {width}]",
-                &***picture
-            ))),
-            _ => Err(self.odd("an output is missing".into())),
-        }
+        let clear = std::mem::take(&mut self.clear);
+        Ok(Task::new(
+            &self.finisher,
+            pair.map(Arc::clone),
+            Arc::clone(answer),
+            phase,
+            clear,
+        ))
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
-        let arenas = self.arenas.iter().filter_map(Arena::usage);
-        arenas.reduce(std::ops::Add::add)
+        let usages = [self.arena.usage(), lock(&self.finisher).usage()];
+        usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.
@@ -534,13 +431,6 @@ impl Stage {
     fn failed(&self, error: &ort::Error) -> ModelError {
         network::failed(&self.label, error)
     }
-
-    fn odd(&self, reason: String) -> ModelError {
-        ModelError::Output {
-            model: self.label.clone(),
-            reason,
-        }
-    }
 }
 
 impl DeviceFrame {
@@ -566,7 +456,7 @@ impl std::fmt::Debug for Stage {
 }
 
 /// A session beside the network's, where that one runs.
-fn start(
+pub(super) fn start(
     options: &LoadOptions,
     provider: ExecutionProvider,
     label: &str,
@@ -614,6 +504,7 @@ struct Parts {
     out: Vec<Buffer>,
     moment: Buffer,
     late: Buffer,
+    found: Buffer,
 }
 
 impl Parts {
@@ -667,6 +558,7 @@ impl Parts {
             out: taken()?,
             moment: one(scalar)?,
             late: one(1)?,
+            found: one(1)?,
             join: join.map(joined).transpose()?,
             pools: Pools {
                 planes: planes(device),
@@ -679,14 +571,14 @@ impl Parts {
 }
 
 /// Writes a single number.
-fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
+pub(super) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
     let (_, numbers) = value.try_extract_tensor_mut::<f32>()?;
     numbers.fill(number);
     Ok(())
 }
 
-/// What lies on the host, though it should not.
-fn out_of_reach() -> ort::Error {
+/// What should lie on the host, and doesn't.
+pub(super) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
 }
 
@@ -697,17 +589,6 @@ fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
     let rows = plane.data.chunks(plane.stride);
     for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
         into.copy_from_slice(&from[..row]);
-    }
-    Ok(())
-}
-
-/// And back.
-fn copy_out(from: &Buffer, plane: &mut PlaneMut) -> ort::Result<()> {
-    let row = plane.row_bytes();
-    let from = from.bytes().ok_or_else(out_of_reach)?;
-    let rows = plane.data.chunks_mut(plane.stride);
-    for (into, from) in rows.zip(from.chunks_exact(row)) {
-        into[..row].copy_from_slice(from);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
+use super::memory::Buffer;
 use crate::frames::{Plane, PlaneMut};
 
 /// A plane as a stage has it: rows that follow one another without anything in between.
@@ -73,4 +74,16 @@ pub enum Sink<'a, 'p> {
     Host(&'a mut [PlaneMut<'p>]),
     /// To wherever this copies them.
     Copied(&'a mut Transfer<'a>),
+}
+
+/// Has planes copied to or from values of a stage.
+pub(super) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
+    let planes = values.iter_mut().map(|value| {
+        let size = value.size();
+        let on_device = !value.memory_info().is_cpu_accessible();
+        // SAFETY: the value was made with this size, is borrowed, and no run is under way.
+        unsafe { Dense::new(value.data_ptr_mut(), on_device, size) }
+    });
+    copy(&planes.collect::<Vec<_>>())
+        .map_err(|reason| ort::Error::new(format!("a frame can't be copied: {reason}")))
 }

@@ -91,6 +91,8 @@ pub(super) struct Stream {
 
 // SAFETY: a stream may be used from any thread, in which its context is made the current one.
 unsafe impl Send for Stream {}
+// SAFETY: and from several at a time, each of which then waits for the others' copies, too.
+unsafe impl Sync for Stream {}
 
 impl Stream {
     /// A new one on a device, which waits for no other.

@@ -64,6 +64,11 @@ impl Host {
         Ok(made)
     }
 
+    /// How planes are warped, if frames are made like that.
+    pub(super) fn warping(&self) -> Option<Sampling> {
+        self.enlarger.is_none().then_some(self.sampling)
+    }
+
     /// Makes the frame that an estimate of two is about.
     pub(super) fn synthesise(
         &mut self,

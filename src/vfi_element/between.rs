@@ -225,7 +225,7 @@ impl Worker {
                         buffer,
                         finish,
                         times,
-                        slot: slot.clone(),
+                        slot: *slot,
                     }));
                 }
                 match self.note_made(imp, slot, &times) {

@@ -23,6 +23,7 @@ fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     faults::clear();
+    faults::force_device(false);
     faults::set_apart(true);
     guard
 }
@@ -73,15 +74,18 @@ fn what_comes_out_is_the_same() {
         &|element| element.set_property_from_str("upscale", "image"),
         &|element| element.set_property("scene-threshold", 0.3),
     ];
-    for kind in kinds {
-        faults::set_apart(false);
-        let expected = played(kind);
-        assert_eq!(faults::sent_apart(), 0);
-        faults::set_apart(true);
-        let found = played(kind);
-        assert!(faults::sent_apart() > 0);
-        assert_eq!(found.len(), expected.len());
-        assert!(found == expected);
+    for on_device in [false, true] {
+        faults::force_device(on_device);
+        for kind in kinds {
+            faults::set_apart(false);
+            let expected = played(kind);
+            assert_eq!(faults::sent_apart(), 0);
+            faults::set_apart(true);
+            let found = played(kind);
+            assert!(faults::sent_apart() > 0);
+            assert_eq!(found.len(), expected.len());
+            assert!(found == expected);
+        }
     }
 }
 
@@ -172,8 +176,19 @@ fn stuck(rig: &mut Rig) -> std::thread::JoinHandle<Result<gst::FlowSuccess, gst:
 }
 
 #[test]
+fn a_flush_lets_nothing_old_through_on_a_device() {
+    let _alone = alone();
+    faults::force_device(true);
+    flush_lets_nothing_old_through();
+}
+
+#[test]
 fn a_flush_lets_nothing_old_through() {
     let _alone = alone();
+    flush_lets_nothing_old_through();
+}
+
+fn flush_lets_nothing_old_through() {
     let mut rig = rig(|_| {});
     let upstream = stuck(&mut rig);
     while rig.harness.try_pull().is_some() {}

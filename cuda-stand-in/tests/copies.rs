@@ -84,7 +84,7 @@ fn a_frame_of_any_context_comes_to_the_host_without_its_pitch() {
     };
     let info = rig::info(STREAM);
     let copier = Copier::new(0).unwrap();
-    for (k, pool) in (0..).zip(pools(driver)) {
+    for (k, pool) in (0..).zip(pools(&driver)) {
         let buffer = upload(&pool, &rig::frame(&info, k), &info);
         let mut bytes = vec![0; planes_of(k).len()];
         let planes = dense(bytes.as_mut_ptr() as usize, false);
@@ -100,7 +100,7 @@ fn a_frame_goes_through_the_device_s_memory_without_the_host() {
     };
     let info = rig::info(STREAM);
     let copier = Copier::new(0).unwrap();
-    let pools = pools(driver);
+    let pools = pools(&driver);
     let (size, planes) = (planes_of(0).len(), |address| dense(address, true));
     let address = driver.allocate(0, size);
     for from in &pools {
@@ -137,7 +137,7 @@ fn what_is_no_cuda_memory_or_too_narrow_is_refused() {
         |buffer: &gst::Buffer, planes: &[Dense]| copier.fetch(buffer, &info, planes).unwrap_err();
     let host = rig::frame(&info, 0);
     assert!(refusal(&host, &planes).contains("said to be in CUDA's memory"));
-    let [pool, _] = pools(driver);
+    let [pool, _] = pools(&driver);
     let buffer = upload(&pool, &host, &info);
     assert!(refusal(&buffer, &planes[..1]).contains("1 planes for a frame of 2"));
     for (size, reason) in [
@@ -154,9 +154,9 @@ fn what_is_no_cuda_memory_or_too_narrow_is_refused() {
 
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let reason = Copier::new(9).unwrap_err();
     assert!(reason.contains("cuDevicePrimaryCtxRetain"), "{reason}");
 }

@@ -2,8 +2,9 @@
 #![allow(dead_code)] // no test program uses all of it
 
 use std::ffi::{c_int, c_uint};
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
 use gst::prelude::*;
@@ -35,11 +36,27 @@ pub(crate) struct Driver {
     library: libloading::Library,
 }
 
+/// The driver, for one test at a time: it counts for the whole process.
+pub(crate) struct Loaded {
+    driver: &'static Driver,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Loaded {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        self.driver
+    }
+}
+
 impl Driver {
     /// The driver, which everybody in this process finds from here on; `None`, and a word about it,
     /// where GStreamer has no libgstcuda.
-    pub(crate) fn load() -> Option<&'static Self> {
+    pub(crate) fn load() -> Option<Loaded> {
+        static ALONE: Mutex<()> = Mutex::new(());
         static DRIVER: OnceLock<Option<Driver>> = OnceLock::new();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let driver = DRIVER.get_or_init(|| {
             // SAFETY: this workspace's own library.
             let driver = unsafe { libloading::Library::new(driver_file()) };
@@ -51,7 +68,10 @@ impl Driver {
         if driver.is_none() {
             println!("skipped: there is no {LIBRARY}");
         }
-        driver.as_ref()
+        Some(Loaded {
+            driver: driver.as_ref()?,
+            _alone: alone,
+        })
     }
 
     pub(crate) fn counts(&self) -> Counts {

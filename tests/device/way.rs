@@ -80,3 +80,34 @@ fn a_want_of_memory_is_survived() {
     assert_eq!(originals, 6);
     assert!(rig.stat("synthesised") > 0, "at a smaller size");
 }
+
+/// What a frame takes of the sessions' arenas, in bytes for each pixel of the stream: as much after many
+/// frames as after few.
+#[test]
+fn memory_is_bounded_and_flat() {
+    init();
+    let info = info("NV12 640x360 30/1");
+    let mut rig = Rig::with_model_and(moving_model(), |element| {
+        element.set_property("scene-threshold", 0.0);
+        element.set_property_from_str("upscale-method", "bicubic");
+        element.set_property("downscale", 2.0);
+    });
+    rig.harness.set_src_caps(caps("NV12 640x360 30/1"));
+    let [mut peak, mut used] = [0; 2];
+    for k in 0..40 {
+        rig.push(&info, k);
+        if k == 8 || k == 39 {
+            rig.settle();
+            let [before_peak, before_used] = [peak, used];
+            [peak, used] = ["memory-peak", "memory-used"].map(|name| rig.stat(name));
+            if before_peak > 0 {
+                assert_eq!((peak, used), (before_peak, before_used));
+            }
+        }
+    }
+    assert!(
+        peak / (640 * 360) <= 210,
+        "{} bytes a pixel",
+        peak / (640 * 360)
+    );
+}

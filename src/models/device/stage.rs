@@ -21,7 +21,6 @@ use crate::models::memory::{Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
-use crate::models::shared::lock;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, session,
@@ -400,7 +399,10 @@ impl Stage {
 
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
-        let usages = [self.arena.usage(), lock(&self.finisher).usage()];
+        // whoever finishes a frame has it: what it held before is as good
+        let finish = self.finisher.try_lock().ok();
+        let finish = finish.and_then(|finisher| finisher.usage());
+        let usages = [self.arena.usage(), finish];
         usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 

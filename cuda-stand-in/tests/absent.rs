@@ -13,9 +13,6 @@ mod rig;
 use device::*;
 use gst::prelude::*;
 
-/// The CPU's network takes frames from the host.
-fn set_up() {}
-
 /// Whether this machine has a driver of its own.
 fn has_driver() -> bool {
     // SAFETY: loading it does nothing else.
@@ -60,3 +57,6 @@ fn without_a_driver_there_is_no_context() {
     let (element, _model) = rig::element();
     assert_eq!(asked(&element, "sink"), None);
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

@@ -12,9 +12,6 @@ mod rig;
 use device::*;
 use gst::prelude::*;
 
-/// The CPU's network takes frames from the host.
-fn set_up() {}
-
 #[test]
 fn nothing_is_left_when_the_element_is_gone() {
     let Some(driver) = Driver::load() else {
@@ -46,3 +43,6 @@ fn nothing_is_left_when_the_element_is_gone() {
         );
     }
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use super::bisect::{self, Bisection, Place, Step};
+use super::device::finish::Finisher;
 use super::library;
 use super::memory::{Clears, Reason, Usage};
 use super::network::{Answer, Network};
@@ -72,6 +74,8 @@ pub enum Estimate<'a> {
 pub struct WarmUp {
     network: Network,
     size: (usize, usize),
+    /// What comes behind the network on a device.
+    pub(super) finisher: Option<Arc<Mutex<Finisher>>>,
 }
 
 impl WarmUp {
@@ -87,7 +91,11 @@ impl WarmUp {
             reason: error.to_string(),
         })?;
         let pictures = [nothing.as_slice(); 2];
-        self.network.run(pictures, self.size, 0.5).map(drop)
+        let answer = self.network.run(pictures, self.size, 0.5)?;
+        match self.finisher {
+            Some(finisher) => shared::lock(&finisher).get_ready(answer.values()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -262,7 +270,11 @@ impl Interpolator {
         // what is worth a session of its own is worth that
         self.loaded.source.as_ref()?;
         let network = Network::new(self.network.label().into(), &self.loaded).ok()?;
-        Some(WarmUp { network, size })
+        Some(WarmUp {
+            network,
+            size,
+            finisher: None,
+        })
     }
 
     /// A run may have changed what runs it.

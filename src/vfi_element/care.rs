@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
@@ -33,7 +34,10 @@ impl Worker {
         } else if due {
             engine.clear(Reason::Interval);
         }
-        if let Some(fitting) = engine.settle() {
+        // programs that wait with playing while something is in progress are to be playing
+        if imp.obj().current_state() == gst::State::Playing
+            && let Some(fitting) = engine.settle()
+        {
             imp.fit_in_background(fitting);
         }
         if let Some(fitted) = imp.take_fitted() {

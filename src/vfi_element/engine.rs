@@ -123,7 +123,7 @@ pub(super) struct Engine {
 }
 
 /// After how many pairs of one size a session for that size is made. By then a change of effort has
-/// come to rest; and programs that wait with playing while something is in progress are playing.
+/// come to rest.
 const SETTLED: u32 = 30;
 
 /// What depends on caps and settings.
@@ -214,13 +214,20 @@ impl Engine {
         // what the other size needed goes first
         self.stage = None;
         if resized {
-            self.warm_up = self.interpolator.warm_up(look.size);
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
         }
+        let way = self.way(info, &look, pictures)?;
+        self.warm_up = match &way {
+            Way::Host(_) if !resized => None,
+            _ => self.interpolator.warm_up(look.size),
+        };
+        if let (Some(warm_up), Way::Device(device)) = (&mut self.warm_up, &way) {
+            device.attend(warm_up);
+        }
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
-            way: self.way(info, &look, pictures)?,
+            way,
             info: info.clone(),
             look,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),

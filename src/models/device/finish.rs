@@ -34,7 +34,7 @@ pub(super) struct Finishing {
 }
 
 /// Makes frames of what a network gives.
-pub(super) struct Finisher {
+pub(in crate::models) struct Finisher {
     with: Finishing,
     /// Made with the first answer, which says how large its grid is.
     session: Option<(Answer, Session, Arena)>,
@@ -98,16 +98,24 @@ impl Finisher {
         self.session.as_ref()?.2.usage()
     }
 
+    /// Has the session that makes frames of such an answer, which takes a while the first time.
+    pub(in crate::models) fn get_ready(&mut self, answer: &[DynValue]) -> Result<(), ModelError> {
+        let kind = self.with.kind(answer)?;
+        self.session.take_if(|(made, ..)| *made != kind);
+        if self.session.is_none() {
+            self.session = Some(self.with.start(kind)?);
+        }
+        Ok(())
+    }
+
     fn run(&mut self, task: &Task, out: Sink) -> Result<(), ModelError> {
-        let with = &mut self.with;
-        if with.canceller.is_cancelled() {
+        if self.with.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        let kind = with.kind(task.answer.values())?;
-        self.session.take_if(|(made, ..)| *made != kind);
-        let session = match &mut self.session {
-            Some((_, session, _)) => session,
-            none => &mut none.insert(with.start(kind)?).1,
+        self.get_ready(task.answer.values())?;
+        let with = &mut self.with;
+        let Some((_, session, _)) = &mut self.session else {
+            return Err(with.odd("nothing to make a frame of".into()));
         };
         let label = with.label.clone();
         let failed = |error: ort::Error| network::failed(&label, &error);

@@ -4,7 +4,7 @@
 pub(super) mod bound;
 pub(super) mod driver;
 pub(super) mod engines;
-mod finish;
+pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
 mod stage;

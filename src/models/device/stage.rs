@@ -23,7 +23,7 @@ use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
-    Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, session,
+    Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, WarmUp, session,
 };
 
 /// Tells every frame that was prepared from all others.
@@ -404,6 +404,11 @@ impl Stage {
         let finish = finish.and_then(|finisher| finisher.usage());
         let usages = [self.arena.usage(), finish];
         usages.into_iter().flatten().reduce(std::ops::Add::add)
+    }
+
+    /// Has what comes behind the network made ready, too, when that is warmed up.
+    pub fn attend(&self, warm_up: &mut WarmUp) {
+        warm_up.finisher = Some(Arc::clone(&self.finisher));
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.

@@ -103,15 +103,19 @@ impl Worker {
     pub(super) fn difference(
         &mut self,
         imp: &VfiInterp,
-        held: &Frame,
-        new: &Frame,
+        held: &mut Frame,
+        new: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, gst::FlowError> {
-        let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let start = Instant::now();
         let found = engine.difference(held, new, limit);
         self.note_content(imp, Duration::ZERO, start.elapsed());
-        found.map_err(|failure| failed(imp, failure))
+        match found {
+            // whether they are alike is not known; that nothing can be made turns out soon enough
+            Err(Failure::Memory(_)) => Ok(None),
+            found => found.map_err(|failure| failed(imp, failure)),
+        }
     }
 
     /// What a pair shows that is not still, and counts it.

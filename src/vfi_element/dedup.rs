@@ -22,7 +22,8 @@ impl Worker {
         let Some(mut held) = self.held.take() else {
             return self.pass(imp, step, new, None);
         };
-        let difference = self.difference(imp, &held, &new, self.hold.limit())?;
+        let limit = self.hold.limit();
+        let difference = self.difference(imp, &mut held, &mut new, limit)?;
         let still = self.settings.still_threshold;
         let next = self.hold.next(&step, difference, still);
         match next {

@@ -2,6 +2,7 @@
 
 mod apart;
 mod host;
+mod transit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use gst_video::VideoFrameRef;
 pub(super) use self::apart::Finish;
 use super::CAT;
 use super::content::Thumbnail;
+use super::cuda::{self, Copier};
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
 use crate::models::device::{self, DeviceFrame, Outcome};
@@ -22,6 +24,7 @@ use crate::models::{
     WarmUp,
 };
 use host::{Host, HostFrame};
+use transit::copier;
 
 /// An input frame and what the network needs of it, made when it is first needed.
 #[derive(Debug)]
@@ -109,6 +112,10 @@ pub(super) struct Engine {
     stage: Option<Stage>,
     /// Storage of a frame that is gone, for the next one.
     spare: Thumbnail,
+    /// Which GPU is meant.
+    device: i32,
+    /// For frames in CUDA's memory; made with the first one.
+    copier: Option<Arc<Copier>>,
     /// What is to be run once, now that the size is known.
     warm_up: Option<WarmUp>,
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
@@ -153,6 +160,8 @@ impl Engine {
             interpolator,
             stage: None,
             spare: Thumbnail::default(),
+            device: 0,
+            copier: None,
             warm_up: None,
             fitting: None,
         }
@@ -182,6 +191,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
+        self.device = settings.device;
         let look = settings.look(size);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
@@ -331,16 +341,16 @@ impl Engine {
             return Err(not_ready());
         };
         let shrunk = Instant::now();
-        let frame_a = readable(&a.buffer, &stage.info)?;
-        let frame_b = readable(&b.buffer, &stage.info)?;
-        let mut frame_out = writable(out, &stage.info)?;
+        let (from_a, from_b, info) = (&a.buffer, &b.buffer, &stage.info);
         let interpolator = &mut self.interpolator;
         let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
             (Way::Host(host), Made::Host(a), Made::Host(b)) => {
                 let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
                 let estimated = Instant::now();
-                let frames = [(a, &frame_a), (b, &frame_b)];
-                host.synthesise(&stage.layout, frames, estimate, phase, &mut frame_out)?;
+                let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
+                let frames = [(a, &from_a), (b, &from_b)];
+                let mut out = writable(out, info)?;
+                host.synthesise(&stage.layout, frames, estimate, phase, &mut out)?;
                 estimated
             }
             (Way::Device(device), Made::Device(a), Made::Device(b)) => {
@@ -348,13 +358,12 @@ impl Engine {
                 let estimated = Instant::now();
                 match outcome {
                     Outcome::Found => {
-                        let mut planes = stage.layout.planes_mut(&mut frame_out)?;
-                        device
-                            .finish(interpolator, [a, b], phase)?
-                            .run(&mut planes)?;
+                        let task = device.finish(interpolator, [a, b], phase)?;
+                        let copier = copier(&mut self.copier, self.device, out)?;
+                        transit::finish(task, copier.as_deref(), &stage.layout, info, out)?;
                     }
-                    Outcome::First => copy(&frame_a, &mut frame_out)?,
-                    Outcome::Second => copy(&frame_b, &mut frame_out)?,
+                    Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
+                    Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
                 }
                 estimated
             }
@@ -370,14 +379,17 @@ impl Engine {
     /// By how much two frames differ where they differ most: see [`frames::difference`]. `None` also
     /// where there was no memory to get ready for any.
     pub(super) fn difference(
-        &self,
-        a: &Frame,
-        b: &Frame,
+        &mut self,
+        a: &mut Frame,
+        b: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, Failure> {
         let Some(stage) = &self.stage else {
             return Ok(None);
         };
+        if matches!(stage.way, Way::Device(_)) && cuda::holds(&a.buffer) && cuda::holds(&b.buffer) {
+            return self.device_difference(a, b, limit);
+        }
         let (a, b) = (
             readable(&a.buffer, &stage.info)?,
             readable(&b.buffer, &stage.info)?,
@@ -457,21 +469,22 @@ impl Engine {
         if small.is_some_and(|small| small.generation == generation) {
             return Ok(());
         }
-        let mapped = readable(&frame.buffer, &stage.info)?;
         let mut thumbnail = std::mem::take(&mut self.spare);
+        let (buffer, info) = (&frame.buffer, &stage.info);
         let made = match &mut stage.way {
             Way::Host(host) => {
-                let made = host.prepare(&self.interpolator, &mapped)?;
+                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
                 thumbnail.set(&made.picture);
                 Made::Host(made)
             }
             Way::Device(device) => {
-                let made = device.prepare(&stage.layout.planes(&mapped)?)?;
+                let copier = copier(&mut self.copier, self.device, buffer)?;
+                let made =
+                    transit::prepare(device, copier.as_deref(), &stage.layout, info, buffer)?;
                 thumbnail.set_cells(stage.look.size, made.thumbnail());
                 Made::Device(Arc::new(made))
             }
         };
-        drop(mapped);
         frame.small = Some(Small {
             made,
             thumbnail,

@@ -13,5 +13,5 @@ mod contexts;
 mod frames;
 mod negotiation;
 
-/// Before the first test of a process; `common` calls it.
+/// The CPU's network takes frames from the host.
 fn set_up() {}

@@ -6,8 +6,9 @@ use ort::session::Session;
 use ort::value::DynValue;
 
 use super::bound::{self, Input, Target};
-use super::memory::{Buffer, Memory};
+use super::memory::{Buffer, Memory, Pool};
 use super::stage::{DeviceFrame, out_of_reach, set, start};
+use super::transfer::{Sink, transfer};
 use crate::frames::PlaneMut;
 use crate::models::arena::Arena;
 use crate::models::graph::frame::{Answer, Geometry};
@@ -25,6 +26,8 @@ pub(super) struct Finishing {
     /// Whether pictures are warped rather than planes.
     pub(super) pictures: bool,
     pub(super) memory: Arc<Memory>,
+    /// Where planes lie that do not come back.
+    pub(super) new: Vec<Arc<Pool>>,
     /// On the host: what came back, and a single number.
     pub(super) out: Vec<Buffer>,
     pub(super) late: Buffer,
@@ -66,9 +69,9 @@ impl Task {
     /// Makes the frame, in planes of the kind that its originals have.
     ///
     /// # Errors
-    /// If the network's answer has another shape than it should, if the run fails or is cancelled, or memory
-    /// lacks.
-    pub fn run(self, out: &mut [PlaneMut]) -> Result<(), ModelError> {
+    /// If the network's answer has another shape than it should, if the run fails or is cancelled, if the
+    /// planes can't be copied, or memory lacks.
+    pub fn run(self, out: Sink) -> Result<(), ModelError> {
         lock(&self.finisher).run(&self, out)
     }
 }
@@ -105,7 +108,7 @@ impl Finisher {
         Ok(())
     }
 
-    fn run(&mut self, task: &Task, out: &mut [PlaneMut]) -> Result<(), ModelError> {
+    fn run(&mut self, task: &Task, out: Sink) -> Result<(), ModelError> {
         if self.with.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
@@ -130,8 +133,17 @@ impl Finisher {
             Some((name.as_str(), value))
         });
         let inputs: Vec<_> = inputs.collect();
-        let names: Vec<_> = (0..with.out.len()).map(|i| format!("out{i}")).collect();
-        let outputs = names.iter().map(String::as_str).zip(&mut with.out);
+        let mut new: Vec<Buffer> = Vec::new();
+        let values = match &out {
+            Sink::Host(_) => &mut with.out,
+            Sink::Copied(_) => {
+                let planes = with.new.iter().map(Pool::take);
+                new = planes.collect::<ort::Result<_>>().map_err(failed)?;
+                &mut new
+            }
+        };
+        let names: Vec<_> = (0..values.len()).map(|i| format!("out{i}")).collect();
+        let outputs = names.iter().map(String::as_str).zip(values);
         let outputs = outputs.map(|(name, value)| (name, Target::Into(value)));
         let options = with.canceller.options(task.clear);
         let run = bound::run(session, &inputs, outputs.collect(), &with.memory, options);
@@ -139,10 +151,15 @@ impl Finisher {
             return Err(ModelError::Cancelled);
         }
         run.map_err(failed)?;
-        for (plane, value) in out.iter_mut().zip(&with.out) {
-            copy_out(value, plane).map_err(failed)?;
+        match out {
+            Sink::Host(planes) => {
+                for (plane, value) in planes.iter_mut().zip(&with.out) {
+                    copy_out(value, plane).map_err(failed)?;
+                }
+                Ok(())
+            }
+            Sink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
         }
-        Ok(())
     }
 }
 

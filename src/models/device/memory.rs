@@ -171,6 +171,14 @@ impl Buffer {
         Some(unsafe { std::slice::from_raw_parts_mut(data, length) })
     }
 
+    /// Bytes in a row, which is the last dimension, and how many rows there are.
+    pub(in crate::models) fn size(&self) -> (usize, usize) {
+        let row = self.pool.shape.last().map_or(1, |&side| side as usize);
+        let rows = self.pool.shape.num_elements() / row.max(1);
+        let bytes = self.pool.element.byte_size(row).unwrap_or(0);
+        (bytes, rows)
+    }
+
     fn length(&self) -> Option<usize> {
         self.memory_info()
             .is_cpu_accessible()

@@ -8,6 +8,8 @@ pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
 mod stage;
+mod transfer;
 
 pub use finish::Task;
 pub use stage::{DeviceFrame, Look, Outcome, Stage};
+pub use transfer::{Dense, Sink, Source, Transfer};

@@ -10,6 +10,7 @@ use ort::value::TensorElementType;
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
+use super::transfer::{Source, transfer};
 use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
@@ -69,6 +70,7 @@ pub struct Stage {
     /// Lays out the network's input, or a plane of the moment.
     join: Option<(Session, Buffer)>,
     finisher: Arc<Mutex<Finisher>>,
+    differ: Differ,
     arena: Arena,
     pools: Pools,
     /// On the host: what is uploaded, and a single number.
@@ -76,6 +78,16 @@ pub struct Stage {
     moment: Buffer,
     clear: bool,
     found: Option<Found>,
+}
+
+/// What compares frames.
+struct Differ {
+    options: LoadOptions,
+    provider: ExecutionProvider,
+    /// Made with the first comparison.
+    session: Option<Session>,
+    /// On the host.
+    found: Buffer,
 }
 
 /// What frames are made of.
@@ -145,13 +157,21 @@ impl Stage {
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
             memory: Arc::clone(&parts.memory),
             out: parts.out,
+            new: parts.pools.planes.clone(),
             late: parts.late,
+        };
+        let differ = Differ {
+            options: options.clone(),
+            provider,
+            session: None,
+            found: parts.found,
         };
         Ok(Self {
             number: STAGE.fetch_add(1, Ordering::Relaxed),
             canceller: interpolator.canceller(),
             layout,
             finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
+            differ,
             arena: Arena::of(&ready, provider, options.device),
             memory: parts.memory,
             ready,
@@ -171,42 +191,90 @@ impl Stage {
         frame.stage == self.number
     }
 
-    /// Uploads a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
+    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
     ///
     /// # Errors
-    /// If the planes are not those of the frames this was made for, if the run fails or is cancelled, or
-    /// memory lacks.
-    pub fn prepare(&mut self, planes: &[Plane]) -> Result<DeviceFrame, ModelError> {
+    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
+    /// is cancelled, or memory lacks.
+    pub fn prepare(&mut self, source: Source) -> Result<DeviceFrame, ModelError> {
         self.check_cancelled()?;
-        let known = self.layout.shapes();
-        let given = planes.iter().map(|p| (p.width, p.height, p.format));
-        if !known.eq(given) {
-            return Err(ModelError::Mismatch("the frame is of another kind".into()));
-        }
-        for (plane, staging) in planes.iter().zip(&mut self.staging) {
-            copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
+        if let Source::Host(planes) = &source {
+            let given = planes.iter().map(|p| (p.width, p.height, p.format));
+            if !self.layout.shapes().eq(given) {
+                return Err(ModelError::Mismatch("the frame is of another kind".into()));
+            }
+            for (plane, staging) in planes.iter().zip(&mut self.staging) {
+                copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
+            }
         }
         let mut frame = self.frame().map_err(|error| self.failed(&error))?;
-        let names: Vec<_> = (0..planes.len())
+        let names: Vec<_> = (0..frame.planes.len())
             .map(|index| (format!("plane{index}"), format!("kept{index}")))
-            .collect();
-        let inputs: Vec<_> = names
-            .iter()
-            .zip(&self.staging)
-            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
             .collect();
         let mut outputs = vec![
             ("picture", Target::Into(&mut frame.picture)),
             ("thumbnail", Target::Into(&mut frame.thumbnail)),
         ];
-        for ((_, name), value) in names.iter().zip(&mut frame.planes) {
-            outputs.push((name, Target::Into(value)));
-        }
+        let given = match source {
+            Source::Host(_) => {
+                for ((_, name), value) in names.iter().zip(&mut frame.planes) {
+                    outputs.push((name, Target::Into(value)));
+                }
+                &self.staging
+            }
+            Source::Copied(copy) => {
+                // to where they are kept, so that the graph need not
+                transfer(&mut frame.planes, copy)
+                    .map_err(|error| network::failed(&self.label, &error))?;
+                &frame.planes
+            }
+        };
+        let inputs = names.iter().zip(given);
+        let inputs: Vec<_> = inputs
+            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
+            .collect();
         let options = self.canceller.options(self.clear);
         let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
         self.done(run)?;
         frame.id = ID.fetch_add(1, Ordering::Relaxed);
         Ok(frame)
+    }
+
+    /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
+    ///
+    /// # Errors
+    /// If they were not prepared here, if the run fails or is cancelled, or memory lacks.
+    pub fn difference(&mut self, a: &DeviceFrame, b: &DeviceFrame) -> Result<f64, ModelError> {
+        self.check_cancelled()?;
+        if !self.accepts(a) || !self.accepts(b) {
+            return Err(ModelError::Mismatch(
+                "they were not prepared for this model".into(),
+            ));
+        }
+        let differ = &mut self.differ;
+        let session = match &mut differ.session {
+            Some(session) => session,
+            none => {
+                let model = self.geometry.difference();
+                let model = model.map_err(|error| ModelError::Mismatch(error.to_string()))?;
+                none.insert(start(&differ.options, differ.provider, &self.label, model)?)
+            }
+        };
+        let names: Vec<_> = (0..a.planes.len())
+            .map(|index| (format!("a{index}"), format!("b{index}")))
+            .collect();
+        let mut inputs = Vec::new();
+        for ((first, second), (a, b)) in names.iter().zip(a.planes.iter().zip(&b.planes)) {
+            inputs.push((first.as_str(), Input::Tensor(a)));
+            inputs.push((second.as_str(), Input::Tensor(b)));
+        }
+        let outputs = vec![("difference", Target::Into(&mut differ.found))];
+        let options = self.canceller.options(false);
+        let run = bound::run(session, &inputs, outputs, &self.memory, options);
+        self.done(run)?;
+        let found = self.differ.found.bytes();
+        let found = found.and_then(|bytes| bytes.first_chunk().copied());
+        Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
     }
 
     /// Room for a frame.
@@ -443,6 +511,7 @@ struct Parts {
     out: Vec<Buffer>,
     moment: Buffer,
     late: Buffer,
+    found: Buffer,
 }
 
 impl Parts {
@@ -496,6 +565,7 @@ impl Parts {
             out: taken()?,
             moment: one(scalar)?,
             late: one(1)?,
+            found: one(1)?,
             join: join.map(joined).transpose()?,
             pools: Pools {
                 planes: planes(device),

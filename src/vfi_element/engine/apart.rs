@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::transit::{self, copier};
 use super::{Engine, Failure, Frame, Made, Outcome, Times, Way, not_ready, readable, writable};
 use crate::frames::{self, Motion};
 use crate::models::{Estimate, ExecutionProvider};
@@ -51,10 +52,10 @@ impl Engine {
                 let interpolator = &mut self.interpolator;
                 if device.estimate(interpolator, first, second, phase as f32)? == Outcome::Found {
                     let task = device.finish(interpolator, [first, second], phase)?;
+                    let copier = copier(&mut self.copier, self.device, out)?;
                     let finish = move |out: &mut gst::BufferRef| {
                         let start = Instant::now();
-                        let mut out = writable(out, &info)?;
-                        task.run(&mut layout.planes_mut(&mut out)?)?;
+                        transit::finish(task, copier.as_deref(), &layout, &info, out)?;
                         Ok(start.elapsed())
                     };
                     return Ok((times(), Some(Box::new(finish))));

@@ -9,6 +9,7 @@
 //! anything between its rows.
 
 mod colour;
+mod differ;
 mod enlarge;
 mod finish;
 mod join;
@@ -92,6 +93,15 @@ impl Geometry {
     /// As [`Geometry::ready`].
     pub fn finish(&self, answer: Answer) -> Result<ModelProto, FrameError> {
         finish::graph(self, answer)
+    }
+
+    /// The graph that compares two frames: `difference`, `[1]`, of planes `a0`, … and `b0`, …; see
+    /// [`crate::frames::difference`].
+    ///
+    /// # Errors
+    /// As [`Geometry::ready`].
+    pub fn difference(&self) -> Result<ModelProto, FrameError> {
+        differ::graph(self)
     }
 
     /// The planes, and whether this geometry makes sense.

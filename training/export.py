@@ -1,9 +1,14 @@
-"""Writes a checkpoint as the ONNX file that the element loads: `python export.py CHECKPOINT OUTPUT`."""
+"""Writes a checkpoint as the ONNX file that the element loads: `python export.py CHECKPOINT OUTPUT`.
+
+The network's stages (`model.Stage`) become functions of the file's own: a node for each, and a definition in standard
+operators beside the graph. Any runtime puts the definition in the node's place; the element has an operator for it."""
 
 from __future__ import annotations
 
 import argparse
+import copy
 import subprocess
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -11,11 +16,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from torch import Tensor, nn
 
-from model import ALIGN, OUTPUT_STRIDE, Vfi
+from model import ALIGN, HEADS, OUTPUT_STRIDE, STAGES_VERSION, Stage, Vfi
 
 OPSET = 17
 IR_VERSION = 8
+
+DOMAIN = "vfiinterp"
+"""Of the functions."""
 
 
 def training_commit() -> str:
@@ -28,34 +37,137 @@ def training_commit() -> str:
     return git("log", "-1", "--format=%H", "--", ".") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
 
 
+def to_onnx(module: nn.Module, given: tuple[Tensor, ...], names: tuple[list[str], list[str]], axes: dict) -> onnx.ModelProto:
+    """What `module` does with tensors like `given`. names: of inputs and outputs; axes: which of their sizes vary."""
+    with warnings.catch_warnings(), tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            given,
+            file.name,
+            input_names=names[0],
+            output_names=names[1],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            dynamo=False,
+        )
+        model = onnx.load(file.name)
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+    return model
+
+
+class Call(nn.Module):
+    """Stands in for a stage: when traced, it becomes a node that calls the function of its name. It has to be run before, to
+    know what it takes and gives."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+        self.given: tuple[Tensor, ...] = ()
+        self.result: tuple[Tensor, ...] = ()
+
+    def forward(self, *given: Tensor):
+        if not torch.jit.is_tracing():
+            result = self.stage(*given)
+            self.given, self.result = given, result if isinstance(result, tuple) else (result,)
+            return result
+
+        class Node(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, *tensors: Tensor):
+                return tuple(tensor.clone() for tensor in self.result) if len(self.result) > 1 else self.result[0].clone()
+
+            @staticmethod
+            def symbolic(graph, *tensors):
+                made = graph.op(f"{DOMAIN}::{self.stage.name()}", *tensors, outputs=len(self.result))
+                for value, tensor in zip(made if isinstance(made, tuple) else (made,), self.result):
+                    value.setType(tensors[0].type().with_sizes([1, tensor.shape[1], None, None]))
+                return made
+
+        return Node.apply(*given)
+
+    def definition(self) -> onnx.FunctionProto:
+        """The function in standard operators."""
+        names = [f"in{i}" for i in range(len(self.given))], [f"out{i}" for i in range(len(self.result))]
+        large = {name for name, tensor in zip(names[0], self.given) if tensor.dim() == 4 and tensor.shape[2] > 1}
+        axes = {name: {2: f"{name}.height", 3: f"{name}.width"} for name in large.union(names[1])}
+        graph = to_onnx(self.stage, self.given, names, axes).graph
+        constants = [
+            onnx.helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in graph.initializer
+        ]
+        return onnx.helper.make_function(
+            DOMAIN,
+            self.stage.name(),
+            *names,
+            [*constants, *graph.node],
+            [onnx.helper.make_opsetid("", OPSET)],
+        )
+
+
+def with_calls(network: Vfi) -> tuple[Vfi, list[Call]]:
+    """The network with its stages as calls."""
+    network = copy.deepcopy(network)
+    calls = []
+    for name, stage in list(network.named_modules()):
+        if isinstance(stage, Stage):
+            owner, _, attribute = name.rpartition(".")
+            calls.append(Call(stage))
+            setattr(network.get_submodule(owner), attribute, calls[-1])
+    return network, calls
+
+
+def name_heads(graph: onnx.GraphProto, learned: dict[str, Tensor]) -> None:
+    """Gives the weights of blocks' joint heads names that tell whose they are: `blocks.2.heads.weight`."""
+    names = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[1] not in learned:
+            block = node.name.split("/")[1]
+            for index, part in ((1, "weight"), (2, "bias")):
+                names[node.input[index]] = node.input[index] = f"{block}.heads.{part}"
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+
+
+def learned(path: Path) -> dict[str, Tensor]:
+    """The weights in a file that [`export`] wrote, under the network's own names."""
+    weights = {}
+    for tensor in onnx.load(path).graph.initializer:
+        value = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        if ".heads." not in tensor.name:
+            weights[tensor.name] = value
+            continue
+        first = 0
+        for head, channels in HEADS.items():
+            if first < value.shape[0]:
+                weights[tensor.name.replace("heads", head)] = value[first : first + channels]
+            first += channels
+    return weights
+
+
 def export(network: Vfi, output: Path, commit: str) -> None:
     """Writes `network` with the metadata from which the element knows what inputs and outputs mean."""
     pictures = torch.rand(2, 1, 3, 8 * ALIGN, 6 * ALIGN)
     names = ["img0", "img1", "timestep"], ["flow", "mask"]
     size = {2: "height", 3: "width"}
     grid = {2: f"height/{OUTPUT_STRIDE}", 3: f"width/{OUTPUT_STRIDE}"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.eval(),
-            (pictures[0], pictures[1], torch.tensor([0.5])),
-            str(output),
-            input_names=names[0],
-            output_names=names[1],
-            dynamic_axes={"img0": size, "img1": size, "flow": grid, "mask": grid},
-            opset_version=OPSET,
-            do_constant_folding=True,
-            dynamo=False,
-        )
-    model = onnx.load(output)
+    axes = {"img0": size, "img1": size, "flow": grid, "mask": grid}
+    given = pictures[0], pictures[1], torch.tensor([0.5])
+    calling, calls = with_calls(network)
+    with torch.no_grad():
+        calling(*given)
+    model = to_onnx(calling, given, names, axes)
+    model.functions.extend(call.definition() for call in calls)
+    name_heads(model.graph, network.state_dict())
+    for opset in model.opset_import:
+        opset.version = STAGES_VERSION if opset.domain == DOMAIN else OPSET
     model.ir_version = IR_VERSION
     model.producer_name = "vfiinterp training"
     model.producer_version = ""
     for value_info, channels in zip(model.graph.output, (4, 1)):  # which the exporter can't always tell
         for dim, value in zip(value_info.type.tensor_type.shape.dim, (1, channels)):
             dim.dim_value = value
-    for node in model.graph.node:
-        node.ClearField("doc_string")
     metadata = {
         "name": f"vfi-{network.size}",
         "family": "rife",

@@ -145,6 +145,13 @@ def follow(motion: Tensor, step: Tensor) -> Tensor:
     return motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
 
 
+def flow_per_velocity(timestep: Tensor) -> Tensor:
+    """What a velocity is multiplied by to become a flow: the share of the interval to picture 0, then to picture 1.
+    timestep [B,1,1,1]; returns [B,4,1,1]."""
+    rest = 1 - timestep
+    return torch.cat([timestep, timestep, rest, rest], dim=1)
+
+
 class Residual(nn.Module):
     """x + activation(convolution(x)), [B,channels,h,w] to the same."""
 
@@ -154,6 +161,92 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + F.leaky_relu(self.conv(x), 0.1)
+
+
+HEADS = {"head": 5 * 4, "trust": 1, "polish": 2 * 4}
+"""What is read off a block's body, in this order: the channels of each; not every block has all."""
+
+STAGES_VERSION = 1
+"""Of what the stages compute, as the element's own operators for them know it: to be raised with every change to it. An
+element that knows another version runs the exported file's own definition."""
+
+
+class Stage(nn.Module):
+    """Arithmetic without anything learned, between convolutions. It is exported as a function of its own, whose
+    definition any runtime can run, and which the element has faster operators for."""
+
+    def name(self) -> str:
+        return type(self).__name__
+
+
+class Start(Stage):
+    """What needs no learning: pictures [B,3,H,W] and timestep [B,1,1,1] to the motion [B,5,H/8,W/8] between them, by a
+    search and a step of Lucas and Kanade; and the pair [B,6,H,W] round zero, at a half and at a quarter of its size."""
+
+    def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        pair = torch.cat([img0, img1], dim=1) - 0.5
+        lumas = resize(luma(pair), 1 / SEARCH_STRIDE)
+        apart = search(lumas)
+        motion = torch.cat([-apart, apart, torch.zeros_like(apart[:, :1])], dim=1)
+        step = proposal(warp_pair(lumas, motion[:, :4] * flow_per_velocity(timestep), 1), 1)
+        unit = torch.tensor([SEARCH_STRIDE] * 4 + [1], dtype=pair.dtype, device=pair.device)
+        motion = follow(motion, step) * unit.view(1, 5, 1, 1)
+        return motion, pair, resize(pair, 0.5), resize(pair, 0.25)
+
+
+class Look(Stage):
+    """What a block that works on a grid [h,w], `stride` input pixels a cell, is to see. pair [B,6,4h,4w]: both pictures.
+    motion [B,5,h,w], or `cells` / 4 times as fine: what was found before. timestep [B,1,1,1]. Returns both pictures, warped
+    by the motion, and [B,8,h,w]: the motion in cells, the timestep, and a step of Lucas and Kanade in pixels of `pair`."""
+
+    def __init__(self, stride: int, cells: int) -> None:
+        super().__init__()
+        self.stride, self.cells = stride, cells
+
+    def name(self) -> str:
+        return f"Look{self.stride}"
+
+    def forward(self, pair: Tensor, motion: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        flow = motion[:, :4] * flow_per_velocity(timestep)
+        pair = warp_pair(pair, flow * (4 / self.stride), self.cells)
+        seen = resize(motion, self.cells / 4)
+        plane = torch.zeros_like(seen[:, :1]) + timestep
+        return pair, torch.cat([seen[:, :4] * (1 / self.stride), seen[:, 4:], plane, proposal(luma(pair), 4)], dim=1)
+
+
+class Improve(Stage):
+    """Applies what a block has found. motion as it was given to [`Look`], prior [B,8,h,w] as that made it, found
+    [B,21 or more,h,w]: changes of the motion in cells, for each quarter of a cell, and the trust in the step. Returns the
+    motion [B,5,2h,2w]."""
+
+    def __init__(self, stride: int, cells: int) -> None:
+        super().__init__()
+        self.stride, self.cells = stride, cells
+
+    def name(self) -> str:
+        return f"Improve{self.stride}"
+
+    def forward(self, motion: Tensor, prior: Tensor, found: Tensor) -> Tensor:
+        change = F.pixel_shuffle(found[:, :20], 2)
+        unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
+        change = change * unit.view(1, 5, 1, 1)
+        step = prior[:, 6:] * (torch.sigmoid(found[:, 20:21]) * (self.stride / 4))
+        return resize(motion, self.cells / 2) + follow(change, resize(step, 2))
+
+
+class Finish(Stage):
+    """The last touch: one more step, and rest. pair [B,6,2h,2w] as it is, motion [B,5,h,w], found [B,29,h/2,w/2]: from
+    channel 21 on the trust in the step and in rest, for each quarter of a cell; rest [3]: how much agreement moved and
+    unmoved weighs, and a bias."""
+
+    def forward(self, pair: Tensor, motion: Tensor, found: Tensor, rest: Tensor, timestep: Tensor) -> Tensor:
+        flow = motion[:, :4] * flow_per_velocity(timestep)
+        lumas = luma(pair)
+        aligned = warp_pair(lumas, flow, 2)
+        gates = F.pixel_shuffle(found[:, 21:], 2)
+        motion = follow(motion, proposal(aligned, 2) * torch.sigmoid(gates[:, :1]))
+        moving, resting = disagreement(aligned), disagreement(lumas)
+        return motion * torch.sigmoid(-(rest[0] * moving + rest[1] * resting + rest[2] + gates[:, 1:]))
 
 
 class Block(nn.Module):
@@ -167,14 +260,16 @@ class Block(nn.Module):
         """`given`: input pixels per cell of the motion it is given; like `stride`, or half of it."""
         super().__init__()
         self.stride = stride
-        self.cells = 4 * given // stride
+        self.look = Look(stride, 4 * given // stride)
+        self.improve = Improve(stride, 4 * given // stride)
+        self.finish = Finish() if last else None
         self.stem = nn.Conv2d(6, stem, 3, stride=2, padding=1)
         self.down = nn.Conv2d(stem, channels, 3, stride=2, padding=1)
         self.prior = nn.Conv2d(8, channels, 3, padding=1)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(depth)))
-        self.head = nn.Conv2d(channels, 5 * 4, 3, padding=1)
-        self.trust = nn.Conv2d(channels, 1, 3, padding=1)
-        self.polish = nn.Conv2d(channels, 2 * 4, 3, padding=1) if last else None
+        self.head = nn.Conv2d(channels, HEADS["head"], 3, padding=1)
+        self.trust = nn.Conv2d(channels, HEADS["trust"], 3, padding=1)
+        self.polish = nn.Conv2d(channels, HEADS["polish"], 3, padding=1) if last else None
         for conv in (self.stem, self.down, self.prior):
             nn.init.kaiming_normal_(conv.weight, a=0.1)
         with torch.no_grad():
@@ -191,40 +286,19 @@ class Block(nn.Module):
         """pair [B,6,4h,4w]: both pictures, shrunk to four times this block's grid. motion [B,5,h,w], or twice as
         fine, as `given` says: what was found before: velocity to picture 0 and 1 in input pixels per frame interval, mask logit.
         timestep [B,1,1,1]. Returns the improved motion on a grid twice as fine as this block's, [B,5,2h,2w]."""
-        flow = motion[:, :4] * flow_per_velocity(timestep)
-        picture, pair = pair, warp_pair(pair, flow * (4 / self.stride), self.cells)
-        seen = resize(motion, self.cells / 4)
-        plane = torch.zeros_like(seen[:, :1]) + timestep
-        found = proposal(luma(pair), 4)
-        prior = torch.cat([seen[:, :4] * (1 / self.stride), seen[:, 4:], plane, found], dim=1)
-        x = F.leaky_relu(self.stem(pair), 0.1)
+        warped, prior = self.look(pair, motion, timestep)
+        x = F.leaky_relu(self.stem(warped), 0.1)
         x = F.leaky_relu(self.down(x) + self.prior(prior), 0.1)
-        x = self.body(x)
-        change = F.pixel_shuffle(self.head(x), 2).float()
-        unit = torch.tensor([self.stride] * 4 + [1], dtype=change.dtype, device=change.device)
-        change = change * unit.view(1, 5, 1, 1)
-        step = found * (torch.sigmoid(self.trust(x)) * (self.stride / 4))
-        motion = resize(motion, self.cells / 2) + follow(change, resize(step, 2))
-        return motion if self.polish is None else self._finish(picture, motion, x, timestep)
+        found = self._heads(self.body(x)).float()
+        motion = self.improve(motion, prior, found)
+        return motion if self.finish is None else self.finish(pair, motion, found, self.rest, timestep)
 
-    def _finish(self, pair: Tensor, motion: Tensor, x: Tensor, timestep: Tensor) -> Tensor:
-        """The last block's last touch: one more step, and rest. pair [B,6,2h,2w] as it is, motion [B,5,h,w], x
-        [B,channels,h/2,w/2] what the block has made of both."""
-        flow = motion[:, :4] * flow_per_velocity(timestep)
-        lumas = luma(pair)
-        aligned = warp_pair(lumas, flow, 2)
-        gates = F.pixel_shuffle(self.polish(x), 2)
-        motion = follow(motion, proposal(aligned, 2) * torch.sigmoid(gates[:, :1]))
-        moving, resting = disagreement(aligned), disagreement(lumas)
-        rest = self.rest[0] * moving + self.rest[1] * resting + self.rest[2] + gates[:, 1:]
-        return motion * torch.sigmoid(-rest)
-
-
-def flow_per_velocity(timestep: Tensor) -> Tensor:
-    """What a velocity is multiplied by to become a flow: the share of the interval to picture 0, then to picture 1.
-    timestep [B,1,1,1]; returns [B,4,1,1]."""
-    rest = 1 - timestep
-    return torch.cat([timestep, timestep, rest, rest], dim=1)
+    def _heads(self, x: Tensor) -> Tensor:
+        """Everything that is read off the body, [B,channels,h,w] to [B,21 or 29,h,w], as one convolution: each by itself
+        would be made up to a multiple of what a processor computes at once."""
+        heads = [conv for conv in (getattr(self, name) for name in HEADS) if conv is not None]
+        weight, bias = (torch.cat([getattr(conv, part) for conv in heads]) for part in ("weight", "bias"))
+        return F.conv2d(x, weight, bias, padding=1)
 
 
 @dataclass(frozen=True)
@@ -261,6 +335,7 @@ class Vfi(nn.Module):
                 Block(4, 4, stem, fine, depth, last=True),
             ]
         )
+        self.start = Start()
 
     def grow_from(self, learned: dict[str, Tensor]) -> None:
         """Takes over what a network no larger than this one has learned, and does the same at first: what is added to a
@@ -279,24 +354,14 @@ class Vfi(nn.Module):
     def estimates(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> list[tuple[Tensor, Tensor]]:
         """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels
         and mask [B,1,H/s,W/s] in 0..1, the weight of picture 0; coarse to fine, s = 8, 4, 2."""
-        pair = torch.cat([img0, img1], dim=1) - 0.5
         nearness = torch.log((1 - timestep) / timestep)
-        motion = self._start(pair, timestep)
+        motion, *pairs = self.start(img0, img1, timestep)
         found = []
-        for block in self.blocks:
-            motion = block(resize(pair, 4 / block.stride), motion, timestep)
+        for block, pair in zip(self.blocks, reversed(pairs)):
+            motion = block(pair, motion, timestep)
             flow = motion[:, :4] * flow_per_velocity(timestep)
             found.append((flow, torch.sigmoid(motion[:, 4:] + nearness)))
         return found
-
-    @staticmethod
-    def _start(pair: Tensor, timestep: Tensor) -> Tensor:
-        """The motion [B,5,H/8,W/8] between pair [B,6,H,W] that needs no learning: a search, and a step of Lucas and Kanade."""
-        lumas = resize(luma(pair), 1 / SEARCH_STRIDE)
-        apart = search(lumas)
-        motion = torch.cat([-apart, apart, torch.zeros_like(apart[:, :1])], dim=1)
-        step = proposal(warp_pair(lumas, motion[:, :4] * flow_per_velocity(timestep), 1), 1)
-        return follow(motion, step) * torch.tensor([SEARCH_STRIDE] * 4 + [1], dtype=pair.dtype, device=pair.device).view(1, 5, 1, 1)
 
     def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
         """The exported signature: timestep [1]; the finest flow [B,4,H/2,W/2] and mask [B,1,H/2,W/2]."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from data import Batch, Samples, make_cache
-from export import export, verify
+from export import export, learned, verify
 from losses import total_loss
 from model import Vfi, warp_pair
 from train import Training, keep_memory, train
@@ -69,6 +69,9 @@ def test_recipe(tmp_path: Path) -> None:
 
     export(network, tmp_path / "vfi-lite.onnx", "test")
     verify(network, tmp_path / "vfi-lite.onnx")
+    known = learned(tmp_path / "vfi-lite.onnx")
+    for name, value in network.state_dict().items():
+        assert torch.equal(known[name], value), f"{name} is not in the file"
 
 
 def test_a_larger_network_begins_as_good_as_the_one_it_grows_from() -> None:

@@ -15,12 +15,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor
 
 from data import Samples
-from export import training_commit
+from export import learned as weights_of, training_commit
 from losses import total_loss
 from model import SIZES, Vfi, resize
 
@@ -67,11 +66,9 @@ class Training:
             self.step, self.seconds = state["step"], state["seconds"]
 
     def start_from(self, source: Path) -> None:
-        """Takes over what another network, perhaps a smaller one, has learned, from a checkpoint or an exported file. (An
-        exported file lacks the three numbers of `rest`.)"""
+        """Takes over what another network, perhaps a smaller one, has learned, from a checkpoint or an exported file."""
         if source.suffix == ".onnx":
-            stored = onnx.load(source).graph.initializer
-            learned = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in stored}
+            learned = weights_of(source)
         else:
             learned = torch.load(source, map_location=self.device, weights_only=True)["average"]
         self.network.grow_from(learned)

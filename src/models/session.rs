@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
 use super::device::providers::{self, Purpose};
-use super::graph::{self, edit, half, proto::ModelProto};
+use super::graph::{self, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
 use super::{
@@ -28,7 +28,7 @@ pub(super) struct Started {
     pub(super) note: Option<String>,
     /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
     pub(super) precision_note: Option<String>,
-    /// How many nodes this project's own operator does.
+    /// How many nodes this project's own operators do.
     pub(super) own_nodes: usize,
     /// What sessions for one size are made of, where that is worth while.
     pub(super) source: Option<Source>,
@@ -123,14 +123,16 @@ impl<'a> Starter<'a> {
                 trial.with_execution_providers([providers::tensorrt(self.options, None)]);
             registered.map_err(|error| plain(&error.to_string()))?;
         }
-        let (started, halved) = self.on_cuda(model)?;
+        let mut model = model.clone();
+        // providers then see operators that they know; what can't be put in place, the runtime tries to
+        functions::inline(&mut model).ok();
+        let (started, halved) = self.on_cuda(&model)?;
         let (model, precision) = match provider {
             // 16 bits are an option of its own
-            ExecutionProvider::TensorRt => (
-                model.clone(),
-                providers::tensorrt_precision(self.options.precision),
-            ),
-            _ => (halved.unwrap_or_else(|| model.clone()), started.precision),
+            ExecutionProvider::TensorRt => {
+                (model, providers::tensorrt_precision(self.options.precision))
+            }
+            _ => (halved.unwrap_or(model), started.precision),
         };
         let source = Source {
             model,
@@ -204,10 +206,11 @@ impl<'a> Starter<'a> {
         })
     }
 
-    /// A session on the CPU, and how many of its nodes this project's own operator does.
+    /// A session on the CPU, and how many of its nodes this project's own operators do.
     pub(super) fn cpu_session(&self, original: ModelProto) -> Result<(Session, usize), String> {
         let mut model = original.clone();
-        let own_nodes = edit::use_own_grid_sample(&mut model);
+        let own_nodes =
+            functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
         let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
         match with_own {
             Some(Ok(session)) => Ok((session, own_nodes)),
@@ -237,6 +240,7 @@ impl<'a> Starter<'a> {
 
 fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
     let mut model = model.clone();
+    functions::inline(&mut model)?;
     half::halve(&mut model).map(|_| model)
 }
 
@@ -343,20 +347,10 @@ pub(super) fn commit(
     fn reason(error: ort::Error<SessionBuilder>) -> String {
         plain(&error.to_string())
     }
-    let mut builder = SessionBuilder::new(&runtime.environment)
+    let mut builder = runtime
+        .session()
         .map_err(|error| plain(&error.to_string()))?
-        // no provider but those registered here
-        .with_auto_device(AutoDevicePolicy::PreferCPU)
-        .map_err(reason)?
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(reason)?
         .with_intra_threads(threads)
-        .map_err(reason)?
-        // a thread that spins between frames takes time from the rest of the pipeline
-        .with_intra_op_spinning(false)
-        .map_err(reason)?
-        // remembering a plan for each size costs more memory than it saves time
-        .with_memory_pattern(false)
         .map_err(reason)?;
     if own_operators {
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;

@@ -229,7 +229,8 @@ pub(super) fn check_functions(model: &ModelProto) -> Result<(), String> {
     Ok(())
 }
 
-fn domain(name: Option<&str>) -> &str {
+/// A domain's one name: ONNX's own has three.
+pub(super) fn domain(name: Option<&str>) -> &str {
     name.filter(|name| *name != "ai.onnx").unwrap_or_default()
 }
 

@@ -122,10 +122,13 @@ pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
         graph.node.push(node);
         graph.node.extend(back);
     }
-    model.opset_import.push(OperatorSetIdProto {
-        domain: Some(OWN_DOMAIN.into()),
-        version: Some(1),
-    });
+    let own = |set: &OperatorSetIdProto| set.domain.as_deref() == Some(OWN_DOMAIN);
+    if !model.opset_import.iter().any(own) {
+        model.opset_import.push(OperatorSetIdProto {
+            domain: Some(OWN_DOMAIN.into()),
+            version: Some(1),
+        });
+    }
     count
 }
 

@@ -8,11 +8,13 @@ mod bounds;
 pub mod build;
 pub mod edit;
 pub mod frame;
+pub mod functions;
 pub mod half;
 mod numbers;
 pub mod proto;
 mod types;
 
+use bounds::domain;
 pub use bounds::{MAX_NAME, MAX_NODES, MAX_STRUCTURE};
 use bytes::{Buf, Bytes};
 

@@ -1,0 +1,176 @@
+//! Tensors as planes, and memory and threads of the runtime for the work on them.
+
+use std::marker::PhantomData;
+
+use ort::memory::{
+    AllocatedBlock, AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType,
+};
+use ort::operator::ComputeContext;
+use ort::value::ValueRef;
+
+use super::sampling::Row;
+
+/// Below this many samples a part is not worth another thread.
+const PART: usize = 16 * 1024;
+
+/// A tensor `[1, channels, height, width]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planes<'a> {
+    data: &'a [f32],
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+}
+
+impl<'a> Planes<'a> {
+    pub(super) fn new(data: &'a [f32], [channels, height, width]: [usize; 3]) -> Self {
+        Self {
+            data: &data[..channels * height * width],
+            channels,
+            height,
+            width,
+        }
+    }
+
+    /// Input `index` of an operator that is called `name`.
+    pub(super) fn of(value: &'a ValueRef<'_>, name: &str) -> ort::Result<Self> {
+        let (shape, data) = value.try_extract_tensor::<f32>()?;
+        let &[1, c, h, w] = &**shape else {
+            return Err(ort::Error::new(format!(
+                "{name} takes one picture at a time, [1, C, H, W], not {shape:?}"
+            )));
+        };
+        Ok(Self::new(data, [c, h, w].map(|dim| dim as usize)))
+    }
+
+    pub(super) fn size(&self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
+    pub(super) fn channel(&self, channel: usize) -> &'a [f32] {
+        self.channels_from(channel, 1)
+    }
+
+    pub(super) fn channels_from(&self, channel: usize, count: usize) -> &'a [f32] {
+        let plane = self.height * self.width;
+        &self.data[channel * plane..][..count * plane]
+    }
+
+    pub(super) fn row(&self, channel: usize, row: usize) -> &'a [f32] {
+        self.rows(channel, row, 1)
+    }
+
+    pub(super) fn rows(&self, channel: usize, row: usize, count: usize) -> &'a [f32] {
+        &self.data[(channel * self.height + row) * self.width..][..count * self.width]
+    }
+}
+
+/// Planes that several threads write at a time, each its own rows.
+#[derive(Clone, Copy)]
+pub(super) struct PlanesMut<'a> {
+    start: *mut f32,
+    channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    memory: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: rows are given out by an unsafe function, whose callers keep threads apart.
+unsafe impl Sync for PlanesMut<'_> {}
+// SAFETY: as above.
+unsafe impl Send for PlanesMut<'_> {}
+
+impl<'a> PlanesMut<'a> {
+    pub(super) fn new(data: &'a mut [f32], [channels, height, width]: [usize; 3]) -> Self {
+        Self {
+            start: data[..channels * height * width].as_mut_ptr(),
+            channels,
+            height,
+            width,
+            memory: PhantomData,
+        }
+    }
+
+    /// Row `row` in channels from `channel` on.
+    pub(super) fn across(&self, channel: usize, row: usize) -> Row {
+        assert!(channel < self.channels && row < self.height);
+        Row {
+            // SAFETY: within the planes, as was just seen.
+            output: unsafe { self.start.add((channel * self.height + row) * self.width) },
+            stride: self.height * self.width,
+        }
+    }
+
+    /// Some rows of a channel.
+    ///
+    /// # Safety
+    /// Nobody else has any of them at the time.
+    pub(super) unsafe fn rows(&self, channel: usize, row: usize, count: usize) -> &'a mut [f32] {
+        assert!(channel < self.channels && row + count <= self.height);
+        let start = (channel * self.height + row) * self.width;
+        // SAFETY: within the planes, as was just seen, and nobody else's, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), count * self.width) }
+    }
+}
+
+/// The runtime's memory for what an operator needs besides its outputs.
+pub(super) fn allocator(context: &ComputeContext) -> ort::Result<Allocator> {
+    let device = AllocationDevice::CPU;
+    context.allocator(&MemoryInfo::new(
+        device,
+        0,
+        AllocatorType::Device,
+        MemoryType::Default,
+    )?)
+}
+
+/// Memory from an [`allocator`].
+pub(super) struct Scratch<'a> {
+    block: AllocatedBlock<'a>,
+    size: [usize; 3],
+}
+
+impl<'a> Scratch<'a> {
+    pub(super) fn new(allocator: &'a Allocator, size: [usize; 3]) -> ort::Result<Self> {
+        let count = size.iter().product::<usize>().max(1);
+        let block = allocator.alloc::<f32>(count)?;
+        Ok(Self { block, size })
+    }
+
+    pub(super) fn planes(&self) -> Planes<'_> {
+        let count = self.size.iter().product();
+        // SAFETY: the block has room for so many samples, and any bits are a number. Like outputs, it
+        // is the runtime's memory, of which nothing says that it was not written before.
+        let data = unsafe { std::slice::from_raw_parts(self.block.as_ptr().cast(), count) };
+        Planes::new(data, self.size)
+    }
+
+    pub(super) fn planes_mut(&mut self) -> PlanesMut<'_> {
+        let count = self.size.iter().product();
+        // SAFETY: as above, and `self` is borrowed for as long.
+        let data = unsafe { std::slice::from_raw_parts_mut(self.block.as_mut_ptr().cast(), count) };
+        PlanesMut::new(data, self.size)
+    }
+}
+
+/// Calls `work` with ranges that make up `0..rows`, each a multiple of `step` but the last, on the
+/// runtime's threads; `cost` is what a row costs, in samples.
+pub(super) fn in_parallel(
+    context: &ComputeContext,
+    rows: usize,
+    step: usize,
+    cost: usize,
+    work: impl Fn(std::ops::Range<usize>) + Sync + Send,
+) -> ort::Result<()> {
+    let part = PART.div_ceil(cost.max(1)).next_multiple_of(step);
+    let parts = rows.div_ceil(part);
+    let range = |index: usize| index * part..((index + 1) * part).min(rows);
+    match parts {
+        0 => Ok(()),
+        1 => {
+            work(range(0));
+            Ok(())
+        }
+        _ => context.par_for(parts, 0, |index| work(range(index))),
+    }
+}

@@ -277,6 +277,34 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     edit::prune(graph);
 }
 
+/// Makes a session of one of this project's own graphs, where a network that was loaded with these
+/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT.
+///
+/// TF32 is off: the graphs compute positions, and levels of more than its 11 bits.
+pub(super) fn beside(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    provider: ExecutionProvider,
+    mut model: ModelProto,
+) -> Result<Session, String> {
+    let interrupt = Interrupt::default();
+    let own = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => false,
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => {
+            edit::use_own_grid_sample(&mut model) > 0
+        }
+    };
+    let cuda = providers::cuda(options, Purpose::Beside);
+    let providers = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => vec![cuda],
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => vec![],
+    };
+    let encoded = graph::encode(&model);
+    commit(
+        runtime, options, &encoded, None, &providers, own, &interrupt,
+    )
+}
+
 /// The runtime's message without the places in its source it passed through.
 pub(super) fn plain(message: &str) -> String {
     const MARK: &str = "[ONNXRuntimeError] : ";

@@ -26,7 +26,7 @@ use gstvfiinterp::models::statement::Stated;
 use gstvfiinterp::models::{
     ExecutionProvider, Interpolator, LoadOptions, Prepared, graph, library,
 };
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
 const MEBIBYTES: usize = 100;
 const ROUNDS: usize = 9;
@@ -138,11 +138,7 @@ const WAYS: [Way; 7] = [
 
 /// A session with the settings that the project's have.
 fn bare() -> SessionBuilder {
-    SessionBuilder::new(&runtime().unwrap().environment)
-        .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::All)?))
-        .and_then(|builder| Ok(builder.with_memory_pattern(false)?))
-        .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
-        .unwrap()
+    runtime().unwrap().session().unwrap()
 }
 
 fn time<T>(work: impl FnOnce() -> T) -> Duration {

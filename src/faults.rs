@@ -1,4 +1,4 @@
-//! Faults on demand, for tests: memory that can't be had. Not in the plugin: the feature `faults`
+//! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the plugin: the feature `faults`
 //! is for `make test`.
 //!
 //! All of it holds for the whole process, so tests that use it run one at a time.
@@ -15,7 +15,10 @@ static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
+static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
+static APART: AtomicBool = AtomicBool::new(false);
+static SENT_APART: AtomicU64 = AtomicU64::new(0);
 static FITS: AtomicBool = AtomicBool::new(false);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
@@ -28,6 +31,26 @@ pub fn clear() {
     set_room(None);
     FAILED.store(0, SeqCst);
     set_fits(false);
+    set_apart(false);
+}
+
+/// Frames are finished and sent beside the network, as where that runs on a device.
+pub fn set_apart(apart: bool) {
+    APART.store(apart, SeqCst);
+    SENT_APART.store(0, SeqCst);
+}
+
+pub(crate) fn is_apart() -> bool {
+    APART.load(SeqCst)
+}
+
+/// How often something was sent so since that was last set.
+pub fn sent_apart() -> u64 {
+    SENT_APART.load(SeqCst)
+}
+
+pub(crate) fn note_apart() {
+    SENT_APART.fetch_add(1, SeqCst);
 }
 
 /// Networks that are loaded on the CPU from now on are dealt with as on a GPU: warmed up, and given
@@ -85,6 +108,15 @@ pub fn fail_next_loads(count: u64) {
 /// Buffers of more bytes than this are not to be had.
 pub fn fail_buffers_above(bytes: usize) {
     BUFFERS_ABOVE.store(bytes, SeqCst);
+}
+
+/// Frames are made as on a device, whatever the network runs on.
+pub fn force_device(forced: bool) {
+    DEVICE.store(forced, SeqCst);
+}
+
+pub(crate) fn is_device_forced() -> bool {
+    DEVICE.load(SeqCst)
 }
 
 /// So much memory is left, whatever the machine says.

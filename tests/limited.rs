@@ -15,6 +15,9 @@ use gst::prelude::*;
 
 use common::*;
 
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}
+
 /// Tells a child how many MiB it may have beyond what it has when it is at work.
 const MARGIN: &str = "VFIINTERP_TEST_MARGIN";
 

@@ -57,3 +57,6 @@ fn without_a_driver_there_is_no_context() {
     let (element, _model) = rig::element();
     assert_eq!(asked(&element, "sink"), None);
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

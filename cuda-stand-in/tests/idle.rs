@@ -26,3 +26,6 @@ fn frames_on_the_host_bring_no_context_to_life() {
     assert_eq!(rig.finish().len(), 6);
     assert_eq!(driver.counts(), Counts::default());
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

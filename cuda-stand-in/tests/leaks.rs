@@ -43,3 +43,6 @@ fn nothing_is_left_when_the_element_is_gone() {
         );
     }
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

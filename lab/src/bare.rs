@@ -1,84 +1,80 @@
-//! A network's session alone, on tensors that lie ready: what the element can't be faster than with
-//! the runtime as it is.
+//! A network's session alone, on tensors that lie where it computes: what the element can't be faster
+//! than with the runtime as it is.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use gstvfiinterp::models::graph::{functions, half};
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::signature::{Inputs, Signature, Timestep};
 use gstvfiinterp::models::statement::Stated;
-use gstvfiinterp::models::{Interpolator, LoadOptions, graph, library};
-use ort::session::SessionInputValue;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::Tensor;
+use gstvfiinterp::models::{ExecutionProvider, LoadOptions, ModelInfo, Precision, graph, library};
+use ort::ep::CUDA;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session;
+use ort::value::{DynTensor, Tensor};
 
 /// Runs before the clock runs.
 const WARM_UP: u32 = 3;
 
-/// The mean time of a run of `model` on the CPU for frames that the network sees `width` x `height`
-/// pixels large, with as many threads as the runtime takes by itself.
+/// The mean time of a run of a model, loaded as `options` say and as `loaded` tells it was, for frames
+/// that the network sees `width` x `height` pixels large. On the CPU it takes as many threads as the runtime
+/// does by itself; instead of TensorRT it is CUDA.
 ///
 /// # Errors
 /// If the model can't be loaded or run.
-pub(crate) fn measure(model: &str, (width, height): (usize, usize), runs: u32) -> Result<Duration> {
-    let align = Interpolator::load(&LoadOptions {
-        model: model.into(),
-        ..LoadOptions::default()
-    })?;
-    let align = align.info().align;
-    let (width, height) = (
-        width.next_multiple_of(align),
-        height.next_multiple_of(align),
-    );
-    let bytes = library::find(model)?.read()?.bytes;
-    let decoded = graph::decode(&bytes).map_err(anyhow::Error::msg)?;
-    let signature = Signature::of(&decoded, &Stated::default()).map_err(anyhow::Error::msg)?;
-    let mut session = SessionBuilder::new(&runtime()?.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(plain)?
-        .with_memory_pattern(false)
-        .map_err(plain)?
-        .with_intra_op_spinning(false)
-        .map_err(plain)?
-        .commit_from_memory(&bytes)?;
-    let tensor = |shape: Vec<usize>, value: f32| {
+pub(crate) fn measure(
+    options: &LoadOptions,
+    loaded: &ModelInfo,
+    (width, height): (usize, usize),
+    runs: u32,
+) -> Result<Duration> {
+    let (mut session, signature) = start(options, loaded)?;
+    let tensor = |shape: Vec<usize>, value: f32| -> Result<DynTensor> {
         let values = vec![value; shape.iter().product()];
-        Tensor::from_array((shape, values)).map(SessionInputValue::from)
+        Ok(Tensor::from_array((shape, values))?.upcast())
     };
     let picture = |value| tensor(vec![1, 3, height, width], value);
-    let inputs = || -> ort::Result<Vec<(String, SessionInputValue<'static>)>> {
-        Ok(match &signature.inputs {
-            Inputs::Stacked { name, channels } => {
-                vec![(
-                    name.clone(),
-                    tensor(vec![1, *channels, height, width], 0.5)?,
-                )]
-            }
-            Inputs::Pictures([a, b]) => {
-                vec![(a.clone(), picture(0.4)?), (b.clone(), picture(0.6)?)]
-            }
-            Inputs::PicturesAndTimestep {
-                pictures: [a, b],
-                timestep,
-                form,
-            } => {
-                let moment = match form {
-                    Timestep::Scalar(rank) => tensor(vec![1; *rank], 0.5)?,
-                    Timestep::Plane => tensor(vec![1, 1, height, width], 0.5)?,
-                };
-                vec![
-                    (a.clone(), picture(0.4)?),
-                    (b.clone(), picture(0.6)?),
-                    (timestep.clone(), moment),
-                ]
-            }
-        })
+    let inputs: Vec<(String, DynTensor)> = match signature.inputs {
+        Inputs::Stacked { name, channels } => {
+            vec![(name, tensor(vec![1, channels, height, width], 0.5)?)]
+        }
+        Inputs::Pictures([a, b]) => vec![(a, picture(0.4)?), (b, picture(0.6)?)],
+        Inputs::PicturesAndTimestep {
+            pictures: [a, b],
+            timestep,
+            form,
+        } => {
+            let shape = match form {
+                Timestep::Scalar(rank) => vec![1; rank],
+                Timestep::Plane => vec![1, 1, height, width],
+            };
+            let moment = tensor(shape, 0.5)?;
+            vec![(a, picture(0.4)?), (b, picture(0.6)?), (timestep, moment)]
+        }
     };
+    let mut binding = session.create_binding()?;
+    for (name, input) in &inputs {
+        binding.bind_input(name, input)?;
+    }
+    let device = match loaded.provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => AllocationDevice::CUDA,
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => AllocationDevice::CPU,
+    };
+    let memory = MemoryInfo::new(
+        device,
+        loaded.device,
+        AllocatorType::Device,
+        MemoryType::Default,
+    )?;
+    for output in session.outputs() {
+        binding.bind_output_to_device(output.name(), &memory)?;
+    }
     let mut taken = Duration::ZERO;
     for run in 0..WARM_UP + runs {
-        let inputs = inputs()?;
         let start = Instant::now();
-        drop(session.run(inputs)?);
+        drop(session.run_binding(&binding)?);
+        binding.synchronize_outputs()?;
         if run >= WARM_UP {
             taken += start.elapsed();
         }
@@ -86,7 +82,27 @@ pub(crate) fn measure(model: &str, (width, height): (usize, usize), runs: u32) -
     taken.checked_div(runs).context("no runs were asked for")
 }
 
-/// An error without the builder that it hands back.
-fn plain(error: ort::Error<SessionBuilder>) -> anyhow::Error {
-    anyhow::Error::msg(error.to_string())
+/// The session, with no operators but the runtime's own, and what its inputs are.
+fn start(options: &LoadOptions, loaded: &ModelInfo) -> Result<(Session, Signature)> {
+    let bytes = library::find(&options.model)?.read()?.bytes;
+    let mut model = graph::decode(&bytes).map_err(anyhow::Error::msg)?;
+    let file = loaded.file.as_deref();
+    let stated = Stated::gather(options.family, &options.info, file).map_err(anyhow::Error::msg)?;
+    let signature = Signature::of(&model, &stated).map_err(anyhow::Error::msg)?;
+    let mut builder = runtime()?.session()?;
+    let on_gpu = loaded.provider != ExecutionProvider::Cpu;
+    if on_gpu {
+        let cuda = CUDA::default().with_device_id(loaded.device).build();
+        builder = builder
+            .with_execution_providers([cuda.error_on_failure()])
+            .map_err(|error| anyhow::Error::msg(error.to_string()))?;
+    }
+    if !(on_gpu && loaded.precision == Precision::Fp16) {
+        return Ok((builder.commit_from_memory(&bytes)?, signature));
+    }
+    functions::inline(&mut model)
+        .and_then(|()| half::halve(&mut model))
+        .map_err(anyhow::Error::msg)?;
+    let session = builder.commit_from_memory(&graph::encode(&model))?;
+    Ok((session, signature))
 }

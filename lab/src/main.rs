@@ -5,6 +5,7 @@
 //! ```
 
 mod bare;
+mod beside;
 mod chaos;
 mod child;
 mod clip;

@@ -83,7 +83,7 @@ impl Method {
 }
 
 /// What a program prints; its last words on the way to an error if it fails.
-fn answer(command: &mut Command) -> Result<String> {
+pub(crate) fn answer(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())
@@ -97,12 +97,14 @@ fn answer(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// ffmpeg's best motion compensation. Only luma is sent, as motion is searched in luma alone; the rate is any.
+/// ffmpeg's best motion compensation, to so many frames a second.
+pub(crate) fn minterpolate_filter(rate: u32) -> String {
+    format!("minterpolate=fps={rate}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1")
+}
+
+/// Frames rebuilt by it. Only luma is sent, as motion is searched in luma alone; the rate is any.
 fn minterpolate(clip: &Clip) -> Result<Piped> {
-    let filter = format!(
-        "minterpolate=fps={}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1",
-        30 * clip.step
-    );
+    let filter = minterpolate_filter(30 * clip.step as u32);
     let size = format!("{}x{}", clip.width, clip.height);
     let mut command = Command::new("ffmpeg");
     command

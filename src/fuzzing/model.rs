@@ -5,7 +5,7 @@ use prost::Message;
 
 use crate::models::graph::blend::Blend;
 use crate::models::graph::proto::{ModelProto, TensorProto};
-use crate::models::graph::{self, blocked, border, edit, functions, half};
+use crate::models::graph::{self, border, edit, functions, half};
 use crate::models::signature::{Inputs, Outputs, Signature};
 use crate::models::statement::{MAX_ALIGN, Stated};
 
@@ -35,7 +35,6 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
     let mut model = model.clone();
     edit::use_own_grid_sample(&mut model.clone());
     functions::hand_over_stages(&mut model.clone());
-    blocked::keep_blocked(&mut model.clone());
     let mut inlined = model.clone();
     match functions::inline(&mut inlined) {
         Ok(()) => halved(&inlined),

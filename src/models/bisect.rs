@@ -113,6 +113,12 @@ impl<T> Bisection<T> {
         }
     }
 
+    /// The picture that was made at a slot.
+    pub(super) fn at(&self, slot: u32) -> Option<&T> {
+        let made = self.made.iter().find(|(at, _)| *at == slot);
+        made.map(|(_, picture)| picture)
+    }
+
     /// Takes a picture that was made for a [`Step::Make`].
     pub(super) fn insert(&mut self, slot: u32, picture: T) {
         let place = self.made.partition_point(|(before, _)| *before < slot);

@@ -1,8 +1,11 @@
 //! A loaded network and its use.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use super::bisect::{self, Bisection, Place, Step};
+use super::device::finish::Finisher;
 use super::library;
 use super::memory::{Clears, Reason, Usage};
 use super::network::{Answer, Network};
@@ -26,6 +29,7 @@ pub struct Interpolator {
     /// The session, kept where others find it.
     loaded: Shared<Loaded>,
     key: Key,
+    options: LoadOptions,
     /// Sessions for one size are worth a try.
     fits: bool,
     /// The size that pictures are padded to now.
@@ -33,11 +37,24 @@ pub struct Interpolator {
     /// How deep it bisects, where it must.
     bisection_depth: u32,
     /// What a midpoint-only network has made of the latest pair.
-    bisection: Bisection<Answer>,
+    bisection: Bisection<Arc<Answer>>,
     /// The network's latest answer, which motion borrows from.
-    answer: Option<Answer>,
+    answer: Option<Arc<Answer>>,
     /// The latest answer as a picture.
     picture: Picture,
+}
+
+/// Where what a network gave lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is the latest run's.
+    Run,
+    /// It was made by bisection, at this slot.
+    Bisected(u32),
+    /// The first picture is nearer than all that is to be made.
+    First,
+    /// The second one is.
+    Second,
 }
 
 /// What lies between two pictures.
@@ -57,6 +74,8 @@ pub enum Estimate<'a> {
 pub struct WarmUp {
     network: Network,
     size: (usize, usize),
+    /// What comes behind the network on a device.
+    pub(super) finisher: Option<Arc<Mutex<Finisher>>>,
 }
 
 impl WarmUp {
@@ -72,7 +91,11 @@ impl WarmUp {
             reason: error.to_string(),
         })?;
         let pictures = [nothing.as_slice(); 2];
-        self.network.run(pictures, self.size, 0.5).map(drop)
+        let answer = self.network.run(pictures, self.size, 0.5)?;
+        match self.finisher {
+            Some(finisher) => shared::lock(&finisher).get_ready(answer.values()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -161,6 +184,7 @@ impl Interpolator {
             size: (0, 0),
             loaded,
             key,
+            options: options.clone(),
             bisection_depth: DEFAULT_BISECTION_DEPTH,
             bisection: Bisection::default(),
             answer: None,
@@ -177,6 +201,15 @@ impl Interpolator {
     /// What is known of the network.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// What it was loaded as: for what is to run beside it.
+    pub(super) fn options(&self) -> &LoadOptions {
+        &self.options
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
     }
 
     /// A handle with which another thread can stop an estimate.
@@ -238,7 +271,11 @@ impl Interpolator {
         // what is worth a session of its own is worth that
         self.loaded.source.as_ref()?;
         let network = Network::new(self.network.label().into(), &self.loaded).ok()?;
-        Some(WarmUp { network, size })
+        Some(WarmUp {
+            network,
+            size,
+            finisher: None,
+        })
     }
 
     /// A run may have changed what runs it.
@@ -304,79 +341,98 @@ impl Interpolator {
                 "they were not prepared for this model".into(),
             ));
         }
+        let kind = self.info.kind;
+        if kind == ModelKind::Picture {
+            self.make_room(a)?;
+        }
+        let found = self.find((a.id(), b.id()), phase, |network, places, moment| {
+            let pictures = places.map(|place| match place {
+                Place::First => Ok(a.data()),
+                Place::Second => Ok(b.data()),
+                // at the network's size and precision, as it came
+                Place::Made(answer) => answer.picture(a.padded()),
+            });
+            let [first, second] = pictures;
+            let pictures = first.and_then(|first| Ok([first, second?]));
+            let pictures = pictures.map_err(|why| network.unexpected(why))?;
+            network.run(pictures, a.padded(), moment)
+        })?;
+        let (network, size, padded) = (&self.network, a.size(), a.padded());
+        let answer = match found {
+            Found::First => return Ok(Estimate::First),
+            Found::Second => return Ok(Estimate::Second),
+            Found::Run => self.answer.as_ref(),
+            Found::Bisected(slot) => self.bisection.at(slot),
+        };
+        let answer = answer.ok_or_else(|| network.unexpected("nothing".into()))?;
+        match kind {
+            ModelKind::Motion => answer.motion(size, padded).map(Estimate::Motion),
+            ModelKind::Picture => {
+                crop(answer, a, &mut self.picture).map(|()| Estimate::Picture(&self.picture))
+            }
+        }
+        .map_err(|why| network.unexpected(why))
+    }
+
+    /// Has the network say what lies between a pair, told from others by two numbers. `run` runs it for
+    /// a moment between two places of that pair.
+    pub(super) fn find(
+        &mut self,
+        pair: (u64, u64),
+        phase: f32,
+        mut run: impl FnMut(
+            &mut Network,
+            [Place<'_, Arc<Answer>>; 2],
+            f32,
+        ) -> Result<Answer, ModelError>,
+    ) -> Result<Found, ModelError> {
         // the memory of the last answer is free to be used again
         self.answer = None;
         self.tell_place();
-        match (self.info.kind, self.info.any_phase) {
-            (ModelKind::Motion, true) => self.motion(a, b, phase),
+        let moment = match (self.info.kind, self.info.any_phase) {
+            (ModelKind::Picture, false) => return self.bisected(pair, phase, run),
             (ModelKind::Motion, false) => match bisect::nearest(phase, 1) {
-                0.0 => Ok(Estimate::First),
-                1.0 => Ok(Estimate::Second),
-                middle => self.motion(a, b, middle),
+                0.0 => return Ok(Found::First),
+                1.0 => return Ok(Found::Second),
+                middle => middle,
             },
-            (ModelKind::Picture, true) => {
-                self.make_room(a)?;
-                let answer = self.network.run([a.data(), b.data()], a.padded(), phase)?;
-                crop(&answer, a, &mut self.picture).map_err(|why| self.unexpected(why))?;
-                Ok(Estimate::Picture(&self.picture))
-            }
-            (ModelKind::Picture, false) => self.bisected(a, b, phase),
-        }
+            (_, true) => phase,
+        };
+        let answer = run(&mut self.network, [Place::First, Place::Second], moment)?;
+        self.answer = Some(Arc::new(answer));
+        Ok(Found::Run)
     }
 
-    fn motion(
-        &mut self,
-        a: &Prepared,
-        b: &Prepared,
-        phase: f32,
-    ) -> Result<Estimate<'_>, ModelError> {
-        let answer = self.network.run([a.data(), b.data()], a.padded(), phase)?;
-        let label = self.network.label();
-        self.answer
-            .insert(answer)
-            .motion(a.size(), a.padded())
-            .map(Estimate::Motion)
-            .map_err(|reason| ModelError::Output {
-                model: label.into(),
-                reason,
-            })
+    /// What was found, if it is not one of the pair.
+    pub(super) fn answer(&self, found: Found) -> Option<&Arc<Answer>> {
+        match found {
+            Found::First | Found::Second => None,
+            Found::Run => self.answer.as_ref(),
+            Found::Bisected(slot) => self.bisection.at(slot),
+        }
     }
 
     /// The picture at `phase` from a network that knows midpoints only.
     fn bisected(
         &mut self,
-        a: &Prepared,
-        b: &Prepared,
+        pair: (u64, u64),
         phase: f32,
-    ) -> Result<Estimate<'_>, ModelError> {
-        self.make_room(a)?;
+        mut run: impl FnMut(
+            &mut Network,
+            [Place<'_, Arc<Answer>>; 2],
+            f32,
+        ) -> Result<Answer, ModelError>,
+    ) -> Result<Found, ModelError> {
         let slot = bisect::slot(phase, self.bisection_depth);
-        self.bisection.begin((a.id(), b.id()));
+        self.bisection.begin(pair);
         loop {
             let (middle, picture) = match self.bisection.step(slot) {
-                Step::There(Place::First) => return Ok(Estimate::First),
-                Step::There(Place::Second) => return Ok(Estimate::Second),
-                Step::There(Place::Made(answer)) => {
-                    let cropped = crop(answer, a, &mut self.picture);
-                    cropped.map_err(|why| self.unexpected(why))?;
-                    return Ok(Estimate::Picture(&self.picture));
-                }
-                Step::Make(middle, places) => {
-                    // at the network's size and precision, as it came
-                    let [first, second] = places.map(|place| match place {
-                        Place::First => Ok(a.data()),
-                        Place::Second => Ok(b.data()),
-                        Place::Made(answer) => answer.picture(a.padded()),
-                    });
-                    let pictures = first.and_then(|first| Ok([first, second?]));
-                    let pictures = match pictures {
-                        Ok(pictures) => pictures,
-                        Err(why) => return Err(self.unexpected(why)),
-                    };
-                    (middle, self.network.run(pictures, a.padded(), 0.5)?)
-                }
+                Step::There(Place::First) => return Ok(Found::First),
+                Step::There(Place::Second) => return Ok(Found::Second),
+                Step::There(Place::Made(_)) => return Ok(Found::Bisected(slot)),
+                Step::Make(middle, places) => (middle, run(&mut self.network, places, 0.5)?),
             };
-            self.bisection.insert(middle, picture);
+            self.bisection.insert(middle, Arc::new(picture));
         }
     }
 
@@ -391,13 +447,6 @@ impl Interpolator {
         ModelError::Memory {
             model: self.network.label().into(),
             reason: error.to_string(),
-        }
-    }
-
-    fn unexpected(&self, reason: String) -> ModelError {
-        ModelError::Output {
-            model: self.network.label().into(),
-            reason,
         }
     }
 }

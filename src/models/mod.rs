@@ -20,7 +20,7 @@
 mod arena;
 mod bisect;
 mod canceller;
-mod device;
+pub mod device;
 mod error;
 mod fitted;
 pub mod graph;

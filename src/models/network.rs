@@ -2,15 +2,18 @@
 
 use std::ops::Add as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
 use super::arena::Arena;
+use super::device::bound::{self, Input, Target};
+use super::device::memory::Memory;
 use super::fitted::Fitted;
 use super::memory::{self, Clears, Reason, Usage};
 use super::shared::Loaded;
-use super::signature::{Inputs, Outputs, Signature, Timestep};
+use super::signature::{Inputs, Signature, Timestep};
 use super::turns::Turns;
 use super::{Canceller, ExecutionProvider, ModelError, Precision, room, session};
 use crate::frames::{Motion, space};
@@ -30,6 +33,8 @@ pub(super) struct Network {
     fitted: Option<Fitted>,
     /// What will, as soon as the session has given back what it holds.
     coming: Option<Fitted>,
+    /// What the latest run took, without the wait for its turn.
+    took: Duration,
     /// Memory is to be given back with the next run.
     clear: Option<Reason>,
     clears: Clears,
@@ -58,6 +63,7 @@ impl Network {
             precision: loaded.precision,
             fitted: None,
             coming: None,
+            took: Duration::ZERO,
             clear: None,
             clears: Clears::default(),
             stacked: Vec::new(),
@@ -80,6 +86,11 @@ impl Network {
 
     pub(super) fn canceller(&self) -> &Canceller {
         &self.canceller
+    }
+
+    /// What the latest run on pictures of the host took, without the wait for its turn.
+    pub(super) fn took(&self) -> Duration {
+        self.took
     }
 
     /// Where it runs now, and in how many bits.
@@ -142,18 +153,62 @@ impl Network {
     }
 
     /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
-    ///
-    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
-    /// fails gives back, too: so the second is also what empties the arena for a third.
     pub(super) fn run(
         &mut self,
         pictures: [&[f32]; 2],
         size: (usize, usize),
         moment: f32,
     ) -> Result<Answer, ModelError> {
+        self.retried(|network, clears| {
+            network.make_room(size)?;
+            let run = network.run_session(pictures, size, moment, clears);
+            run.map_err(|error| failed(&network.label, &error))
+        })
+    }
+
+    /// Runs it on what lies in some memory, where its answer then lies, too. `inputs` are those of its
+    /// signature, for pictures of this size.
+    pub(super) fn run_bound(
+        &mut self,
+        inputs: &[(&str, Input)],
+        memory: &Memory,
+        size: (usize, usize),
+    ) -> Result<Answer, ModelError> {
+        self.retried(|network, clears| {
+            let canceller = &network.canceller;
+            let names = network.signature.outputs.names();
+            let outputs: Vec<_> = names.map(|name| (name, Target::Anew)).collect();
+            let run = |session: &mut Session| {
+                #[cfg(feature = "faults")]
+                crate::faults::run(size.0 * size.1)?;
+                let options = canceller.options(clears);
+                bound::run(session, inputs, outputs, memory, options).map(Answer)
+            };
+            let called_off = || canceller.is_cancelled();
+            let answer = network.session_for(size).take(called_off, run);
+            answer
+                .transpose()
+                .map_err(|error| failed(&network.label, &error))
+        })
+    }
+
+    /// What runs pictures of a size.
+    fn session_for(&self, size: (usize, usize)) -> &Turns<Session> {
+        match &self.fitted {
+            Some(fitted) if fitted.size() == size => fitted.session(),
+            _ => &self.session,
+        }
+    }
+
+    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
+    /// fails gives back, too: so the second is also what empties the arena for a third.
+    fn retried(
+        &mut self,
+        mut run: impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
+    ) -> Result<Answer, ModelError> {
         let mut tries = 0..2;
         loop {
-            match self.run_once(pictures, size, moment) {
+            match self.once(&mut run) {
                 // what is not needed goes first
                 Err(ModelError::Memory { .. } | ModelError::Run { .. }) if self.is_fitted() => {
                     (self.fitted, self.coming) = (None, None);
@@ -166,18 +221,15 @@ impl Network {
         }
     }
 
-    fn run_once(
+    fn once(
         &mut self,
-        pictures: [&[f32]; 2],
-        size: (usize, usize),
-        moment: f32,
+        run: &mut impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
     ) -> Result<Answer, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
         let clear = self.clear.take();
-        self.make_room(size)?;
-        let result = self.run_session(pictures, size, moment, clear.is_some());
+        let result = run(self, clear.is_some());
         if let Some(reason) = clear {
             self.clears.add(reason);
             if reason == Reason::Pressure {
@@ -190,14 +242,14 @@ impl Network {
         if result.is_ok() && clear.is_some() && self.coming.is_some() {
             self.fitted = self.coming.take();
         }
-        let answer = result.map_err(|error| {
-            let (model, reason) = (self.label.clone(), session::plain(&error.to_string()));
-            match memory::is_shortage(&reason) {
-                true => ModelError::Memory { model, reason },
-                false => ModelError::Run { model, reason },
-            }
-        })?;
-        answer.ok_or(ModelError::Cancelled)
+        result?.ok_or(ModelError::Cancelled)
+    }
+
+    pub(super) fn unexpected(&self, reason: String) -> ModelError {
+        ModelError::Output {
+            model: self.label.clone(),
+            reason,
+        }
     }
 
     /// Has room for the input that is laid out here.
@@ -272,26 +324,33 @@ impl Network {
                 inputs.push((timestep, input.into()));
             }
         }
-        let names: [Option<&String>; 2] = match &self.signature.outputs {
-            Outputs::Motion { flow, mask } => [Some(flow), Some(mask)],
-            Outputs::Picture(picture) => [Some(picture), None],
-        };
+        let names = self.signature.outputs.names();
         let canceller = &self.canceller;
+        let mut took = Duration::ZERO;
         let run = |session: &mut Session| {
             #[cfg(feature = "faults")]
             crate::faults::run(plane)?;
+            let start = Instant::now();
             let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
-            let values = names.into_iter().flatten();
+            took = start.elapsed();
             Ok(Answer(
-                values.filter_map(|name| outputs.remove(name)).collect(),
+                names.filter_map(|name| outputs.remove(name)).collect(),
             ))
         };
         let called_off = || canceller.is_cancelled();
-        let session = match &self.fitted {
-            Some(fitted) if fitted.size() == (width, height) => fitted.session(),
-            _ => &self.session,
-        };
-        session.take(called_off, run).transpose()
+        let session = self.session_for((width, height));
+        let answer = session.take(called_off, run).transpose();
+        self.took = took;
+        answer
+    }
+}
+
+/// What became of a run that failed.
+pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
+    let (model, reason) = (label.into(), session::plain(&error.to_string()));
+    match memory::is_shortage(&reason) {
+        true => ModelError::Memory { model, reason },
+        false => ModelError::Run { model, reason },
     }
 }
 
@@ -303,6 +362,11 @@ impl Answer {
     #[cfg(test)]
     pub(super) fn new(values: Vec<DynValue>) -> Self {
         Self(values)
+    }
+
+    /// Its values, wherever they lie.
+    pub(super) fn values(&self) -> &[DynValue] {
+        &self.0
     }
 
     /// The planes of a picture of the padded size.
@@ -386,7 +450,7 @@ impl Answer {
 }
 
 /// Sizes the stacked input and fills the channels that stay the same from run to run.
-fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
+pub(super) fn lay_out(stacked: &mut Vec<f32>, channels: usize, width: usize, height: usize) {
     let plane = width * height;
     stacked.clear();
     stacked.resize(channels * plane, 0.0);

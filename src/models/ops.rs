@@ -5,6 +5,7 @@
 //! Rows run in parallel on the runtime's own threads; what is needed in between is taken from the
 //! runtime's arena, so that it counts towards the limit and is given back with the rest.
 
+mod finish;
 mod grid_sample;
 mod planes;
 mod rows;
@@ -12,6 +13,8 @@ mod sampling;
 mod search;
 mod stages;
 mod steps;
+#[cfg(test)]
+mod testing;
 
 use ort::operator::OperatorDomain;
 

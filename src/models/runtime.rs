@@ -20,6 +20,7 @@ use std::sync::{Arc, Once, RwLock};
 use once_cell::sync::OnceCell;
 use ort::environment::Environment;
 pub use ort::logging::LogLevel;
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 
 /// The start of the library's file name; providers have another one.
@@ -67,6 +68,31 @@ pub struct Runtime {
     pub version: String,
     /// What its sessions belong to; there is one in a process.
     pub environment: Environment,
+}
+
+impl Runtime {
+    /// The beginning of a session, with the settings that all of this project's have.
+    ///
+    /// # Errors
+    /// If the runtime refuses them.
+    pub fn session(&self) -> ort::Result<SessionBuilder> {
+        // an error hands the builder back; only its message is wanted
+        fn reason(error: ort::Error<SessionBuilder>) -> ort::Error {
+            ort::Error::new(error.to_string())
+        }
+        SessionBuilder::new(&self.environment)?
+            // no provider but those registered here
+            .with_auto_device(AutoDevicePolicy::PreferCPU)
+            .map_err(reason)?
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .map_err(reason)?
+            // a thread that spins between frames takes time from the rest of the pipeline
+            .with_intra_op_spinning(false)
+            .map_err(reason)?
+            // remembering a plan for each size costs more memory than it saves time
+            .with_memory_pattern(false)
+            .map_err(reason)
+    }
 }
 
 type Sink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;

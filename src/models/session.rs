@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
 use super::device::providers::{self, Purpose};
-use super::graph::{self, blocked, edit, functions, half, proto::ModelProto};
+use super::graph::{self, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
 use super::signature::{Outputs, Signature};
 use super::{
@@ -123,14 +123,16 @@ impl<'a> Starter<'a> {
                 trial.with_execution_providers([providers::tensorrt(self.options, None)]);
             registered.map_err(|error| plain(&error.to_string()))?;
         }
-        let (started, halved) = self.on_cuda(model)?;
+        let mut model = model.clone();
+        // providers then see operators that they know; what can't be put in place, the runtime tries to
+        functions::inline(&mut model).ok();
+        let (started, halved) = self.on_cuda(&model)?;
         let (model, precision) = match provider {
             // 16 bits are an option of its own
-            ExecutionProvider::TensorRt => (
-                model.clone(),
-                providers::tensorrt_precision(self.options.precision),
-            ),
-            _ => (halved.unwrap_or_else(|| model.clone()), started.precision),
+            ExecutionProvider::TensorRt => {
+                (model, providers::tensorrt_precision(self.options.precision))
+            }
+            _ => (halved.unwrap_or(model), started.precision),
         };
         let source = Source {
             model,
@@ -209,7 +211,6 @@ impl<'a> Starter<'a> {
         let mut model = original.clone();
         let own_nodes =
             functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
-        blocked::keep_blocked(&mut model);
         let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
         match with_own {
             Some(Ok(session)) => Ok((session, own_nodes)),
@@ -276,6 +277,34 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     edit::prune(graph);
 }
 
+/// Makes a session of one of this project's own graphs, where a network that was loaded with these
+/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT.
+///
+/// TF32 is off: the graphs compute positions, and levels of more than its 11 bits.
+pub(super) fn beside(
+    runtime: &Runtime,
+    options: &LoadOptions,
+    provider: ExecutionProvider,
+    mut model: ModelProto,
+) -> Result<Session, String> {
+    let interrupt = Interrupt::default();
+    let own = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => false,
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => {
+            edit::use_own_grid_sample(&mut model) > 0
+        }
+    };
+    let cuda = providers::cuda(options, Purpose::Beside);
+    let providers = match provider {
+        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => vec![cuda],
+        ExecutionProvider::Cpu | ExecutionProvider::Auto => vec![],
+    };
+    let encoded = graph::encode(&model);
+    commit(
+        runtime, options, &encoded, None, &providers, own, &interrupt,
+    )
+}
+
 /// The runtime's message without the places in its source it passed through.
 pub(super) fn plain(message: &str) -> String {
     const MARK: &str = "[ONNXRuntimeError] : ";
@@ -318,20 +347,10 @@ pub(super) fn commit(
     fn reason(error: ort::Error<SessionBuilder>) -> String {
         plain(&error.to_string())
     }
-    let mut builder = SessionBuilder::new(&runtime.environment)
+    let mut builder = runtime
+        .session()
         .map_err(|error| plain(&error.to_string()))?
-        // no provider but those registered here
-        .with_auto_device(AutoDevicePolicy::PreferCPU)
-        .map_err(reason)?
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(reason)?
         .with_intra_threads(threads)
-        .map_err(reason)?
-        // a thread that spins between frames takes time from the rest of the pipeline
-        .with_intra_op_spinning(false)
-        .map_err(reason)?
-        // remembering a plan for each size costs more memory than it saves time
-        .with_memory_pattern(false)
         .map_err(reason)?;
     if own_operators {
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;

@@ -112,6 +112,17 @@ pub enum Outputs {
     Picture(String),
 }
 
+impl Outputs {
+    /// Flow and mask, or the picture.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names: [Option<&String>; 2] = match self {
+            Self::Motion { flow, mask } => [Some(flow), Some(mask)],
+            Self::Picture(picture) => [Some(picture), None],
+        };
+        names.into_iter().flatten().map(String::as_str)
+    }
+}
+
 /// What the numbers of a picture range over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Range {

@@ -184,12 +184,14 @@ impl VfiInterp {
             return;
         }
         gst::info!(CAT, imp = self, "{fitting:?}: {result:?}");
-        let made = match result {
+        match result {
             Ok(made) => {
+                // whoever is told may count on it
+                self.fits.finish(count, made);
                 self.tell_fitting(gst::ProgressType::Complete, &fitting);
-                made
             }
             Err(error) => {
+                self.fits.finish(count, None);
                 self.tell_fitting(gst::ProgressType::Error, &fitting);
                 if is_announced(&fitting) {
                     gst::element_imp_warning!(
@@ -198,10 +200,8 @@ impl VfiInterp {
                         ("It goes on without: {error}")
                     );
                 }
-                None
             }
-        };
-        self.fits.finish(count, made);
+        }
     }
 
     /// Tells the application how far that is.

@@ -7,6 +7,7 @@ use gst::subclass::prelude::*;
 use super::alarm::Alarm;
 use super::allocation;
 use super::content::Change;
+use super::courier::Parcel;
 use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
@@ -52,7 +53,7 @@ impl Worker {
                     match (pair, self.settings.scene_action) {
                         (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
                             self.note_spared();
-                            Self::repeat(imp, held, &slot)?;
+                            self.repeat(imp, held, &slot)?;
                         }
                         (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
                             self.note_spared();
@@ -60,7 +61,7 @@ impl Worker {
                                 engine.crossfade(held, new, phase, out)
                             };
                             match self.make(imp, &held.buffer, &slot, fade) {
-                                Ok(buffer) => imp.push_synthesised(buffer)?,
+                                Ok(buffer) => self.send(imp, Parcel::Made(buffer))?,
                                 Err(Lack::Flow(flow)) => return Err(flow),
                                 Err(Lack::Memory(reason)) => {
                                     self.run_short(imp, &reason)?;
@@ -71,13 +72,13 @@ impl Worker {
                         }
                         (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
                             match self.synthesise(imp, held, new, phase, &slot)? {
-                                Some(buffer) => imp.push_synthesised(buffer)?,
+                                Some(parcel) => self.send(imp, parcel)?,
                                 None => self.instead(imp, held, new, phase, &slot)?,
                             }
                         }
                     }
                 }
-                Content::Repeat | Content::Original => Self::repeat(imp, held, &slot)?,
+                Content::Repeat | Content::Original => self.repeat(imp, held, &slot)?,
             }
         }
         Ok(())
@@ -102,15 +103,19 @@ impl Worker {
     pub(super) fn difference(
         &mut self,
         imp: &VfiInterp,
-        held: &Frame,
-        new: &Frame,
+        held: &mut Frame,
+        new: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, gst::FlowError> {
-        let engine = self.engine.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let start = Instant::now();
         let found = engine.difference(held, new, limit);
         self.note_content(imp, Duration::ZERO, start.elapsed());
-        found.map_err(|failure| failed(imp, failure))
+        match found {
+            // whether they are alike is not known; that nothing can be made turns out soon enough
+            Err(Failure::Memory(_)) => Ok(None),
+            found => found.map_err(|failure| failed(imp, failure)),
+        }
     }
 
     /// What a pair shows that is not still, and counts it.
@@ -154,7 +159,7 @@ impl Worker {
 
     /// What is sent where no frame was made.
     fn instead(
-        &self,
+        &mut self,
         imp: &VfiInterp,
         held: &Frame,
         new: &Frame,
@@ -164,7 +169,7 @@ impl Worker {
         if self.settings.overload != Overload::Repeat {
             return Ok(());
         }
-        Self::repeat(imp, if phase < 0.5 { held } else { new }, slot)
+        self.repeat(imp, if phase < 0.5 { held } else { new }, slot)
     }
 
     /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory for
@@ -176,7 +181,7 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+    ) -> Result<Option<Parcel>, gst::FlowError> {
         loop {
             match self.try_synthesise(imp, held, new, phase, slot) {
                 Ok(made) => return Ok(made),
@@ -198,13 +203,17 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<Option<gst::Buffer>, Lack> {
+    ) -> Result<Option<Parcel>, Lack> {
         let original = held.buffer.clone();
         let alarm = self.alarm(imp, slot);
         let start = Instant::now();
-        let mut times = Times::default();
+        let (mut times, mut rest) = (Times::default(), None);
+        let apart = self.is_apart();
         let made = self.make(imp, &original, slot, |engine, out| {
-            times = engine.synthesise(held, new, phase, out)?;
+            (times, rest) = match apart {
+                true => engine.begin(held, new, phase, out)?,
+                false => (engine.synthesise(held, new, phase, out)?, None),
+            };
             Ok(())
         });
         let rang = alarm.is_some_and(Alarm::stop);
@@ -212,10 +221,20 @@ impl Worker {
             imp.rearm();
         }
         let late_by = match made {
-            Ok(buffer) => match self.note_made(imp, slot, &times) {
-                None => return Ok(Some(buffer)),
-                Some(late_by) => late_by,
-            },
+            Ok(buffer) => {
+                if let Some(finish) = rest {
+                    return Ok(Some(Parcel::Unfinished {
+                        buffer,
+                        finish,
+                        times,
+                        slot: *slot,
+                    }));
+                }
+                match self.note_made(imp, slot, &times) {
+                    None => return Ok(Some(Parcel::Made(buffer))),
+                    Some(late_by) => late_by,
+                }
+            }
             Err(Lack::Flow(gst::FlowError::Flushing)) if rang && imp.queue.flow().is_ok() => {
                 self.note_cut_short(start.elapsed());
                 0
@@ -249,12 +268,15 @@ impl Worker {
     }
 
     /// Sends a frame once more.
-    pub(super) fn repeat(imp: &VfiInterp, held: &Frame, slot: &Slot) -> Result<(), gst::FlowError> {
+    pub(super) fn repeat(
+        &mut self,
+        imp: &VfiInterp,
+        held: &Frame,
+        slot: &Slot,
+    ) -> Result<(), gst::FlowError> {
         let mut buffer = again(&held.buffer)?;
         stamp(buffer.make_mut(), slot);
-        imp.push(buffer)?;
-        imp.stats().repeated += 1;
-        Ok(())
+        self.send(imp, Parcel::Repeat(buffer))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
@@ -33,7 +34,10 @@ impl Worker {
         } else if due {
             engine.clear(Reason::Interval);
         }
-        if let Some(fitting) = engine.settle() {
+        // programs that wait with playing while something is in progress are to be playing
+        if imp.obj().current_state() == gst::State::Playing
+            && let Some(fitting) = engine.settle()
+        {
             imp.fit_in_background(fitting);
         }
         if let Some(fitted) = imp.take_fitted() {
@@ -46,6 +50,7 @@ impl Worker {
             stats.clears.interval += clears.interval;
             stats.clears.pressure += clears.pressure;
             stats.memory = usage.unwrap_or_default();
+            stats.place = engine.place();
         }
         if self.shortage.pass(span) {
             gst::info!(

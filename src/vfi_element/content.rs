@@ -83,15 +83,27 @@ pub(super) struct Thumbnail {
 }
 
 impl Thumbnail {
-    /// Of a picture, in storage that is reused.
-    pub(super) fn set(&mut self, picture: &Picture) {
-        let (width, height) = (picture.width, picture.height);
+    /// How many columns and rows there are of a picture of this size.
+    pub(super) fn cells((width, height): (usize, usize)) -> (usize, usize) {
         let cells = |side: usize| (side * CELLS / width.max(height).max(1)).clamp(1, side.max(1));
-        (self.width, self.height) = if width.max(height) > CELLS {
+        if width.max(height) > CELLS {
             (cells(width), cells(height))
         } else {
             (width, height)
-        };
+        }
+    }
+
+    /// Of a picture of this size, its cells known already; in storage that is reused.
+    pub(super) fn set_cells(&mut self, picture: (usize, usize), luma: &[f32]) {
+        (self.width, self.height) = Self::cells(picture);
+        self.luma.clear();
+        self.luma.extend_from_slice(luma);
+    }
+
+    /// Of a picture, in storage that is reused.
+    pub(super) fn set(&mut self, picture: &Picture) {
+        let (width, height) = (picture.width, picture.height);
+        (self.width, self.height) = Self::cells((width, height));
         self.luma.clear();
         self.luma.resize(self.width * self.height, 0.0);
         let area = width * height;

@@ -3,6 +3,7 @@
 use gst::prelude::*;
 
 use super::between::Pair;
+use super::courier::Parcel;
 use super::engine::Frame;
 use super::grid::{Content, Slot};
 use super::hold::{self, Next};
@@ -21,7 +22,8 @@ impl Worker {
         let Some(mut held) = self.held.take() else {
             return self.pass(imp, step, new, None);
         };
-        let difference = self.difference(imp, &held, &new, self.hold.limit())?;
+        let limit = self.hold.limit();
+        let difference = self.difference(imp, &mut held, &mut new, limit)?;
         let still = self.settings.still_threshold;
         let next = self.hold.next(&step, difference, still);
         match next {
@@ -98,7 +100,9 @@ impl Worker {
         if !self.has_time(imp, slot) {
             return imp.push_original(duplicate);
         }
-        let Some(mut buffer) = self.synthesise(imp, held, new, phase, slot)? else {
+        let made = self.synthesise(imp, held, new, phase, slot)?;
+        // duplicates are never dealt with apart
+        let Some(Parcel::Made(mut buffer)) = made else {
             return imp.push_original(duplicate);
         };
         carry(&duplicate, buffer.make_mut());

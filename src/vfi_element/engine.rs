@@ -1,19 +1,30 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
-use std::borrow::Cow;
+mod apart;
+mod host;
+mod transit;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use gst_video::VideoFrameRef;
 
+pub(super) use self::apart::Finish;
+use super::CAT;
 use super::content::Thumbnail;
+use super::cuda::{self, Copier};
 use super::settings::{Look, Settings, Upscale};
-use crate::frames::{self, Enlarger, FrameError, FrameLayout, Motion, Picture, Sampling, Shrinker};
+use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
+use crate::models::device::{self, DeviceFrame, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
-    Canceller, Estimate, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, Prepared,
+    Canceller, ExecutionProvider, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind,
     WarmUp,
 };
+use host::{Host, HostFrame};
+use transit::copier;
 
 /// An input frame and what the network needs of it, made when it is first needed.
 #[derive(Debug)]
@@ -25,11 +36,17 @@ pub(super) struct Frame {
 
 #[derive(Debug)]
 struct Small {
-    picture: Picture,
-    prepared: Prepared,
+    made: Made,
     thumbnail: Thumbnail,
     /// The configuration it was made under.
     generation: u64,
+}
+
+/// What the network needs, where frames are made.
+#[derive(Debug)]
+enum Made {
+    Host(HostFrame),
+    Device(Arc<DeviceFrame>),
 }
 
 impl Frame {
@@ -94,7 +111,11 @@ pub(super) struct Engine {
     interpolator: Interpolator,
     stage: Option<Stage>,
     /// Storage of a frame that is gone, for the next one.
-    spare: Option<Small>,
+    spare: Thumbnail,
+    /// Which GPU is meant.
+    device: i32,
+    /// For frames in CUDA's memory; made with the first one.
+    copier: Option<Arc<Copier>>,
     /// What is to be run once, now that the size is known.
     warm_up: Option<WarmUp>,
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
@@ -102,7 +123,7 @@ pub(super) struct Engine {
 }
 
 /// After how many pairs of one size a session for that size is made. By then a change of effort has
-/// come to rest; and programs that wait with playing while something is in progress are playing.
+/// come to rest.
 const SETTLED: u32 = 30;
 
 /// What depends on caps and settings.
@@ -110,10 +131,16 @@ struct Stage {
     info: gst_video::VideoInfo,
     look: Look,
     layout: FrameLayout,
-    shrinker: Shrinker,
-    /// For what is made as a picture; without it full-size frames are warped.
-    enlarger: Option<Enlarger>,
+    way: Way,
     generation: u64,
+}
+
+/// Where frames are made ready and made.
+enum Way {
+    /// On the host, the network wherever it is.
+    Host(Box<Host>),
+    /// Where the network is.
+    Device(Box<device::Stage>),
 }
 
 /// Tells what was prepared under one configuration of one engine from all others.
@@ -132,7 +159,9 @@ impl Engine {
         Self {
             interpolator,
             stage: None,
-            spare: None,
+            spare: Thumbnail::default(),
+            device: 0,
+            copier: None,
             warm_up: None,
             fitting: None,
         }
@@ -162,6 +191,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
+        self.device = settings.device;
         let look = settings.look(size);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
@@ -179,27 +209,77 @@ impl Engine {
                 "upscale=motion needs a model that gives motion, {name} gives only a picture{why}: use upscale=auto or image"
             )));
         }
-        let (width, height) = look.size;
         let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
         let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
-        (self.stage, self.spare) = (None, None);
+        self.stage = None;
         if resized {
-            self.warm_up = self.interpolator.warm_up(look.size);
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
         }
+        let way = self.way(info, &look, pictures)?;
+        self.warm_up = match &way {
+            Way::Host(_) if !resized => None,
+            _ => self.interpolator.warm_up(look.size),
+        };
+        if let (Some(warm_up), Way::Device(device)) = (&mut self.warm_up, &way) {
+            device.attend(warm_up);
+        }
         self.stage = Some(Stage {
             layout: FrameLayout::new(info)?,
-            shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
-            enlarger: pictures
-                .then(|| Enlarger::new(info, width, height, look.upscale_method))
-                .transpose()?,
+            way,
             info: info.clone(),
             look,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
         });
         Ok(())
+    }
+
+    /// Where frames like these are to be made: where the network is, if that is not the host.
+    fn way(
+        &self,
+        info: &gst_video::VideoInfo,
+        look: &Look,
+        pictures: bool,
+    ) -> Result<Way, Failure> {
+        if self.is_on_device() {
+            let stage = device::Look {
+                size: look.size,
+                cells: Thumbnail::cells(look.size),
+                downscale: look.downscale_method,
+                upscale: look.upscale_method,
+                pictures,
+            };
+            match device::Stage::new(&self.interpolator, info, &stage) {
+                Ok(stage) => return Ok(Way::Device(Box::new(stage))),
+                Err(error @ (ModelError::Memory { .. } | ModelError::Cancelled)) => {
+                    return Err(error.into());
+                }
+                Err(error) => gst::warning!(CAT, "frames are made on the host: {error}"),
+            }
+        }
+        Ok(Way::Host(Box::new(Host::new(info, look, pictures)?)))
+    }
+
+    /// Whether the network's values lie where the host does not reach them.
+    fn is_on_device(&self) -> bool {
+        #[cfg(feature = "faults")]
+        if crate::faults::is_device_forced() {
+            return true;
+        }
+        matches!(
+            self.interpolator.info().provider,
+            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
+        )
+    }
+
+    /// Where frames are made: `host` or `device`, if it is known yet.
+    pub(super) fn place(&self) -> &'static str {
+        match self.stage.as_ref().map(|stage| &stage.way) {
+            Some(Way::Host(_)) => "host",
+            Some(Way::Device(_)) => "device",
+            None => "",
+        }
     }
 
     /// What is to be run once on another thread, after a change of size.
@@ -222,8 +302,10 @@ impl Engine {
 
     /// Has memory that is kept for later given back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
-        if reason == Reason::Pressure {
-            self.spare = None;
+        match self.stage.as_mut().map(|stage| &mut stage.way) {
+            Some(Way::Host(host)) => host.clear(reason),
+            Some(Way::Device(stage)) => stage.clear(reason),
+            None => {}
         }
         self.interpolator.clear(reason);
     }
@@ -235,7 +317,12 @@ impl Engine {
 
     /// What the network's session holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.interpolator.usage()
+        let beside = match &self.stage.as_ref()?.way {
+            Way::Host(_) => None,
+            Way::Device(device) => device.usage(),
+        };
+        let usages = [self.interpolator.usage(), beside];
+        usages.into_iter().flatten().reduce(std::ops::Add::add)
     }
 
     /// Makes the frame at `phase` between `a` and `b` in `out`, a buffer of the configured caps.
@@ -254,44 +341,34 @@ impl Engine {
             return Err(not_ready());
         };
         let shrunk = Instant::now();
-        let estimate =
-            self.interpolator
-                .estimate(&small_a.prepared, &small_b.prepared, phase as f32)?;
-        let estimated = Instant::now();
-
-        let frame_a = readable(&a.buffer, &stage.info)?;
-        let frame_b = readable(&b.buffer, &stage.info)?;
-        let mut frame_out = writable(out, &stage.info)?;
-        let picture = match (estimate, &mut stage.enlarger) {
-            (Estimate::Motion(motion), None) => {
-                frames::synthesise(
-                    &stage.layout.planes(&frame_a)?,
-                    &stage.layout.planes(&frame_b)?,
-                    &motion,
-                    stage.look.upscale_method.into(),
-                    &mut stage.layout.planes_mut(&mut frame_out)?,
-                )?;
-                None
+        let (from_a, from_b, info) = (&a.buffer, &b.buffer, &stage.info);
+        let interpolator = &mut self.interpolator;
+        let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
+            (Way::Host(host), Made::Host(a), Made::Host(b)) => {
+                let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
+                let estimated = Instant::now();
+                let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
+                let frames = [(a, &from_a), (b, &from_b)];
+                let mut out = writable(out, info)?;
+                host.synthesise(&stage.layout, frames, estimate, phase, &mut out)?;
+                estimated
             }
-            (Estimate::Motion(motion), Some(enlarger)) => {
-                let (a, b) = (&small_a.picture, &small_b.picture);
-                let sampling = stage.look.upscale_method.into();
-                let picture = Picture::between(a, b, &motion, sampling)?;
-                Some((enlarger, Cow::Owned(picture)))
+            (Way::Device(device), Made::Device(a), Made::Device(b)) => {
+                let outcome = device.estimate(interpolator, a, b, phase as f32)?;
+                let estimated = Instant::now();
+                match outcome {
+                    Outcome::Found => {
+                        let task = device.finish(interpolator, [a, b], phase)?;
+                        let copier = copier(&mut self.copier, self.device, out)?;
+                        transit::finish(task, copier.as_deref(), &stage.layout, info, out)?;
+                    }
+                    Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
+                    Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
+                }
+                estimated
             }
-            (Estimate::Picture(picture), Some(enlarger)) => {
-                Some((enlarger, Cow::Borrowed(picture)))
-            }
-            (Estimate::First, _) => copy(&frame_a, &mut frame_out)?,
-            (Estimate::Second, _) => copy(&frame_b, &mut frame_out)?,
-            (Estimate::Picture(_), None) => {
-                return Err(anyhow!("a picture where motion was expected").into());
-            }
+            _ => return Err(not_ready()),
         };
-        if let Some((enlarger, picture)) = picture {
-            enlarger.enlarge(&picture, &mut frame_out)?;
-            frames::blend_alpha(&stage.layout, &frame_a, &frame_b, phase, &mut frame_out)?;
-        }
         Ok(Times {
             shrink: shrunk - start,
             estimate: estimated - shrunk,
@@ -302,14 +379,17 @@ impl Engine {
     /// By how much two frames differ where they differ most: see [`frames::difference`]. `None` also
     /// where there was no memory to get ready for any.
     pub(super) fn difference(
-        &self,
-        a: &Frame,
-        b: &Frame,
+        &mut self,
+        a: &mut Frame,
+        b: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, Failure> {
         let Some(stage) = &self.stage else {
             return Ok(None);
         };
+        if matches!(stage.way, Way::Device(_)) && cuda::holds(&a.buffer) && cuda::holds(&b.buffer) {
+            return self.device_difference(a, b, limit);
+        }
         let (a, b) = (
             readable(&a.buffer, &stage.info)?,
             readable(&b.buffer, &stage.info)?,
@@ -369,33 +449,47 @@ impl Engine {
 
     /// Takes back the storage of a frame that is no longer needed.
     pub(super) fn recycle(&mut self, frame: Frame) {
-        self.spare = frame.small.or(self.spare.take());
+        let Some(small) = frame.small else {
+            return;
+        };
+        self.spare = small.thumbnail;
+        let way = self.stage.as_mut().map(|stage| &mut stage.way);
+        // one on the device is given back by being dropped
+        if let (Some(Way::Host(host)), Made::Host(made)) = (way, small.made) {
+            host.recycle(made);
+        }
     }
 
     fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
         let Some(stage) = &mut self.stage else {
             return Err(not_ready());
         };
-        if frame
-            .small
-            .as_ref()
-            .is_some_and(|small| small.generation == stage.generation)
-        {
+        let generation = stage.generation;
+        let small = frame.small.as_ref();
+        if small.is_some_and(|small| small.generation == generation) {
             return Ok(());
         }
-        let mut small = self.spare.take().unwrap_or_else(|| Small {
-            picture: Picture::default(),
-            prepared: Prepared::default(),
-            thumbnail: Thumbnail::default(),
-            generation: stage.generation,
+        let mut thumbnail = std::mem::take(&mut self.spare);
+        let (buffer, info) = (&frame.buffer, &stage.info);
+        let made = match &mut stage.way {
+            Way::Host(host) => {
+                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
+                thumbnail.set(&made.picture);
+                Made::Host(made)
+            }
+            Way::Device(device) => {
+                let copier = copier(&mut self.copier, self.device, buffer)?;
+                let made =
+                    transit::prepare(device, copier.as_deref(), &stage.layout, info, buffer)?;
+                thumbnail.set_cells(stage.look.size, made.thumbnail());
+                Made::Device(Arc::new(made))
+            }
+        };
+        frame.small = Some(Small {
+            made,
+            thumbnail,
+            generation,
         });
-        small.generation = stage.generation;
-        let mapped = readable(&frame.buffer, &stage.info)?;
-        stage.shrinker.shrink(&mapped, &mut small.picture)?;
-        self.interpolator
-            .prepare(&small.picture, &mut small.prepared)?;
-        small.thumbnail.set(&small.picture);
-        frame.small = Some(small);
         Ok(())
     }
 }
@@ -406,19 +500,18 @@ fn not_ready() -> Failure {
 }
 
 /// Copies an original, alpha included, where nothing nearer can be made.
-fn copy<T>(
-    original: &gst_video::VideoFrameRef<&gst::BufferRef>,
-    out: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
-) -> anyhow::Result<Option<T>> {
-    original.copy(out).context("a frame can't be copied")?;
-    Ok(None)
+fn copy(
+    original: &VideoFrameRef<&gst::BufferRef>,
+    out: &mut VideoFrameRef<&mut gst::BufferRef>,
+) -> anyhow::Result<()> {
+    original.copy(out).context("a frame can't be copied")
 }
 
 fn readable<'a>(
     buffer: &'a gst::Buffer,
     info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<gst_video::VideoFrameRef<&'a gst::BufferRef>> {
-    gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
+) -> anyhow::Result<VideoFrameRef<&'a gst::BufferRef>> {
+    VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
         format!(
             "a buffer of {} bytes can't be mapped as a {}x{} {} frame of {} bytes",
             buffer.size(),
@@ -433,7 +526,7 @@ fn readable<'a>(
 fn writable<'a>(
     buffer: &'a mut gst::BufferRef,
     info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>> {
-    gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
+) -> anyhow::Result<VideoFrameRef<&'a mut gst::BufferRef>> {
+    VideoFrameRef::from_buffer_ref_writable(buffer, info)
         .context("the output buffer can't be mapped")
 }

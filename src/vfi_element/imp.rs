@@ -413,6 +413,9 @@ impl VfiInterp {
                 self.interrupt();
                 // Waits until the task is out of its iteration; fails only where there is none.
                 let _paused = self.srcpad.pause_task();
+                if let Some(worker) = &mut *lock(&self.worker) {
+                    worker.halt();
+                }
                 wanted
             }
             gst::EventType::FlushStop => {

@@ -49,6 +49,7 @@ mod calibration;
 mod caps;
 mod care;
 mod content;
+mod courier;
 mod cuda;
 mod dedup;
 mod effort;

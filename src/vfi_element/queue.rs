@@ -90,6 +90,11 @@ impl<T: Queued> Queue<T> {
         self.changed.notify_all();
     }
 
+    /// Whether a frame waits.
+    pub(super) fn has_frame(&self) -> bool {
+        self.lock().buffers > 0
+    }
+
     /// Frames that may wait.
     pub(super) fn capacity(&self) -> usize {
         self.lock().capacity

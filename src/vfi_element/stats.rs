@@ -53,6 +53,8 @@ pub(super) struct Stats {
     pub downscale: f64,
     /// Where the network runs.
     pub provider: &'static str,
+    /// Where frames are made: `host` or `device`.
+    pub place: &'static str,
     /// How many bits it computes in.
     pub precision: &'static str,
     /// The network's name.
@@ -99,6 +101,7 @@ impl Stats {
     pub(super) fn reset(&mut self) {
         *self = Self {
             provider: self.provider,
+            place: self.place,
             precision: self.precision,
             model: std::mem::take(&mut self.model),
             ..Self::default()
@@ -157,6 +160,7 @@ impl Stats {
             .field("downscale", self.downscale)
             .field("latency", latency)
             .field("provider", self.provider)
+            .field("frames-made-on", self.place)
             .field("precision", self.precision)
             .field("model", &self.model)
             .build()

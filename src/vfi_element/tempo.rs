@@ -184,7 +184,7 @@ impl Worker {
             .as_ref()
             .map_or(1.0, |segment| segment.rate().abs());
         let span = (apart(held, new) as f64 / speed) as u64;
-        let paced = imp.promise().live || (self.settings.qos && imp.downstream().paced());
+        let paced = self.is_paced(imp);
         let changed = self
             .effort
             .as_mut()
@@ -196,6 +196,11 @@ impl Worker {
         self.raise_latency(imp);
         self.tend_memory(imp, span);
         Ok(())
+    }
+
+    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it.
+    pub(super) fn is_paced(&self, imp: &VfiInterp) -> bool {
+        imp.promise().live || (self.settings.qos && imp.downstream().paced())
     }
 
     /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as long

@@ -14,6 +14,7 @@ use super::allocation;
 use super::between::{Pair, stamp};
 use super::caps;
 use super::content::Scenes;
+use super::courier::{Courier, Parcel};
 use super::cuda::is_cuda;
 use super::effort::Effort;
 use super::engine::{Engine, Failure, Frame};
@@ -60,6 +61,10 @@ pub(super) struct Worker {
     pub(super) looked: Option<Instant>,
     /// Whether it has lacked.
     pub(super) shortage: Shortage,
+    /// What leaves with the pair at hand, where that is not sent at once.
+    parcels: Option<Vec<Parcel>>,
+    /// Sends it, if that was ever so.
+    courier: Option<Courier>,
 }
 
 impl Worker {
@@ -74,6 +79,7 @@ impl Worker {
 
     /// Forgets what came in, as a flush does; caps stay.
     pub(super) fn flush(&mut self) {
+        self.halt();
         self.held = None;
         self.hold = Hold::default();
         self.scenes = Scenes::default();
@@ -107,6 +113,7 @@ impl Worker {
 
         gst::log!(CAT, imp = imp, "dealing with {event:?}");
         self.release(imp)?;
+        self.settle(imp)?;
         match event.view() {
             EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
             EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
@@ -137,9 +144,11 @@ impl Worker {
     fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         self.release(imp)?;
         let stop = self.segment_stop();
+        self.settle(imp)?;
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            for slot in timeline.drain(stop) {
-                Self::repeat(imp, &held, &slot)?;
+            let slots = timeline.drain(stop);
+            for slot in slots {
+                self.repeat(imp, &held, &slot)?;
             }
         }
         Ok(())
@@ -168,6 +177,7 @@ impl Worker {
 
     /// Agrees on output caps and memory with downstream.
     fn negotiate(&mut self, imp: &VfiInterp, input: gst::Caps) -> Result<(), gst::FlowError> {
+        self.settle(imp)?;
         let info = gst_video::VideoInfo::from_caps(&input).map_err(|error| {
             gst::element_imp_error!(
                 imp,
@@ -251,6 +261,7 @@ impl Worker {
         imp.stats().frames_in += 1;
         self.clearing.frame();
         if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
+            self.settle(imp)?;
             return imp.push_original(buffer);
         }
         self.take_changes(imp)?;
@@ -274,9 +285,80 @@ impl Worker {
         }
         let new = Frame::new(buffer);
         if self.settings.dedup {
-            self.without_duplicates(imp, step, new)
-        } else {
-            self.pass(imp, step, new, None)
+            self.settle(imp)?;
+            return self.without_duplicates(imp, step, new);
+        }
+        if !self.goes_apart(imp) {
+            self.settle(imp)?;
+            return self.pass(imp, step, new, None);
+        }
+        self.parcels = Some(Vec::new());
+        let passed = self.pass(imp, step, new, None);
+        let parcels = self.parcels.take().unwrap_or_default();
+        self.hand_over(imp, parcels)?;
+        passed
+    }
+
+    /// Whether what is made now is sent while the next frame, which is there, is dealt with.
+    fn goes_apart(&mut self, imp: &VfiInterp) -> bool {
+        let wanted = self.engine.as_ref().is_some_and(Engine::is_apart)
+            && imp.queue.has_frame()
+            && !self.is_paced(imp);
+        if wanted && self.courier.is_none() {
+            // without a thread all is done by the task, as elsewhere
+            self.courier = Courier::start().ok();
+        }
+        wanted && self.courier.is_some()
+    }
+
+    /// Whether what is made now is sent later.
+    pub(super) fn is_apart(&self) -> bool {
+        self.parcels.is_some()
+    }
+
+    /// Sends something, in its turn.
+    pub(super) fn send(&mut self, imp: &VfiInterp, parcel: Parcel) -> Result<(), gst::FlowError> {
+        match &mut self.parcels {
+            Some(parcels) => {
+                parcels.push(parcel);
+                Ok(())
+            }
+            None => imp.deliver(parcel),
+        }
+    }
+
+    /// Has a pair sent, after the one before has left.
+    fn hand_over(&mut self, imp: &VfiInterp, parcels: Vec<Parcel>) -> Result<(), gst::FlowError> {
+        self.settle(imp)?;
+        if let Some(courier) = &mut self.courier {
+            courier.send(imp, parcels);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything has left that was handed over, and learns from it.
+    ///
+    /// # Errors
+    /// What upstream is to be told of it.
+    pub(super) fn settle(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let Some((report, sent)) = self.courier.as_mut().and_then(Courier::settle) else {
+            return Ok(());
+        };
+        for (slot, times) in &report.made {
+            // no clock sets the pace: nothing is late
+            self.note_made(imp, slot, times);
+        }
+        for reason in &report.lacking {
+            imp.stats().left_out += 1;
+            self.run_short(imp, reason)?;
+        }
+        sent
+    }
+
+    /// Waits until nothing leaves any more, whatever becomes of it: a flush or a stop is under way.
+    pub(super) fn halt(&mut self) {
+        if let Some(courier) = &mut self.courier {
+            courier.settle();
         }
     }
 
@@ -305,7 +387,7 @@ impl Worker {
         shown: bool,
     ) -> Result<(), gst::FlowError> {
         if shown {
-            imp.push_original(new.buffer.clone())?;
+            self.send(imp, Parcel::Original(new.buffer.clone()))?;
         }
         self.held = Some(new);
         Ok(())

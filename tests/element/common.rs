@@ -14,6 +14,7 @@ pub(crate) fn init() {
     INIT.call_once(|| {
         gst::init().unwrap();
         gstvfiinterp::plugin_register_static().unwrap();
+        crate::set_up();
     });
 }
 

@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod formats;
 mod hostile_files;
+mod largest;
 mod live;
 mod memory;
 mod negotiation;
@@ -26,3 +27,6 @@ mod settings;
 mod signatures;
 mod sync;
 mod timing;
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

@@ -26,6 +26,7 @@ fn alone() -> (MutexGuard<'static, ()>, Sender<Result<(), String>>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     faults::clear();
+    faults::force_device(false);
     (guard, faults::fit())
 }
 
@@ -125,6 +126,26 @@ fn the_stream_goes_on_while_one_is_made_and_with_it_afterwards() {
         (frames, frames - 1)
     );
     assert!(!is_told_more(&bus));
+}
+
+#[test]
+fn on_the_device_it_takes_over_too() {
+    let (_alone, maker) = alone();
+    faults::force_device(true);
+    let (mut rig, bus) = rig();
+    maker.send(Ok(())).unwrap();
+    play(&mut rig, TEXT, 0..SETTLED);
+    let stats = rig.element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("frames-made-on"), Ok("device"));
+    assert_eq!(progress(&bus).0, gst::ProgressType::Start);
+    assert_eq!(progress(&bus).0, gst::ProgressType::Complete);
+    play(&mut rig, TEXT, SETTLED..SETTLED + 5);
+    assert_eq!(provider(&rig), "tensorrt");
+    // the network's failure is the other one's turn here, too
+    faults::fail_next_runs(1);
+    play(&mut rig, TEXT, SETTLED + 5..SETTLED + 10);
+    assert_eq!(provider(&rig), "cpu");
+    assert_eq!(rig.stat("synthesised"), SETTLED + 9);
 }
 
 #[test]
@@ -254,3 +275,6 @@ fn a_first_run_on_nothing_holds_up_no_stop() {
     drop(rig);
     assert!(element.upgrade().is_none());
 }
+
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}

@@ -18,6 +18,9 @@ use common::*;
 
 const TEXT: &str = "GRAY8 320x240 30/1";
 
+/// Before the first test of a process; `common` calls it.
+fn set_up() {}
+
 /// Faults hold for the process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::{Result, anyhow};
 use gstvfiinterp::models::graph::proto::{ModelProto, ValueInfoProto};
-use gstvfiinterp::models::graph::{self, blend::Blend, edit::use_own_grid_sample};
+use gstvfiinterp::models::graph::{self, blend::Blend, edit, functions};
 use gstvfiinterp::models::library::{self, Source};
 use gstvfiinterp::models::signature::{
     ChannelOrder, Inputs, Layout, Outputs, Range, Signature, Timestep,
@@ -138,12 +138,13 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
         ),
     };
     rows.push(("sizes", size));
-    let own = use_own_grid_sample(&mut model.clone());
+    let mut edited = model.clone();
+    let own = functions::hand_over_stages(&mut edited) + edit::use_own_grid_sample(&mut edited);
     if own > 0 {
         let nodes = graph.node.len();
         rows.push((
             "on the CPU",
-            format!("{own} of {nodes} nodes run on the element's own GridSample"),
+            format!("{own} of {nodes} nodes run on the element's own operators"),
         ));
     }
     rows

@@ -80,7 +80,7 @@ fn a_network_is_explained_without_running_it() {
     let text = printed(&run(&home, &["info", "vfi-lite"]));
     assert_parts(
         &text,
-        &["motion", "multiples of 16", "rife", "own GridSample"],
+        &["motion", "multiples of 16", "rife", "own operators"],
     );
 }
 

@@ -2,11 +2,11 @@
 #![allow(dead_code)] // no test program uses all of it
 
 use std::ffi::{c_int, c_uint};
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
-
 use gst::prelude::*;
 
 pub(crate) const FEATURE: &str = "memory:CUDAMemory";
@@ -36,11 +36,27 @@ pub(crate) struct Driver {
     library: libloading::Library,
 }
 
+/// The driver, for one test at a time: it counts for the whole process.
+pub(crate) struct Loaded {
+    driver: &'static Driver,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Loaded {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        self.driver
+    }
+}
+
 impl Driver {
     /// The driver, which everybody in this process finds from here on; `None`, and a word about it,
     /// where GStreamer has no libgstcuda.
-    pub(crate) fn load() -> Option<&'static Self> {
+    pub(crate) fn load() -> Option<Loaded> {
+        static ALONE: Mutex<()> = Mutex::new(());
         static DRIVER: OnceLock<Option<Driver>> = OnceLock::new();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let driver = DRIVER.get_or_init(|| {
             // SAFETY: this workspace's own library.
             let driver = unsafe { libloading::Library::new(driver_file()) };
@@ -52,7 +68,10 @@ impl Driver {
         if driver.is_none() {
             println!("skipped: there is no {LIBRARY}");
         }
-        driver.as_ref()
+        Some(Loaded {
+            driver: driver.as_ref()?,
+            _alone: alone,
+        })
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -64,6 +83,27 @@ impl Driver {
             ask(&raw mut counts);
         }
         counts
+    }
+
+    /// Memory in a device's primary context, for good.
+    pub(crate) fn allocate(&self, device: c_int, size: usize) -> usize {
+        let (mut context, mut address) = (0_usize, 0_usize);
+        // SAFETY: the functions' types, and places that can be written.
+        unsafe {
+            let retain: libloading::Symbol<unsafe extern "C" fn(*mut usize, c_int) -> c_int> =
+                self.driver.get(c"cuDevicePrimaryCtxRetain").unwrap();
+            let push: libloading::Symbol<unsafe extern "C" fn(usize) -> c_int> =
+                self.driver.get(c"cuCtxPushCurrent_v2").unwrap();
+            let pop: libloading::Symbol<unsafe extern "C" fn(*mut usize) -> c_int> =
+                self.driver.get(c"cuCtxPopCurrent_v2").unwrap();
+            let allocate: libloading::Symbol<unsafe extern "C" fn(*mut usize, usize) -> c_int> =
+                self.driver.get(c"cuMemAlloc_v2").unwrap();
+            assert_eq!(retain(&raw mut context, device), 0);
+            assert_eq!(push(context), 0);
+            assert_eq!(allocate(&raw mut address, size), 0);
+            assert_eq!(pop(&raw mut context), 0);
+        }
+        address
     }
 
     /// A context that GStreamer has made, as an application or a neighbour gives it.

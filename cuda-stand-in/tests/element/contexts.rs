@@ -11,9 +11,9 @@ fn device(context: &gst::Object) -> u32 {
 
 #[test]
 fn a_neighbour_that_asks_is_given_one_context_from_either_side() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (element, _model) = element();
     let context = asked(&element, "sink").expect("there is a device");
     assert_eq!(device(&context), 0);
@@ -22,9 +22,9 @@ fn a_neighbour_that_asks_is_given_one_context_from_either_side() {
 
 #[test]
 fn the_device_is_the_property_s() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (element, _model) = element();
     let first = asked(&element, "src").unwrap();
     element.set_property("device", 1);
@@ -56,9 +56,9 @@ fn a_context_of_another_device_is_left_alone() {
 
 #[test]
 fn other_questions_and_contexts_are_none_of_its_business() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (element, _model) = element();
     let mut query = gst::query::Context::new("gst.gl.GLDisplay");
     assert!(!element.static_pad("src").unwrap().query(&mut query));
@@ -90,9 +90,9 @@ fn the_application_is_asked_before_one_is_made() {
 
 #[test]
 fn what_is_made_is_told_to_the_pipeline() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (first, _model) = element();
     let pipeline = gst::Pipeline::new();
     pipeline.add(&first).unwrap();
@@ -105,9 +105,9 @@ fn what_is_made_is_told_to_the_pipeline() {
 
 #[test]
 fn elements_in_a_row_share_one() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     init();
     let row: Vec<_> = (0..3).map(|_| element()).collect();
     let pipeline = gst::Pipeline::new();

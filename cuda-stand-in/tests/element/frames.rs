@@ -41,9 +41,9 @@ impl Drop for Device {
 
 #[test]
 fn frames_are_those_that_come_out_on_the_host_in_every_format() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     for format in [
         "NV12",
         "I420",
@@ -84,9 +84,9 @@ fn frames_are_those_that_come_out_on_the_host_in_every_format() {
 
 #[test]
 fn originals_leave_as_the_memory_they_came_in() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let mut device = Device::new("NV12 64x48 30/1");
     let memory = |buffer: &gst::Buffer| buffer.peek_memory(0).as_ptr();
     let pushed: Vec<_> = (0..3).map(|k| memory(&device.push(k))).collect();
@@ -97,9 +97,9 @@ fn originals_leave_as_the_memory_they_came_in() {
 
 #[test]
 fn caps_change_from_one_memory_to_the_other_and_back() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let stream = "NV12 64x48 30/1";
     let mut device = Device::new(stream);
     let info = device.info.clone();
@@ -124,9 +124,9 @@ fn caps_change_from_one_memory_to_the_other_and_back() {
 
 #[test]
 fn a_size_change_brings_memory_of_the_new_size() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let mut device = Device::new("NV12 64x48 30/1");
     device.push(0);
     device.push(1);
@@ -148,9 +148,9 @@ fn a_size_change_brings_memory_of_the_new_size() {
 
 #[test]
 fn a_flush_in_between_leaves_frames_on_the_device() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let mut device = Device::new("NV12 64x48 30/1");
     device.push(0);
     device.push(1);
@@ -169,9 +169,9 @@ fn a_flush_in_between_leaves_frames_on_the_device() {
 
 #[test]
 fn downstream_s_own_pool_is_used_if_it_is_one_of_cuda_s() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let stream = "NV12 64x48 30/1";
     let caps = on_device(&caps(stream));
     for cuda in [true, false] {
@@ -196,9 +196,9 @@ fn downstream_s_own_pool_is_used_if_it_is_one_of_cuda_s() {
 
 #[test]
 fn upstream_s_pool_holds_what_the_element_keeps() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let rig = Rig::with_model(blending_model());
     let caps = on_device(&caps("NV12 64x48 30/1"));
     let mut query = gst::query::Allocation::new(Some(&caps), true);

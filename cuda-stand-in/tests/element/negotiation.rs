@@ -50,9 +50,9 @@ fn either() -> gst::Caps {
 
 #[test]
 fn a_neighbour_is_offered_what_the_other_side_has_and_cuda_s_first() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     for side in ["sink", "src"] {
         assert_eq!(offered(side, &either()), [true, false], "{side}");
         assert_eq!(
@@ -67,9 +67,9 @@ fn a_neighbour_is_offered_what_the_other_side_has_and_cuda_s_first() {
 
 #[test]
 fn what_is_accepted_is_what_downstream_takes() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (host, device) = (caps(STREAM), on_device(&caps(STREAM)));
     for (downstream, takes_host, takes_device) in [
         (&either(), true, true),
@@ -91,9 +91,9 @@ fn what_is_accepted_is_what_downstream_takes() {
 
 #[test]
 fn formats_that_gstreamer_has_no_device_memory_for_stay_on_the_host() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (element, _model) = element();
     let sink = element.static_pad("sink").unwrap();
     for format in ["GRAY8", "xRGB", "xBGR"] {
@@ -105,9 +105,9 @@ fn formats_that_gstreamer_has_no_device_memory_for_stay_on_the_host() {
 
 #[test]
 fn a_device_that_is_not_there_promises_nothing() {
-    if Driver::load().is_none() {
+    let Some(_driver) = Driver::load() else {
         return;
-    }
+    };
     let (element, _model) = element();
     let sink = element.static_pad("sink").unwrap();
     let stream = on_device(&caps(STREAM));

@@ -32,6 +32,7 @@ pub(in crate::models) struct Memory {
     // an allocator may not be used by two threads at a time
     device: Mutex<Allocator>,
     staging: Mutex<Allocator>,
+    name: MemoryInfo<'static>,
     /// What the allocators belong to.
     _session: Arc<SharedSessionInner>,
 }
@@ -49,7 +50,10 @@ impl Memory {
         };
         let arena =
             |place, number| allocator(place, number, AllocatorType::Arena, MemoryType::Default);
-        let (on_device, staging) = match provider {
+        let named = |place, number| {
+            MemoryInfo::new(place, number, AllocatorType::Device, MemoryType::Default)
+        };
+        let (on_device, staging, name) = match provider {
             ExecutionProvider::Cuda | ExecutionProvider::TensorRt => (
                 arena(AllocationDevice::CUDA, device)?,
                 allocator(
@@ -58,17 +62,25 @@ impl Memory {
                     AllocatorType::Device,
                     MemoryType::CPUInput,
                 )?,
+                named(AllocationDevice::CUDA, device)?,
             ),
             ExecutionProvider::Auto | ExecutionProvider::Cpu => (
                 arena(AllocationDevice::CPU, 0)?,
                 arena(AllocationDevice::CPU, 0)?,
+                named(AllocationDevice::CPU, 0)?,
             ),
         };
         Ok(Self {
             device: on_device,
             staging,
+            name,
             _session: session.inner(),
         })
+    }
+
+    /// What the memory where sessions compute is called.
+    pub(super) fn name(&self) -> &MemoryInfo<'static> {
+        &self.name
     }
 
     fn tensor(
@@ -157,6 +169,14 @@ impl Buffer {
         let data = self.data_ptr_mut().cast::<u8>();
         // SAFETY: as above, and nobody else has the tensor.
         Some(unsafe { std::slice::from_raw_parts_mut(data, length) })
+    }
+
+    /// Bytes in a row, which is the last dimension, and how many rows there are.
+    pub(in crate::models) fn size(&self) -> (usize, usize) {
+        let row = self.pool.shape.last().map_or(1, |&side| side as usize);
+        let rows = self.pool.shape.num_elements() / row.max(1);
+        let bytes = self.pool.element.byte_size(row).unwrap_or(0);
+        (bytes, rows)
     }
 
     fn length(&self) -> Option<usize> {

@@ -1,10 +1,15 @@
-//! What concerns GPUs: what the runtime is told of them, what they are, and memory on them.
+//! What concerns GPUs: what the runtime is told of them, what they are, memory on them, and frames
+//! that stay there: uploaded once, made ready, warped and finished beside the network.
 
+pub(super) mod bound;
 pub(super) mod driver;
 pub(super) mod engines;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "frames on the device take it up")
-)]
+pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
+mod stage;
+mod transfer;
+
+pub use finish::Task;
+pub use stage::{DeviceFrame, Look, Outcome, Stage};
+pub use transfer::{Dense, Sink, Source, Transfer};

@@ -28,6 +28,8 @@ pub(in crate::models) enum Purpose {
     AnySize,
     /// Pictures of one size; it may take its time to get ready, as another session serves meanwhile.
     OneSize,
+    /// One of this project's own graphs, of one size, beside a network.
+    Beside,
 }
 
 /// The CUDA provider's options.
@@ -41,7 +43,8 @@ pub(in crate::models) enum Purpose {
 ///   that its fastest way wants; 0 stops at 32 MB. Where memory is limited, that would be the first
 ///   thing to overshoot.
 /// - `use_tf32`: the default, 1, rounds factors of 32-bit convolutions to the 10 bits that 16-bit
-///   floats have, too, and is several times faster. It is off for who asks for 32 bits by name.
+///   floats have, too, and is several times faster. It is off for who asks for 32 bits by name,
+///   and for graphs beside a network: they compute positions, and levels of more than 11 bits.
 /// - `prefer_nhwc`: off, the default. Tensor cores want channels last, but everything that is no
 ///   convolution then gets transposed round it, and networks that warp are half made of that. Others
 ///   found such graphs slower by a sixth. To be measured.
@@ -59,14 +62,15 @@ pub(in crate::models) fn cuda_options(options: &LoadOptions, purpose: Purpose) -
     let flag = |on: bool| String::from(if on { "1" } else { "0" });
     let limited = options.memory_limit > 0;
     let search = match purpose {
-        Purpose::AnySize => "HEURISTIC",
+        Purpose::AnySize | Purpose::Beside => "HEURISTIC",
         Purpose::OneSize => "EXHAUSTIVE",
     };
+    let fast = options.precision != Precision::Fp32 && purpose != Purpose::Beside;
     let mut list = vec![
         ("device_id", options.device.to_string()),
         ("cudnn_conv_algo_search", search.into()),
         ("cudnn_conv_use_max_workspace", flag(!limited)),
-        ("use_tf32", flag(options.precision != Precision::Fp32)),
+        ("use_tf32", flag(fast)),
     ];
     if limited {
         list.push(("gpu_mem_limit", options.memory_limit.to_string()));

@@ -3,7 +3,6 @@
 mod algebra;
 mod append;
 pub mod blend;
-pub mod blocked;
 pub mod border;
 mod bounds;
 pub mod build;

@@ -5,23 +5,11 @@ use ort::value::TensorRef;
 
 use super::super::super::graph::build::{GraphBuilder, int, text};
 use super::super::super::graph::proto::ModelProto;
-use super::super::super::graph::{decode, edit, encode, functions};
-use super::super::super::runtime::runtime;
-use super::super::super::{
-    ExecutionProvider, Interpolator, LoadOptions, Prepared, library, session,
-};
+use super::super::super::graph::{decode, edit, functions};
+use super::super::super::{ExecutionProvider, Interpolator, LoadOptions, Prepared, library};
+use super::super::testing::{numbers, start};
 use super::*;
 use crate::frames::Picture;
-
-/// Numbers that look random and are the same every time.
-fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
-    let mut state = 1_u32;
-    let next = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        least + (most - least) * (state >> 8) as f32 / (1 << 24) as f32
-    };
-    (0..count).map(next).collect()
-}
 
 fn samplings() -> impl Iterator<Item = Sampling> {
     [(false, false), (false, true), (true, false), (true, true)]
@@ -177,24 +165,6 @@ fn sampler(sampling: Sampling, mode: &str, opset: i64) -> ModelProto {
         .node_with("GridSample", &["x", "grid"], &["y"], attributes)
         .output("y", &[-1, -1, -1, -1])
         .finish()
-}
-
-fn start(model: &ModelProto, own: bool) -> Session {
-    let options = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..LoadOptions::default()
-    };
-    let runtime = runtime().unwrap_or_else(|error| panic!("{error}"));
-    session::commit(
-        runtime,
-        &options,
-        &encode(model),
-        None,
-        &[],
-        own,
-        &crate::models::Interrupt::default(),
-    )
-    .expect("it starts")
 }
 
 /// The network as it is and with our operator.

@@ -231,7 +231,7 @@ vectorised! {
         }
     }
 
-    /// Eight, or any number of, pairs x, y as x and as y.
+    /// Pairs x, y as x and as y.
     fn unzip(pairs: &[f32], xs: &mut [f32], ys: &mut [f32]) {
         for ((x, y), pair) in xs.iter_mut().zip(ys).zip(pairs.as_chunks::<2>().0) {
             [*x, *y] = *pair;

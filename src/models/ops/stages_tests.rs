@@ -2,30 +2,11 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::super::super::graph::build::GraphBuilder;
+use super::super::super::graph::decode;
 use super::super::super::graph::functions::{STAGES, hand_over_stages, inline};
-use super::super::super::graph::proto::{ModelProto, NodeProto};
-use super::super::super::graph::{decode, encode};
-use super::super::super::runtime::runtime;
-use super::super::super::{ExecutionProvider, LoadOptions, library, session};
-
-/// Numbers that look random and are the same every time.
-fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
-    let mut state = 1_u32;
-    let next = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        least + (most - least) * (state >> 8) as f32 / (1 << 24) as f32
-    };
-    (0..count).map(next).collect()
-}
-
-fn start(model: &ModelProto, own: bool) -> Session {
-    let options = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..LoadOptions::default()
-    };
-    let runtime = runtime().unwrap_or_else(|error| panic!("{error}"));
-    session::commit(runtime, &options, &encode(model), None, &[], own).expect("it starts")
-}
+use super::super::super::graph::proto::NodeProto;
+use super::super::super::library;
+use super::super::testing::{numbers, start};
 
 /// The built-in network reduced to one stage, by its definition and by our operator.
 fn both(stage: &str) -> [Session; 2] {

@@ -19,6 +19,12 @@ pub(super) struct Driver {
     device_get_count: unsafe extern "C" fn(*mut c_int) -> Status,
     primary_retain: unsafe extern "C" fn(*mut *mut c_void, Device) -> Status,
     primary_release: unsafe extern "C" fn(Device) -> Status,
+    push_current: unsafe extern "C" fn(*mut c_void) -> Status,
+    pop_current: unsafe extern "C" fn(*mut *mut c_void) -> Status,
+    pub(super) stream_create: unsafe extern "C" fn(*mut *mut c_void, c_uint) -> Status,
+    pub(super) stream_destroy: unsafe extern "C" fn(*mut c_void) -> Status,
+    pub(super) stream_synchronize: unsafe extern "C" fn(*mut c_void) -> Status,
+    pub(super) copy: unsafe extern "C" fn(*const super::stream::Copy, *mut c_void) -> Status,
     _library: libloading::Library,
 }
 
@@ -47,10 +53,20 @@ impl Driver {
                     *library.get(c"cuDevicePrimaryCtxRetain")?,
                     *library.get(c"cuDevicePrimaryCtxRelease_v2")?,
                 );
-                Ok((init, functions))
+                let current = (
+                    *library.get(c"cuCtxPushCurrent_v2")?,
+                    *library.get(c"cuCtxPopCurrent_v2")?,
+                );
+                let streams = (
+                    *library.get(c"cuStreamCreate")?,
+                    *library.get(c"cuStreamDestroy_v2")?,
+                    *library.get(c"cuStreamSynchronize")?,
+                );
+                let copy = *library.get(c"cuMemcpy3DPeerAsync")?;
+                Ok((init, functions, current, streams, copy))
             }
         };
-        let (init, functions) = load().map_err(reason)?;
+        let (init, functions, current, streams, copy) = load().map_err(reason)?;
         // SAFETY: 0 is the only flag there is.
         check("cuInit", unsafe { init(0) })?;
         let (device_get_count, primary_retain, primary_release) = functions;
@@ -58,6 +74,12 @@ impl Driver {
             device_get_count,
             primary_retain,
             primary_release,
+            push_current: current.0,
+            pop_current: current.1,
+            stream_create: streams.0,
+            stream_destroy: streams.1,
+            stream_synchronize: streams.2,
+            copy,
             _library: library,
         })
     }
@@ -80,7 +102,7 @@ pub(super) fn reason(error: libloading::Error) -> String {
 }
 
 /// What the driver says of a call.
-fn check(what: &str, status: Status) -> Result<(), String> {
+pub(super) fn check(what: &str, status: Status) -> Result<(), String> {
     match status {
         0 => Ok(()),
         status => Err(format!("{what} failed with CUDA error {status}")),
@@ -124,6 +146,26 @@ impl Primary {
     /// The `CUdevice`.
     pub(super) fn device(&self) -> c_int {
         self.device
+    }
+
+    /// The driver it is of.
+    pub(super) fn driver(&self) -> &'static Driver {
+        self.driver
+    }
+
+    /// Does something with this context as the thread's current one.
+    pub(super) fn with<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        // SAFETY: the context is alive.
+        check("cuCtxPushCurrent", unsafe {
+            (self.driver.push_current)(self.handle)
+        })?;
+        let result = work();
+        let mut popped = ptr::null_mut();
+        // SAFETY: pops what was pushed above, into a place that can be written.
+        check("cuCtxPopCurrent", unsafe {
+            (self.driver.pop_current)(&raw mut popped)
+        })?;
+        result
     }
 }
 

@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
 use glib::ffi::{GType, gboolean};
-use gst::ffi::{GstBufferPool, GstContext, GstElement, GstObject};
+use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject};
 
 use super::driver::reason;
 
@@ -34,7 +34,22 @@ pub(super) struct Library {
     pub(super) buffer_pool_new: unsafe extern "C" fn(*mut GstObject) -> *mut GstBufferPool,
     /// The type of such pools.
     pub(super) buffer_pool_get_type: unsafe extern "C" fn() -> GType,
+    /// The `CUcontext` of a `GstCudaContext`.
+    pub(super) context_get_handle: unsafe extern "C" fn(*mut GstObject) -> *mut c_void,
+    /// Whether memory is a [`CudaMemory`].
+    pub(super) is_cuda_memory: unsafe extern "C" fn(*mut GstMemory) -> gboolean,
+    /// Waits until what was last done to a memory on its own stream is done. From 1.24 on; before,
+    /// memories had no streams.
+    pub(super) memory_sync: Option<unsafe extern "C" fn(*mut GstMemory)>,
     _library: libloading::Library,
+}
+
+/// The beginning of `GstCudaMemory`, which is the same in all versions.
+#[repr(C)]
+pub(super) struct CudaMemory {
+    memory: GstMemory,
+    /// The `GstCudaContext` it belongs to.
+    pub(super) context: *mut GstObject,
 }
 
 /// The process's libgstcuda, over the driver; both are loaded by the first call.
@@ -70,11 +85,26 @@ impl Library {
                     *library.get(c"gst_cuda_handle_set_context")?,
                     *library.get(c"gst_cuda_buffer_pool_new")?,
                     *library.get(c"gst_cuda_buffer_pool_get_type")?,
+                    *library.get(c"gst_cuda_context_get_handle")?,
+                    *library.get(c"gst_is_cuda_memory")?,
+                    library
+                        .get(c"gst_cuda_memory_sync")
+                        .ok()
+                        .map(|found| *found),
                 ))
             }
         };
-        let ((load, init), context_new_wrapped, context_new_cuda_context, set, pool_new, pool_type) =
-            load().map_err(reason)?;
+        let (
+            (load, init),
+            context_new_wrapped,
+            context_new_cuda_context,
+            handle_set_context,
+            buffer_pool_new,
+            buffer_pool_get_type,
+            context_get_handle,
+            is_cuda_memory,
+            memory_sync,
+        ) = load().map_err(reason)?;
         // It calls the driver through pointers that this sets.
         // SAFETY: it takes nothing and may be called at any time.
         if unsafe { load() } == glib::ffi::GFALSE {
@@ -85,9 +115,12 @@ impl Library {
         Ok(Self {
             context_new_wrapped,
             context_new_cuda_context,
-            handle_set_context: set,
-            buffer_pool_new: pool_new,
-            buffer_pool_get_type: pool_type,
+            handle_set_context,
+            buffer_pool_new,
+            buffer_pool_get_type,
+            context_get_handle,
+            is_cuda_memory,
+            memory_sync,
             _library: library,
         })
     }

@@ -6,6 +6,8 @@
 //! └─ context    GStreamer's object round a CUDA context; its pools
 //!    ├─ library libgstcuda, loaded at run time
 //!    └─ driver  libcuda: the primary context
+//! Copier        frames' planes out of GStreamer's memory and back
+//! └─ stream     copies within the device
 //! ```
 //!
 //! Nothing is loaded before somebody offers or asks for CUDA's memory, and where one of the two libraries
@@ -29,9 +31,12 @@ use super::imp::lock;
 
 mod context;
 mod driver;
+mod frame;
 mod library;
+mod stream;
 
 pub(super) use context::{Context, is_cuda_pool};
+pub(super) use frame::{Copier, holds};
 
 /// What marks caps of frames in CUDA's memory.
 pub(super) const FEATURE: &str = "memory:CUDAMemory";

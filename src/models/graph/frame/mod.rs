@@ -9,8 +9,10 @@
 //! anything between its rows.
 
 mod colour;
+mod differ;
 mod enlarge;
 mod finish;
+mod join;
 mod pass;
 mod ready;
 mod taps;
@@ -22,6 +24,8 @@ use gst_video::{VideoFormat, VideoInfo};
 
 use super::append::Appender;
 use super::build::{GraphBuilder, int, ints, text, value};
+pub use join::join;
+
 use super::proto::ModelProto;
 use super::{FLOAT, UINT8, UINT16};
 use crate::frames::{FrameError, FrameLayout, PlaneFormat, Sample, ScaleMethod};
@@ -70,7 +74,7 @@ impl Geometry {
     ///
     /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded size in
     /// `[0, 1]`, its border repeated in the padding, and `thumbnail`, `[rows, columns]`, the mean luma of
-    /// cells of the picture without padding.
+    /// cells of the picture without padding; and the planes once more, `kept0`, …, to lie where the graph runs.
     ///
     /// # Errors
     /// As [`FrameLayout::new`], or if a side is out of range.
@@ -91,6 +95,15 @@ impl Geometry {
         finish::graph(self, answer)
     }
 
+    /// The graph that compares two frames: `difference`, `[1]`, of planes `a0`, … and `b0`, …; see
+    /// [`crate::frames::difference`].
+    ///
+    /// # Errors
+    /// As [`Geometry::ready`].
+    pub fn difference(&self) -> Result<ModelProto, FrameError> {
+        differ::graph(self)
+    }
+
     /// The planes, and whether this geometry makes sense.
     fn shapes(&self) -> Result<Vec<Shape>, FrameError> {
         let layout = FrameLayout::new(&self.info)?;
@@ -109,10 +122,14 @@ impl Geometry {
         if small && padded && shrunk {
             return Ok(shapes);
         }
-        let side = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        Err(FrameError::Size {
-            width: side(width),
-            height: side(height),
+        let (padded_width, padded_height) = self.padded;
+        Err(FrameError::Picture {
+            found: format!(
+                "{width}x{height} (padded to {padded_width}x{padded_height}) for frames of {}x{}",
+                layout.width(),
+                layout.height()
+            ),
+            expected: format!("sides from {SMALLEST} to the frame's, padded to no less"),
         })
     }
 

@@ -31,10 +31,15 @@ pub(super) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
         false => converted(geometry, &shapes, &mut graph),
     };
     thumbnail(geometry, cells, &mut graph, &picture);
-    let picture = lift(&mut graph, &picture);
     let (width, height) = geometry.small;
     let (padded_width, padded_height) = geometry.padded;
     let behind = (padded_height - height, padded_width - width);
+    for (index, shape) in shapes.iter().enumerate() {
+        let kept = format!("kept{index}");
+        graph.node_as(&kept, "Identity", &[&format!("plane{index}")], vec![]);
+        graph.output(value(&kept, shape.element(), &shape.dims()));
+    }
+    let picture = lift(&mut graph, &picture);
     let padded = repeat_border(&mut graph, &picture, 4, (0, 0), behind);
     graph.name_as("picture", padded);
     let dims = [1, 3, padded_height as i64, padded_width as i64];

@@ -11,7 +11,7 @@ use crate::frames::{
 };
 use crate::models::graph::edit;
 use crate::models::graph::proto::ModelProto;
-use crate::models::{LoadOptions, graph, runtime, session};
+use crate::models::{Interrupt, LoadOptions, graph, runtime, session};
 
 const METHODS: [ScaleMethod; 3] = [
     ScaleMethod::Bilinear,
@@ -30,16 +30,8 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     };
     let runtime = runtime::runtime().unwrap();
     let encoded = graph::encode(&model);
-    session::commit(
-        runtime,
-        &options,
-        &encoded,
-        None,
-        &[],
-        own,
-        &crate::models::Interrupt::default(),
-    )
-    .unwrap()
+    let interrupt = Interrupt::default();
+    session::commit(runtime, &options, &encoded, None, &[], own, &interrupt).unwrap()
 }
 
 fn run(session: &mut Session, inputs: Vec<(String, DynValue)>) -> HashMap<String, DynValue> {
@@ -563,9 +555,10 @@ fn pictures_are_warped_and_enlarged() {
 
 /// All that the graphs are made of. For each, CUDA has a kernel at opset 17 for the types used here
 /// (docs/OperatorKernels.md of ONNX Runtime).
-const ON_CUDA: [&str; 29] = [
+const ON_CUDA: [&str; 33] = [
     "Abs",
     "Add",
+    "AveragePool",
     "Cast",
     "Clip",
     "Concat",
@@ -576,6 +569,7 @@ const ON_CUDA: [&str; 29] = [
     "Greater",
     "GreaterOrEqual",
     "GridSample",
+    "Identity",
     "Less",
     "LessOrEqual",
     "MatMul",
@@ -583,11 +577,13 @@ const ON_CUDA: [&str; 29] = [
     "Min",
     "Mul",
     "Pad",
+    "ReduceMax",
     "Reshape",
     "Resize",
     "Round",
     "Slice",
     "Split",
+    "Sqrt",
     "Squeeze",
     "Sub",
     "Transpose",
@@ -607,10 +603,10 @@ fn operators_are_those_that_cuda_has() {
                 Answer::Picture,
             ];
             let finishing = answers.map(|answer| geometry.finish(answer).unwrap());
-            for model in finishing
-                .into_iter()
-                .chain([geometry.ready((7, 4)).unwrap()])
-            {
+            for model in finishing.into_iter().chain([
+                geometry.ready((7, 4)).unwrap(),
+                geometry.difference().unwrap(),
+            ]) {
                 assert_eq!(model.opset_import[0].version, Some(17));
                 for node in &model.graph.unwrap().node {
                     assert!(ON_CUDA.contains(&node.op_type()), "{}", node.op_type());
@@ -641,4 +637,45 @@ fn geometries_that_cannot_be_are_refused() {
         ScaleMethod::Bilinear,
     );
     assert!(other.ready((8, 6)).is_err());
+}
+
+#[test]
+fn differences_are_those_of_the_host() {
+    for format in FORMATS {
+        for (width, height) in [(96, 64), (131, 71)] {
+            let info = info(format, width, height);
+            let geometry = geometry(&info, (40, 31), ScaleMethod::Bilinear);
+            let layout = FrameLayout::new(&info).unwrap();
+            let mut session = session(geometry.difference().unwrap(), false);
+            // apart everywhere, alike, and apart in the last sample alone
+            let a = filled(&info, 1);
+            let mut corner = filled(&info, 1);
+            {
+                let frame = corner.get_mut().unwrap();
+                let mut frame = VideoFrameRef::from_buffer_ref_writable(frame, &info).unwrap();
+                let mut planes = layout.planes_mut(&mut frame).unwrap();
+                let last = planes.last_mut().unwrap();
+                let at = (last.height - 1) * last.stride + last.row_bytes() - 1;
+                last.data[at] ^= 0x40;
+            }
+            for b in [filled(&info, 2), filled(&info, 1), corner] {
+                let (frame_a, frame_b) = (read(&a, &info), read(&b, &info));
+                let planes_a = layout.planes(&frame_a).unwrap();
+                let want = crate::frames::difference(
+                    &planes_a,
+                    &layout.planes(&frame_b).unwrap(),
+                    f64::INFINITY,
+                );
+                let mut inputs = planes(&a, &info, "a");
+                inputs.extend(planes(&b, &info, "b"));
+                let outputs = run(&mut session, inputs);
+                let (_, got) = outputs["difference"].try_extract_tensor::<f32>().unwrap();
+                let want = want.unwrap() as f32;
+                assert!(
+                    (got[0] - want).abs() <= want * 1e-5,
+                    "{format} {width}: {got:?}, {want}"
+                );
+            }
+        }
+    }
 }

@@ -10,8 +10,7 @@
 //! that of that: one linear read of four channels, the picture and its differences along x, along y, and along
 //! both.
 
-use super::{Appender, crop, drop_first, lift, part, repeat_border};
-use super::{int, ints, text};
+use super::{Appender, clip, crop, drop_first, int, lift, repeat_border, text};
 use crate::frames::Sampling;
 
 /// As in `frames::warp::field`: longer flow counts as none, as do what is no number and infinity.
@@ -56,49 +55,46 @@ impl Field<'_> {
         // cells per pixel
         let kx = self.cover.0 / frame.0 as f64 * times.0 as f64;
         let ky = self.cover.1 / frame.1 as f64 * times.1 as f64;
-        let field = self.enlarged(graph, size, (kx, ky));
-        let mask = part(graph, &field, 1, 4, 5);
+        // from the first pixel to the last it is 2
         let last = [(width - 1) as f32, (height - 1) as f32];
-        let row: Vec<f32> = (0..2 * width)
-            .map(|i| if i < width { i as f32 } else { 0.0 })
-            .collect();
-        let column: Vec<f32> = (0..2 * height)
-            .map(|i| if i < height { 0.0 } else { (i - height) as f32 })
-            .collect();
-        let row = graph.tensor(&[1, 2, 1, width as i64], &row);
-        let column = graph.tensor(&[1, 2, height as i64, 1], &column);
-        let last_pixel = graph.tensor(&[1, 2, 1, 1], &last);
         let step = last.map(|last| if last > 0.0 { 2.0 / last } else { 0.0 });
-        let step = graph.tensor(&[1, 2, 1, 1], &step);
-        let (zero, one) = (graph.constant(0.0), graph.constant(1.0));
+        let field = self.enlarged(graph, size, (kx, ky), step);
+        let field: [String; 5] = graph.node_with_outputs("Split", &[&field], vec![int("axis", 1)]);
+        let [x0, y0, x1, y1, mask] = &field;
+        let places = |count: usize, step: f32| -> Vec<f32> {
+            (0..count).map(|pixel| pixel as f32 * step - 1.0).collect()
+        };
+        let row = graph.tensor(&[1, 1, 1, width as i64], &places(width, step[0]));
+        let column = graph.tensor(&[1, 1, height as i64, 1], &places(height, step[1]));
+        let single = graph.integers(&[4], &[1, height as i64, width as i64, 1]);
         let mut bends = Vec::new();
-        let places = [0, 2].map(|first| {
-            let flow = part(graph, &field, 1, first, first + 2);
-            let place = graph.node("Add", &[&flow, &row], vec![]);
-            let place = graph.node("Add", &[&place, &column], vec![]);
-            let place = graph.node("Max", &[&place, &zero], vec![]);
-            let place = graph.node("Min", &[&place, &last_pixel], vec![]);
+        let places = [(x0, y0), (x1, y1)].map(|(x, y)| {
+            let sides = [(x, &row, last[0]), (y, &column, last[1])].map(|(flow, from, last)| {
+                let place = graph.node("Add", &[flow, from], vec![]);
+                (clip(graph, &place, -1.0, 1.0), last)
+            });
             if sampling == Sampling::Bicubic {
-                bends.push(bend(graph, &place));
+                bends.push([0, 1].map(|side| bend(graph, &sides[side].0, sides[side].1)));
             }
-            let place = graph.node("Mul", &[&place, &step], vec![]);
-            let place = graph.node("Sub", &[&place, &one], vec![]);
-            graph.node("Transpose", &[&place], vec![ints("perm", &[0, 2, 3, 1])])
+            let [x, y] = sides.map(|(place, _)| graph.node("Reshape", &[&place, &single], vec![]));
+            graph.node("Concat", &[&x, &y], vec![int("axis", 3)])
         });
         Reading {
             sampling,
             places,
             bends: <[_; 2]>::try_from(bends).ok(),
-            mask,
+            mask: mask.clone(),
         }
     }
 
-    /// Flow in pixels and mask, made harmless and enlarged to a plane's size: `[1, 5, h, w]`.
+    /// Flow and mask, made harmless and enlarged to a plane's size: `[1, 5, h, w]`. Flow is in steps of a
+    /// pixel.
     fn enlarged(
         &self,
         graph: &mut Appender,
         (width, height): (usize, usize),
         (kx, ky): (f64, f64),
+        step: [f32; 2],
     ) -> String {
         let [x, y] = [self.unit / kx, self.unit / ky].map(|scale| scale as f32);
         let scale = graph.tensor(&[1, 4, 1, 1], &[x, y, x, y]);
@@ -112,6 +108,8 @@ impl Field<'_> {
             graph.constant(0.5),
         );
         let flow = graph.node("Where", &[&sane, &flow, &zero], vec![]);
+        let step = graph.tensor(&[1, 4, 1, 1], &[step, step].concat());
+        let flow = graph.node("Mul", &[&flow, &step], vec![]);
         // what is no number is neither
         let positive = graph.node("GreaterOrEqual", &[self.mask, &zero], vec![]);
         let negative = graph.node("Less", &[self.mask, &zero], vec![]);
@@ -146,15 +144,15 @@ impl Field<'_> {
     }
 }
 
-/// The weights of second differences at places `[1, 2, h, w]`: `t (t - 1) / 2`, for x and for y.
-fn bend(graph: &mut Appender, place: &str) -> [String; 2] {
-    let (one, half) = (graph.constant(1.0), graph.constant(0.5));
-    let pixel = graph.node("Floor", &[place], vec![]);
-    let along = graph.node("Sub", &[place, &pixel], vec![]);
+/// The weights of second differences at places along a side, `t (t - 1)`; its last pixel is at `last`.
+fn bend(graph: &mut Appender, place: &str, last: f32) -> String {
+    let (half, one) = (graph.constant(last / 2.0), graph.constant(1.0));
+    let place = graph.node("Mul", &[place, &half], vec![]);
+    let place = graph.node("Add", &[&place, &half], vec![]);
+    let pixel = graph.node("Floor", &[&place], vec![]);
+    let along = graph.node("Sub", &[&place, &pixel], vec![]);
     let left = graph.node("Sub", &[&along, &one], vec![]);
-    let both = graph.node("Mul", &[&along, &left], vec![]);
-    let bend = graph.node("Mul", &[&both, &half], vec![]);
-    [part(graph, &bend, 1, 0, 1), part(graph, &bend, 1, 1, 2)]
+    graph.node("Mul", &[&along, &left], vec![])
 }
 
 impl Reading {
@@ -190,10 +188,10 @@ impl Reading {
     }
 }
 
-/// Kernels that give a picture and its second differences along x, along y, and along both.
+/// Kernels that give a picture and halves of its second differences along x, along y, and along both.
 fn differences(graph: &mut Appender) -> String {
     const ONE: [f32; 3] = [0.0, 1.0, 0.0];
-    const SECOND: [f32; 3] = [1.0, -2.0, 1.0];
+    const SECOND: [f32; 3] = [0.5, -1.0, 0.5];
     let kernels = [(ONE, ONE), (ONE, SECOND), (SECOND, ONE), (SECOND, SECOND)];
     let kernels: Vec<f32> = kernels
         .iter()

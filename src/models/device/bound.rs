@@ -1,0 +1,56 @@
+//! Runs whose inputs and outputs stay where they lie.
+
+use ort::session::{RunOptions, Session};
+use ort::value::{DynTensor, DynValue};
+
+use super::memory::Memory;
+
+/// What a session is given.
+#[derive(Clone, Copy)]
+pub(in crate::models) enum Input<'a> {
+    Tensor(&'a DynTensor),
+    /// What another session gave.
+    Value(&'a DynValue),
+}
+
+/// Where an output goes.
+pub(in crate::models) enum Target<'a> {
+    /// To what lies ready for it.
+    Into(&'a mut DynTensor),
+    /// To memory of the session's arena, where it computes.
+    Anew,
+}
+
+/// Runs a session; gives the outputs that were made anew, in their order.
+///
+/// An input that lies elsewhere than the session wants it is copied before the run, and may be written
+/// again when this returns.
+pub(in crate::models) fn run(
+    session: &mut Session,
+    inputs: &[(&str, Input)],
+    outputs: Vec<(&str, Target)>,
+    memory: &Memory,
+    options: &RunOptions,
+) -> ort::Result<Vec<DynValue>> {
+    let mut binding = session.create_binding()?;
+    for (name, input) in inputs {
+        match input {
+            Input::Tensor(tensor) => binding.bind_input(*name, tensor)?,
+            Input::Value(value) => binding.bind_input(*name, value)?,
+        }
+    }
+    let mut made = Vec::new();
+    for (name, target) in outputs {
+        match target {
+            Target::Into(tensor) => binding.bind_output(name, tensor)?,
+            Target::Anew => {
+                binding.bind_output_to_device(name, memory.name())?;
+                made.push(name);
+            }
+        }
+    }
+    binding.synchronize_inputs()?;
+    let mut outputs = session.run_binding_with_options(&binding, options)?;
+    let values = made.into_iter().filter_map(|name| outputs.remove(name));
+    Ok(values.collect())
+}

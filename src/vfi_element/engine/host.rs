@@ -1,0 +1,107 @@
+//! Frames made on the host, the network's pictures going to wherever it runs and its answers coming back.
+
+use std::borrow::Cow;
+
+use anyhow::anyhow;
+use gst_video::{VideoFrameRef, VideoInfo};
+
+use super::{Failure, copy};
+use crate::frames::{self, Enlarger, FrameError, FrameLayout, Picture, Sampling, Shrinker};
+use crate::models::memory::Reason;
+use crate::models::{Estimate, Interpolator, Prepared};
+use crate::vfi_element::settings::Look;
+
+/// What makes frames of one kind.
+pub(super) struct Host {
+    shrinker: Shrinker,
+    /// For what is made as a picture; without it full-size frames are warped.
+    enlarger: Option<Enlarger>,
+    sampling: Sampling,
+    /// Storage of a frame that is gone, for the next one.
+    spare: Option<HostFrame>,
+}
+
+/// What the network needs of a frame.
+#[derive(Debug, Default)]
+pub(super) struct HostFrame {
+    pub(super) picture: Picture,
+    pub(super) prepared: Prepared,
+}
+
+impl Host {
+    /// `pictures` says that frames are made as pictures.
+    pub(super) fn new(info: &VideoInfo, look: &Look, pictures: bool) -> Result<Self, FrameError> {
+        let (width, height) = look.size;
+        Ok(Self {
+            shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
+            enlarger: pictures
+                .then(|| Enlarger::new(info, width, height, look.upscale_method))
+                .transpose()?,
+            sampling: look.upscale_method.into(),
+            spare: None,
+        })
+    }
+
+    pub(super) fn clear(&mut self, reason: Reason) {
+        if reason == Reason::Pressure {
+            self.spare = None;
+        }
+    }
+
+    pub(super) fn recycle(&mut self, frame: HostFrame) {
+        self.spare = Some(frame);
+    }
+
+    /// Shrinks a frame and makes it ready.
+    pub(super) fn prepare(
+        &mut self,
+        interpolator: &Interpolator,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<HostFrame, Failure> {
+        let mut made = self.spare.take().unwrap_or_default();
+        self.shrinker.shrink(frame, &mut made.picture)?;
+        interpolator.prepare(&made.picture, &mut made.prepared)?;
+        Ok(made)
+    }
+
+    /// How planes are warped, if frames are made like that.
+    pub(super) fn warping(&self) -> Option<Sampling> {
+        self.enlarger.is_none().then_some(self.sampling)
+    }
+
+    /// Makes the frame that an estimate of two is about.
+    pub(super) fn synthesise(
+        &mut self,
+        layout: &FrameLayout,
+        [(a, frame_a), (b, frame_b)]: [(&HostFrame, &VideoFrameRef<&gst::BufferRef>); 2],
+        estimate: Estimate,
+        phase: f64,
+        out: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), Failure> {
+        let (enlarger, picture) = match (estimate, &mut self.enlarger) {
+            (Estimate::Motion(motion), None) => {
+                frames::synthesise(
+                    &layout.planes(frame_a)?,
+                    &layout.planes(frame_b)?,
+                    &motion,
+                    self.sampling,
+                    &mut layout.planes_mut(out)?,
+                )?;
+                return Ok(());
+            }
+            (Estimate::Motion(motion), Some(enlarger)) => {
+                let picture = Picture::between(&a.picture, &b.picture, &motion, self.sampling)?;
+                (enlarger, Cow::Owned(picture))
+            }
+            (Estimate::Picture(picture), Some(enlarger)) => (enlarger, Cow::Borrowed(picture)),
+            (Estimate::First, _) => return Ok(copy(frame_a, out)?),
+            (Estimate::Second, _) => return Ok(copy(frame_b, out)?),
+            (Estimate::Picture(_), None) => {
+                return Err(anyhow!("a picture where motion was expected").into());
+            }
+        };
+        enlarger.enlarge(&picture, out)?;
+        frames::blend_alpha(layout, frame_a, frame_b, phase, out)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! What is particular about this way.
+
+use gst::prelude::*;
+use gstvfiinterp::faults;
+
+use crate::common::*;
+
+const TEXT: &str = "NV12 320x240 30/1";
+
+fn place(rig: &Rig) -> String {
+    let stats: gst::Structure = rig.element.property("stats");
+    stats.get("frames-made-on").unwrap()
+}
+
+#[test]
+fn frames_are_made_where_the_network_is() {
+    for (forced, expected) in [(true, "device"), (false, "host")] {
+        init();
+        faults::force_device(forced);
+        let info = info(TEXT);
+        let mut rig = Rig::new(TEXT, None);
+        (0..4).for_each(|k| drop(rig.push(&info, k)));
+        rig.settle();
+        assert_eq!(place(&rig), expected);
+        assert_eq!(rig.stat("synthesised"), 3);
+    }
+    faults::force_device(true);
+}
+
+/// Both ways give the same frames but for rounding.
+#[test]
+fn a_device_makes_what_the_host_makes() {
+    init();
+    let made = |forced, upscale: &str| {
+        faults::force_device(forced);
+        let info = info(TEXT);
+        let mut rig = Rig::with_model_and(moving_model(), |element| {
+            element.set_property("scene-threshold", 0.0);
+            element.set_property("downscale", 2.0);
+            element.set_property_from_str("upscale", upscale);
+        });
+        rig.harness.set_src_caps(caps(TEXT));
+        (0..4).for_each(|k| drop(rig.push(&info, k)));
+        let out = rig.finish();
+        faults::force_device(true);
+        out.iter().map(bytes).collect::<Vec<_>>()
+    };
+    for upscale in ["motion", "image"] {
+        let (device, host) = (made(true, upscale), made(false, upscale));
+        assert_eq!(device.len(), host.len());
+        for (device, host) in device.iter().zip(&host) {
+            let pairs = device.iter().zip(host);
+            let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(1), "{upscale}: {worst:?}");
+        }
+    }
+}
+
+fn moving_model() -> TemporaryFile {
+    TemporaryFile::new(
+        "moving.onnx",
+        &crate::fixtures::constant_motion([3.0, -1.5], 2, 8),
+    )
+}
+
+#[test]
+fn a_want_of_memory_is_survived() {
+    init();
+    faults::clear();
+    faults::force_device(true);
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    faults::fail_runs_above(320 * 240 / 4);
+    (0..6).for_each(|k| drop(rig.push(&info, k)));
+    rig.settle();
+    assert!(rig.stat("shortages") > 0);
+    assert!(faults::failed() > 0);
+    faults::clear();
+    let originals = rig.stat("originals");
+    assert_eq!(originals, 6);
+    assert!(rig.stat("synthesised") > 0, "at a smaller size");
+}
+
+/// What a frame takes of the sessions' arenas, in bytes for each pixel of the stream: as much after many
+/// frames as after few.
+#[test]
+fn memory_is_bounded_and_flat() {
+    init();
+    let info = info("NV12 640x360 30/1");
+    let mut rig = Rig::with_model_and(moving_model(), |element| {
+        element.set_property("scene-threshold", 0.0);
+        element.set_property_from_str("upscale-method", "bicubic");
+        element.set_property("downscale", 2.0);
+    });
+    rig.harness.set_src_caps(caps("NV12 640x360 30/1"));
+    let mut before = None;
+    for k in 0..40 {
+        rig.push(&info, k);
+        if k == 8 || k == 39 {
+            rig.settle();
+            let now = rig.stat("memory-used");
+            assert_eq!(*before.get_or_insert(now), now);
+        }
+    }
+    let peak = rig.stat("memory-peak") / (640 * 360);
+    assert!(peak <= 215, "{peak} bytes a pixel");
+}

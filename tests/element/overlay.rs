@@ -1,4 +1,4 @@
-//! What the built-in network makes of writing that stands still over a picture that moves.
+//! What this project's networks make of writing that stands still over a picture that moves.
 
 use crate::common::*;
 
@@ -90,9 +90,16 @@ fn difference(a: &[u8], b: &[u8], part: impl Fn(usize, usize) -> bool) -> f64 {
 
 #[test]
 fn writing_stays_still_and_sharp_before_a_moving_background() {
+    for model in ["vfi-lite", "vfi-base"] {
+        stays_still_and_sharp(model);
+    }
+}
+
+fn stays_still_and_sharp(model: &str) {
     init();
     let element = gst::ElementFactory::make("vfiinterp")
         .property_from_str("execution-provider", "cpu")
+        .property("model", model)
         .build()
         .unwrap();
     let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
@@ -121,10 +128,15 @@ fn writing_stays_still_and_sharp_before_a_moving_background() {
         .map(|(a, b)| a.midpoint(*b))
         .collect();
     let blend_error = difference(&blend, &truth, off_writing);
-    println!("writing {text_error:.2}, background {background_error:.2}, blended {blend_error:.2}");
-    assert!(text_error < 2.0, "the writing is off by {text_error}");
+    println!(
+        "{model}: writing {text_error:.2}, background {background_error:.2}, blended {blend_error:.2}"
+    );
+    assert!(
+        text_error < 2.0,
+        "{model}: the writing is off by {text_error}"
+    );
     assert!(
         background_error < blend_error / 4.0,
-        "the background is off by {background_error}, blended by {blend_error}"
+        "{model}: the background is off by {background_error}, blended by {blend_error}"
     );
 }

@@ -94,7 +94,8 @@ const EASY: f64 = 0.65;
 const HOLD: u64 = 4 * SECOND;
 /// and at most.
 const LONGEST_HOLD: u64 = 120 * SECOND;
-/// A rung that held this long after a climb was worth it.
+/// A rung that held this long after a climb, and as long as had been waited for it, was worth it. Patience is forgotten slowly, by half for
+/// each of the longest waits it held: all at once would be followed by a row of quick tries where a rung can only just be held.
 const HELD: u64 = 60 * SECOND;
 
 impl Ladder {
@@ -170,9 +171,9 @@ impl Ladder {
         let falls = to > self.at;
         if falls {
             let hold = &mut self.hold[self.at];
-            *hold = match self.climbed && self.stood < HELD {
+            *hold = match self.climbed && self.stood < HELD.max(*hold) {
                 true => hold.saturating_mul(2).min(LONGEST_HOLD),
-                false => HOLD,
+                false => (*hold >> (self.stood / LONGEST_HOLD).min(63)).max(HOLD),
             };
         }
         self.climbed = !falls;

@@ -113,30 +113,38 @@ def surrounding(x: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
 
 
-def search(lumas: Tensor) -> Tensor:
-    """How far picture 1 of pictures [B,2,h,w] lies beyond picture 0 around every pixel, as a comparison of all whole
-    displacements up to `REACH` says: [B,2,h,w] in pixels. Half of a displacement is taken from either picture.
+def unlikeness(lumas: Tensor, reach: int) -> Tensor:
+    """How unlike two pictures [B,2,h,w] are in every pixel, at every whole displacement up to `reach` pixels across and down, half of
+    it taken from either picture: [B,(2*reach+1)^2,h,w], rows of displacements one after another, in units of contrast, at most 2.
 
     Pictures are compared by their contrast, so that faint texture counts as much as strong, and some of their brightness,
-    which tells rows of like things apart.
-    The answer is the mean of all displacements, weighted by their likeness."""
+    which tells rows of like things apart."""
     mean = surrounding(lumas, 7)
     spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
     height, width = lumas.shape[2:]
-    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (REACH,) * 4, mode="replicate")
+    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (reach,) * 4, mode="replicate")
     first, second = looks[:, :1], looks[:, 1:]
-    steps = range(-REACH, REACH + 1)
+    steps = range(-reach, reach + 1)
 
     def shifted(pictures: Tensor, axis: int, size: int, shifts: list[int]) -> Tensor:
-        return torch.cat([pictures.narrow(axis, REACH + shift, size) for shift in shifts], dim=1)
+        return torch.cat([pictures.narrow(axis, reach + shift, size) for shift in shifts], dim=1)
 
     first = shifted(first, 3, width, [-(step // 2) for step in steps])
     second = shifted(second, 3, width, [step - step // 2 for step in steps])
     differences = [
-        (first.narrow(2, REACH - step // 2, height) - second.narrow(2, REACH + step - step // 2, height)).abs()
+        (first.narrow(2, reach - step // 2, height) - second.narrow(2, reach + step - step // 2, height)).abs()
         for step in steps
     ]
-    difference = surrounding(torch.cat(differences, dim=1).clamp(max=2), 9)
+    return torch.cat(differences, dim=1).clamp(max=2)
+
+
+def search(lumas: Tensor) -> Tensor:
+    """How far picture 1 of pictures [B,2,h,w] lies beyond picture 0 around every pixel, as a comparison of all whole
+    displacements up to `REACH` says: [B,2,h,w] in pixels. Half of a displacement is taken from either picture.
+
+    The answer is the mean of all displacements, weighted by their likeness."""
+    difference = surrounding(unlikeness(lumas, REACH), 9)
+    steps = range(-REACH, REACH + 1)
     length = torch.tensor([math.hypot(x, y) for y in steps for x in steps], device=lumas.device).view(1, -1, 1, 1)
     difference = difference + RELUCTANCE * length
     # the likest counts 1, so that sums are no less in 16 bits either
@@ -149,19 +157,9 @@ def search(lumas: Tensor) -> Tensor:
 
 
 def comparison(lumas: Tensor, reach: int) -> Tensor:
-    """How unlike two pictures [B,2,2h,2w] are around every cell of 2x2 pixels, at every whole displacement up to `reach`
-    pixels across and down, half of it taken from either picture: [B,(2*reach+1)^2,h,w] in units of contrast, at most 2."""
-    mean = surrounding(lumas, 7)
-    spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
-    height, width = lumas.shape[2:]
-    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (reach,) * 4, mode="replicate")
-    steps = range(-reach, reach + 1)
-
-    def shifted(picture: int, x: int, y: int) -> Tensor:
-        return looks[:, picture : picture + 1, reach + y : reach + y + height, reach + x : reach + x + width]
-
-    apart = [(shifted(0, -(x // 2), -(y // 2)) - shifted(1, x - x // 2, y - y // 2)).abs() for y in steps for x in steps]
-    return surrounding(F.avg_pool2d(torch.cat(apart, dim=1).clamp(max=2), 2), 3)
+    """How unlike two pictures [B,2,2h,2w] are around every cell of 2x2 pixels, at displacements as in [`unlikeness`]:
+    [B,(2*reach+1)^2,h,w]."""
+    return surrounding(F.avg_pool2d(unlikeness(lumas, reach), 2), 3)
 
 
 def disagreement(lumas: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 //! NVIDIA's driver, `libcuda.so.1`: the few calls that GStreamer's library has none for.
 
 use std::error::Error;
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -44,44 +44,26 @@ impl Driver {
     fn open(name: &str) -> Result<Self, String> {
         // SAFETY: loading runs the driver's own start-up code.
         let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
-        let load = || {
-            // SAFETY: these are the types that cuda.h gives these names (`_v2` where it maps them so).
-            unsafe {
-                let init = *library.get::<unsafe extern "C" fn(c_uint) -> Status>(c"cuInit")?;
-                let functions = (
-                    *library.get(c"cuDeviceGetCount")?,
-                    *library.get(c"cuDevicePrimaryCtxRetain")?,
-                    *library.get(c"cuDevicePrimaryCtxRelease_v2")?,
-                );
-                let current = (
-                    *library.get(c"cuCtxPushCurrent_v2")?,
-                    *library.get(c"cuCtxPopCurrent_v2")?,
-                );
-                let streams = (
-                    *library.get(c"cuStreamCreate")?,
-                    *library.get(c"cuStreamDestroy_v2")?,
-                    *library.get(c"cuStreamSynchronize")?,
-                );
-                let copy = *library.get(c"cuMemcpy3DPeerAsync")?;
-                Ok((init, functions, current, streams, copy))
-            }
+        // SAFETY: these are the types that cuda.h gives these names (`_v2` where it maps them so).
+        let (init, found) = unsafe {
+            let init: unsafe extern "C" fn(c_uint) -> Status = symbol(&library, c"cuInit")?;
+            let found = Self {
+                device_get_count: symbol(&library, c"cuDeviceGetCount")?,
+                primary_retain: symbol(&library, c"cuDevicePrimaryCtxRetain")?,
+                primary_release: symbol(&library, c"cuDevicePrimaryCtxRelease_v2")?,
+                push_current: symbol(&library, c"cuCtxPushCurrent_v2")?,
+                pop_current: symbol(&library, c"cuCtxPopCurrent_v2")?,
+                stream_create: symbol(&library, c"cuStreamCreate")?,
+                stream_destroy: symbol(&library, c"cuStreamDestroy_v2")?,
+                stream_synchronize: symbol(&library, c"cuStreamSynchronize")?,
+                copy: symbol(&library, c"cuMemcpy3DPeerAsync")?,
+                _library: library,
+            };
+            (init, found)
         };
-        let (init, functions, current, streams, copy) = load().map_err(reason)?;
         // SAFETY: 0 is the only flag there is.
         check("cuInit", unsafe { init(0) })?;
-        let (device_get_count, primary_retain, primary_release) = functions;
-        Ok(Self {
-            device_get_count,
-            primary_retain,
-            primary_release,
-            push_current: current.0,
-            pop_current: current.1,
-            stream_create: streams.0,
-            stream_destroy: streams.1,
-            stream_synchronize: streams.2,
-            copy,
-            _library: library,
-        })
+        Ok(found)
     }
 
     /// How many devices there are.
@@ -91,6 +73,19 @@ impl Driver {
         let status = unsafe { (self.device_get_count)(&raw mut count) };
         if status == 0 { count } else { 0 }
     }
+}
+
+/// A function of a library, which must not outlive that.
+///
+/// # Safety
+/// `F` is the type of a pointer to the function of this name.
+pub(super) unsafe fn symbol<F: Copy>(
+    library: &libloading::Library,
+    name: &CStr,
+) -> Result<F, String> {
+    // SAFETY: as promised by the caller.
+    let found = unsafe { library.get::<F>(name) };
+    found.map(|function| *function).map_err(reason)
 }
 
 /// What the system's loader says.

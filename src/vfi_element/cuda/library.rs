@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use glib::ffi::{GType, gboolean};
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject};
 
-use super::driver::reason;
+use super::driver::{reason, symbol};
 
 /// The name it has had since 1.22.
 const NAME: &str = "libgstcuda-1.0.so.0";
@@ -72,39 +72,24 @@ impl Library {
     fn open(name: &str) -> Result<Self, String> {
         // SAFETY: loading runs the library's own start-up code, and that of what it is linked to.
         let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
-        let load = || {
-            // SAFETY: these are the types that the library's headers give these names.
-            unsafe {
-                let load: unsafe extern "C" fn() -> gboolean =
-                    *library.get(c"gst_cuda_load_library")?;
-                let init: unsafe extern "C" fn() = *library.get(c"gst_cuda_memory_init_once")?;
-                Ok((
-                    (load, init),
-                    *library.get(c"gst_cuda_context_new_wrapped")?,
-                    *library.get(c"gst_context_new_cuda_context")?,
-                    *library.get(c"gst_cuda_handle_set_context")?,
-                    *library.get(c"gst_cuda_buffer_pool_new")?,
-                    *library.get(c"gst_cuda_buffer_pool_get_type")?,
-                    *library.get(c"gst_cuda_context_get_handle")?,
-                    *library.get(c"gst_is_cuda_memory")?,
-                    library
-                        .get(c"gst_cuda_memory_sync")
-                        .ok()
-                        .map(|found| *found),
-                ))
-            }
+        // SAFETY: these are the types that the library's headers give these names.
+        let (load, init, found) = unsafe {
+            let load: unsafe extern "C" fn() -> gboolean =
+                symbol(&library, c"gst_cuda_load_library")?;
+            let init: unsafe extern "C" fn() = symbol(&library, c"gst_cuda_memory_init_once")?;
+            let found = Self {
+                context_new_wrapped: symbol(&library, c"gst_cuda_context_new_wrapped")?,
+                context_new_cuda_context: symbol(&library, c"gst_context_new_cuda_context")?,
+                handle_set_context: symbol(&library, c"gst_cuda_handle_set_context")?,
+                buffer_pool_new: symbol(&library, c"gst_cuda_buffer_pool_new")?,
+                buffer_pool_get_type: symbol(&library, c"gst_cuda_buffer_pool_get_type")?,
+                context_get_handle: symbol(&library, c"gst_cuda_context_get_handle")?,
+                is_cuda_memory: symbol(&library, c"gst_is_cuda_memory")?,
+                memory_sync: symbol(&library, c"gst_cuda_memory_sync").ok(),
+                _library: library,
+            };
+            (load, init, found)
         };
-        let (
-            (load, init),
-            context_new_wrapped,
-            context_new_cuda_context,
-            handle_set_context,
-            buffer_pool_new,
-            buffer_pool_get_type,
-            context_get_handle,
-            is_cuda_memory,
-            memory_sync,
-        ) = load().map_err(reason)?;
         // It calls the driver through pointers that this sets.
         // SAFETY: it takes nothing and may be called at any time.
         if unsafe { load() } == glib::ffi::GFALSE {
@@ -112,17 +97,7 @@ impl Library {
         }
         // SAFETY: it takes nothing and does its work, an allocator without which there are no pools, once.
         unsafe { init() };
-        Ok(Self {
-            context_new_wrapped,
-            context_new_cuda_context,
-            handle_set_context,
-            buffer_pool_new,
-            buffer_pool_get_type,
-            context_get_handle,
-            is_cuda_memory,
-            memory_sync,
-            _library: library,
-        })
+        Ok(found)
     }
 }
 

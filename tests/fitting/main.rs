@@ -90,6 +90,15 @@ fn progress(bus: &gst::Bus) -> (gst::ProgressType, String) {
     (kind, text.into())
 }
 
+/// Plays until a session is made and three pairs further, and checks that it runs them.
+fn play_until_it_takes_over(rig: &mut Rig, bus: &gst::Bus) {
+    play(rig, TEXT, 0..SETTLED);
+    assert_eq!(progress(bus).0, gst::ProgressType::Start);
+    assert_eq!(progress(bus).0, gst::ProgressType::Complete);
+    play(rig, TEXT, SETTLED..SETTLED + 3);
+    assert_eq!(provider(rig), "tensorrt");
+}
+
 fn is_told_more(bus: &gst::Bus) -> bool {
     bus.pop_filtered(&[gst::MessageType::Progress]).is_some()
 }
@@ -172,11 +181,7 @@ fn another_size_is_served_at_once_and_gets_one_of_its_own() {
     let (_alone, maker) = alone();
     let (mut rig, bus) = rig();
     maker.send(Ok(())).unwrap();
-    play(&mut rig, TEXT, 0..SETTLED);
-    assert_eq!(progress(&bus).0, gst::ProgressType::Start);
-    assert_eq!(progress(&bus).0, gst::ProgressType::Complete);
-    play(&mut rig, TEXT, SETTLED..SETTLED + 3);
-    assert_eq!(provider(&rig), "tensorrt");
+    play_until_it_takes_over(&mut rig, &bus);
     rig.harness.set_src_caps(caps(SMALLER));
     play(&mut rig, SMALLER, SETTLED + 3..2 * SETTLED + 3);
     assert_eq!(provider(&rig), "cpu");
@@ -213,11 +218,7 @@ fn one_that_fails_later_is_given_up_and_no_frame_is_lost() {
     let (_alone, maker) = alone();
     let (mut rig, bus) = rig();
     maker.send(Ok(())).unwrap();
-    play(&mut rig, TEXT, 0..SETTLED);
-    assert_eq!(progress(&bus).0, gst::ProgressType::Start);
-    assert_eq!(progress(&bus).0, gst::ProgressType::Complete);
-    play(&mut rig, TEXT, SETTLED..SETTLED + 3);
-    assert_eq!(provider(&rig), "tensorrt");
+    play_until_it_takes_over(&mut rig, &bus);
     faults::fail_next_runs(1);
     play(&mut rig, TEXT, SETTLED + 3..SETTLED + 6);
     assert_eq!(provider(&rig), "cpu");
@@ -233,11 +234,7 @@ fn elements_that_want_the_same_have_it_made_once() {
     // a second one would wait for ever
     maker.send(Ok(())).unwrap();
     for (rig, bus) in [(&mut first, &first_bus), (&mut second, &second_bus)] {
-        play(rig, TEXT, 0..SETTLED);
-        assert_eq!(progress(bus).0, gst::ProgressType::Start);
-        assert_eq!(progress(bus).0, gst::ProgressType::Complete);
-        play(rig, TEXT, SETTLED..SETTLED + 3);
-        assert_eq!(provider(rig), "tensorrt");
+        play_until_it_takes_over(rig, bus);
     }
 }
 

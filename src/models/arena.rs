@@ -25,11 +25,7 @@ pub(super) struct Arena {
 impl Arena {
     /// The arena of a session that runs on `provider`, on this `device`.
     pub(super) fn of(session: &Session, provider: ExecutionProvider, device: i32) -> Self {
-        let on_gpu = matches!(
-            provider,
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
-        );
-        let (place, number) = match on_gpu {
+        let (place, number) = match provider.is_gpu() {
             true => (AllocationDevice::CUDA, device),
             false => (AllocationDevice::CPU, 0),
         };
@@ -38,7 +34,7 @@ impl Arena {
         Self {
             // without one there are no figures
             allocator: allocator.ok().map(Mutex::new),
-            names: match on_gpu {
+            names: match provider.is_gpu() {
                 true => format!("cpu:0;gpu:{device}"),
                 false => "cpu:0".into(),
             },

@@ -85,6 +85,11 @@ impl ExecutionProvider {
             Self::TensorRt => "tensorrt",
         }
     }
+
+    /// Whether it is known to be a GPU: `Auto` may come to be one.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda | Self::TensorRt)
+    }
 }
 
 /// How many bits a network computes in.

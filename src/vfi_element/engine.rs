@@ -20,8 +20,7 @@ use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
 use crate::models::device::{self, DeviceFrame, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
-    Canceller, ExecutionProvider, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind,
-    WarmUp,
+    Canceller, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, WarmUp,
 };
 use host::{Host, HostFrame};
 use transit::copier;
@@ -267,10 +266,7 @@ impl Engine {
         if crate::faults::is_device_forced() {
             return true;
         }
-        matches!(
-            self.interpolator.info().provider,
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
-        )
+        self.info().provider.is_gpu()
     }
 
     /// Where frames are made: `host` or `device`, if it is known yet.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::transit::{self, copier};
 use super::{Engine, Failure, Frame, Made, Outcome, Times, Way, not_ready, readable, writable};
 use crate::frames::{self, Motion};
-use crate::models::{Estimate, ExecutionProvider};
+use crate::models::Estimate;
 
 /// What is left to be done to make a frame, in the buffer that was begun with; gives how long it took.
 pub(in crate::vfi_element) type Finish =
@@ -18,10 +18,7 @@ impl Engine {
         if crate::faults::is_apart() {
             return true;
         }
-        matches!(
-            self.info().provider,
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
-        )
+        self.info().provider.is_gpu()
     }
 
     /// Begins with the frame at `phase` between `a` and `b`; nothing is left to be done where that

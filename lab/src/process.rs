@@ -159,10 +159,11 @@ impl Look {
     }
 }
 
-/// Whether a thread of this name is to end when the element is stopped: its task, one that loads a network,
-/// one of a pool that GStreamer takes its tasks' threads from.
+/// Whether a thread of this name is to end when a pipeline is stopped: a pad's task ("element:pad"; the pool's
+/// thread that ran it keeps the name for the moment it has left), one that loads a network, one of a pool that
+/// GStreamer takes its tasks' threads from.
 fn ends(name: &str) -> bool {
-    name.starts_with("vfiinterp") || name.starts_with("pool")
+    name.contains(':') || name.starts_with("vfiinterp") || name.starts_with("pool")
 }
 
 /// What was seen, `unit` by unit.

@@ -254,7 +254,11 @@ class Batch:
 
     def to(self, device: str) -> Batch:
         """The same batch on a device."""
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+    def pin_memory(self) -> Batch:
+        """The same batch where a GPU fetches it by itself."""
+        return Batch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
 
 
 def writing(rng: np.random.Generator, size: int) -> Picture:

@@ -1,7 +1,8 @@
 """Trains `vfi-lite` or `vfi-base` on a cache that data.py made: `python train.py CACHE RUN --minutes 50`.
 
 RUN/checkpoint.pt is replaced every few hundred steps; started again with the same arguments, training goes on from there.
-The learning rate follows the time spent, so that a run ends annealed however fast the machine was.
+The learning rate follows the time spent, so that a run ends annealed however fast the machine was. A GPU is used if there
+is one; give it more to do at once with `--times`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import math
 import os
 import random
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from data import Samples
+from data import Batch, Samples
 from export import learned as weights_of, training_commit
 from losses import total_loss
 from model import SIZES, Vfi, resize
@@ -28,13 +33,37 @@ LAST_RATE = 2e-6
 WARM_UP_STEPS = 300
 AVERAGE_DECAY = 0.999
 SAVE_EVERY = 200
-PARTS = 2
+PARTS = {"cpu": 2, "cuda": 1}
 """Parts of a step's batch, computed side by side: on a CPU far cheaper than sharing out each operation."""
 VIEWS = ((2, 352, 1, 1), (2, 256, 2, 1), (1, 176, 2, 1))
 """What a part may be: how much smaller the network sees the pictures, their size, and how many samples there are of
 clips and how many drawn with known motion."""
 HALF_PRECISION_UNTIL = 0.8
 """Share of the time in which convolutions may run in bfloat16."""
+MOST_PARTS = 1 << 40
+"""More than any run gets to."""
+
+
+@dataclass
+class Part(Dataset):
+    """What parts of steps learn from: part number n of a run is always the same, whoever makes it."""
+
+    samples: Samples
+    times: int
+    """How many times `VIEWS` says a part has."""
+
+    def __getitem__(self, number: int) -> tuple[int, Batch]:
+        """How much smaller the network is to see the pictures, and the pictures."""
+        shrink, size, real, drawn = random.Random(number).choice(VIEWS)
+        return shrink, self.samples.batch(number, real * self.times, drawn * self.times, size)
+
+    def __len__(self) -> int:
+        return MOST_PARTS
+
+    def from_number(self, first: int, workers: int, pinned: bool) -> Iterator[tuple[int, Batch]]:
+        """Parts in order, made ahead by `workers` processes."""
+        numbers = range(first, MOST_PARTS)
+        return iter(DataLoader(self, batch_size=None, sampler=numbers, num_workers=workers, pin_memory=pinned))
 
 
 def rate(step: int, progress: float, peak: float) -> float:
@@ -88,10 +117,9 @@ class Training:
         torch.save(state, partial)
         os.replace(partial, self.file)
 
-    def gradients(self, samples: Samples, part: int, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
-        """What part number `part` of the run says: gradients, then its loss and the mean square error of its frames."""
-        shrink, size, real, drawn = random.Random(part).choice(VIEWS)
-        batch = samples.batch(part, real, drawn, size).to(self.device)
+    def gradients(self, shrink: int, batch: Batch, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
+        """What a part of a step says: gradients, then its loss and the mean square error of its frames."""
+        batch = batch.to(self.device)
         seen = (resize(batch.img0, 1 / shrink), resize(batch.img1, 1 / shrink))
         with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
             estimates = self.network.estimates(*seen, batch.moment)
@@ -132,22 +160,25 @@ def train(
     learned: Path | None = None,
     peak_rate: float = PEAK_RATE,
     size: str = "lite",
+    times: int = 1,
+    workers: int = 1,
 ) -> Training:
     """Trains until `minutes` have been spent, those before an interruption counted in. A new run begins with what the
     checkpoint or exported file `learned` holds, if one is given."""
     torch.set_num_threads(1)
-    training, samples = Training(folder, device, size), Samples(cache)
+    training, parts_a_step = Training(folder, device, size), PARTS[device]
     if learned and not training.step:
         training.start_from(learned)
-    seen = torch.zeros(2)
-    with ThreadPoolExecutor(PARTS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    feed = Part(Samples(cache), times).from_number(training.step * parts_a_step, workers, device == "cuda")
+    seen = torch.zeros(2, device=device)
+    with ThreadPoolExecutor(parts_a_step, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         while training.seconds < minutes * 60:
             began = time.monotonic()
             progress = training.seconds / (minutes * 60)
-            numbers = range(training.step * PARTS, (training.step + 1) * PARTS)
-            parts = list(pool.map(lambda part: training.gradients(samples, part, progress, bfloat16), numbers))
+            work = [pool.submit(training.gradients, *part, progress, bfloat16) for part in islice(feed, parts_a_step)]
+            parts = [part.result() for part in work]
             training.learn([gradients for gradients, _ in parts], progress, peak_rate)
-            seen += sum(figures.cpu() for _, figures in parts) / PARTS
+            seen += sum(figures for _, figures in parts) / parts_a_step
             training.seconds += time.monotonic() - began
             if training.step % SAVE_EVERY == 0:
                 training.save()
@@ -167,7 +198,9 @@ def main() -> None:
     parser.add_argument("--from", dest="learned", type=Path, help="checkpoint or .onnx file whose weights a new run begins with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--size", choices=SIZES, default="lite")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=PARTS, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--times", type=int, default=1, help="samples at once, as a multiple of those for a CPU")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make them ahead")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has such arithmetic")
     arguments = parser.parse_args()
     keep_memory()
@@ -180,6 +213,8 @@ def main() -> None:
         arguments.learned,
         arguments.rate,
         arguments.size,
+        arguments.times,
+        arguments.workers,
     )
     print(f"{training.step} steps in {training.seconds / 60:.1f} minutes")
 

@@ -7,7 +7,8 @@ use ort::value::DynValue;
 
 use super::bound::{self, Input, Target};
 use super::memory::{Buffer, Memory, Pool};
-use super::stage::{DeviceFrame, out_of_reach, set, start};
+use super::ready::DeviceFrame;
+use super::stage::{out_of_reach, set, start};
 use super::transfer::{Sink, transfer};
 use crate::frames::PlaneMut;
 use crate::models::arena::Arena;

@@ -7,9 +7,11 @@ pub(super) mod engines;
 pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
+mod ready;
 mod stage;
 mod transfer;
 
 pub use finish::Task;
-pub use stage::{DeviceFrame, Look, Outcome, Stage};
+pub use ready::{DeviceFrame, Preparation};
+pub use stage::{Look, Outcome, Stage};
 pub use transfer::{Dense, Sink, Source, Transfer};

@@ -10,8 +10,8 @@ use ort::value::TensorElementType;
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
-use super::transfer::{Source, transfer};
-use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
+use super::ready::{DeviceFrame, Pools, Preparation, Readier};
+use crate::frames::{FrameError, FrameLayout, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
 use crate::models::graph::frame::{Geometry, join};
@@ -26,22 +26,8 @@ use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, WarmUp, session,
 };
 
-/// Tells every frame that was prepared from all others.
-static ID: AtomicU64 = AtomicU64::new(1);
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
-
-/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
-/// when it is dropped.
-pub struct DeviceFrame {
-    pub(super) planes: Vec<Buffer>,
-    pub(super) picture: Buffer,
-    /// On the host.
-    thumbnail: Buffer,
-    id: u64,
-    /// Of which stage it is.
-    stage: u64,
-}
 
 /// What an estimate came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,17 +50,16 @@ pub struct Stage {
     label: String,
     canceller: Canceller,
     geometry: Geometry,
-    layout: FrameLayout,
     memory: Arc<Memory>,
-    ready: Session,
+    readier: Arc<Mutex<Readier>>,
     /// Lays out the network's input, or a plane of the moment.
     join: Option<(Session, Buffer)>,
     finisher: Arc<Mutex<Finisher>>,
     differ: Differ,
+    /// Where frames are made ready.
     arena: Arena,
     pools: Pools,
-    /// On the host: what is uploaded, and a single number.
-    staging: Vec<Buffer>,
+    /// On the host: a single number.
     moment: Buffer,
     clear: bool,
     found: Option<Found>,
@@ -88,13 +73,6 @@ struct Differ {
     session: Option<Session>,
     /// On the host.
     found: Buffer,
-}
-
-/// What frames are made of.
-struct Pools {
-    planes: Vec<Arc<Pool>>,
-    picture: Arc<Pool>,
-    thumbnail: Arc<Pool>,
 }
 
 /// How frames and pictures are scaled.
@@ -166,18 +144,28 @@ impl Stage {
             session: None,
             found: parts.found,
         };
-        Ok(Self {
-            number: STAGE.fetch_add(1, Ordering::Relaxed),
+        let number = STAGE.fetch_add(1, Ordering::Relaxed);
+        let arena = Arena::of(&ready, provider, options.device);
+        let readier = Readier {
+            label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
+            memory: Arc::clone(&parts.memory),
+            session: ready,
+            pools: parts.pools.clone(),
+            staging: parts.staging,
+            stage: number,
+        };
+        Ok(Self {
+            number,
+            canceller: interpolator.canceller(),
+            readier: Arc::new(Mutex::new(readier)),
             finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
             differ,
-            arena: Arena::of(&ready, provider, options.device),
+            arena,
             memory: parts.memory,
-            ready,
             join: parts.join,
             pools: parts.pools,
-            staging: parts.staging,
             moment: parts.moment,
             clear: false,
             found: None,
@@ -191,53 +179,9 @@ impl Stage {
         frame.stage == self.number
     }
 
-    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
-    ///
-    /// # Errors
-    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
-    /// is cancelled, or memory lacks.
-    pub fn prepare(&mut self, source: Source) -> Result<DeviceFrame, ModelError> {
-        self.check_cancelled()?;
-        if let Source::Host(planes) = &source {
-            let given = planes.iter().map(|p| (p.width, p.height, p.format));
-            if !self.layout.shapes().eq(given) {
-                return Err(ModelError::Mismatch("the frame is of another kind".into()));
-            }
-            for (plane, staging) in planes.iter().zip(&mut self.staging) {
-                copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
-            }
-        }
-        let mut frame = self.frame().map_err(|error| self.failed(&error))?;
-        let names: Vec<_> = (0..frame.planes.len())
-            .map(|index| (format!("plane{index}"), format!("kept{index}")))
-            .collect();
-        let mut outputs = vec![
-            ("picture", Target::Into(&mut frame.picture)),
-            ("thumbnail", Target::Into(&mut frame.thumbnail)),
-        ];
-        let given = match source {
-            Source::Host(_) => {
-                for ((_, name), value) in names.iter().zip(&mut frame.planes) {
-                    outputs.push((name, Target::Into(value)));
-                }
-                &self.staging
-            }
-            Source::Copied(copy) => {
-                // to where they are kept, so that the graph need not
-                transfer(&mut frame.planes, copy)
-                    .map_err(|error| network::failed(&self.label, &error))?;
-                &frame.planes
-            }
-        };
-        let inputs = names.iter().zip(given);
-        let inputs: Vec<_> = inputs
-            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
-            .collect();
-        let options = self.canceller.options(self.clear);
-        let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
-        self.done(run)?;
-        frame.id = ID.fetch_add(1, Ordering::Relaxed);
-        Ok(frame)
+    /// What makes a frame ready for the network.
+    pub fn prepare(&self) -> Preparation {
+        Preparation::new(&self.readier, self.clear)
     }
 
     /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
@@ -275,18 +219,6 @@ impl Stage {
         let found = self.differ.found.bytes();
         let found = found.and_then(|bytes| bytes.first_chunk().copied());
         Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
-    }
-
-    /// Room for a frame.
-    fn frame(&self) -> ort::Result<DeviceFrame> {
-        let planes = self.pools.planes.iter().map(Pool::take);
-        Ok(DeviceFrame {
-            planes: planes.collect::<ort::Result<_>>()?,
-            picture: self.pools.picture.take()?,
-            thumbnail: self.pools.thumbnail.take()?,
-            id: 0,
-            stage: self.number,
-        })
     }
 
     /// Has the network say what lies between two frames at `phase`, which is above 0 (the first) and below
@@ -440,20 +372,6 @@ impl Stage {
     }
 }
 
-impl DeviceFrame {
-    /// Mean luma of cells of the picture, row by row, in `[0, 1]`.
-    pub fn thumbnail(&self) -> &[f32] {
-        let thumbnail = self.thumbnail.try_extract_tensor::<f32>();
-        thumbnail.map_or(&[], |(_, cells)| cells)
-    }
-}
-
-impl std::fmt::Debug for DeviceFrame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("DeviceFrame").field(&self.id).finish()
-    }
-}
-
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stage")
@@ -587,15 +505,4 @@ pub(super) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
 /// What should lie on the host, and doesn't.
 pub(super) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
-}
-
-/// A plane's rows without what lies between them.
-fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
-    let row = plane.row_bytes();
-    let into = into.bytes_mut().ok_or_else(out_of_reach)?;
-    let rows = plane.data.chunks(plane.stride);
-    for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
-        into.copy_from_slice(&from[..row]);
-    }
-    Ok(())
 }

@@ -130,6 +130,11 @@ pub(crate) fn is_device_forced() -> bool {
     DEVICE.load(SeqCst)
 }
 
+/// Whether sessions are made beside a network's as on a GPU.
+pub(crate) fn is_device() -> bool {
+    is_device_forced() || fits()
+}
+
 /// So much memory is left, whatever the machine says.
 pub fn set_room(room: Option<Room>) {
     if let Ok(mut place) = ROOM.lock() {

@@ -8,6 +8,7 @@ pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
 mod ready;
+mod share;
 mod stage;
 mod transfer;
 

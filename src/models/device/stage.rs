@@ -11,13 +11,14 @@ use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
 use super::ready::{DeviceFrame, Pools, Preparation, Readier};
+use super::share::Shares;
 use crate::frames::{FrameError, FrameLayout, Sample, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
 use crate::models::graph::frame::{Geometry, join};
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
-use crate::models::memory::{Reason, Usage, is_shortage};
+use crate::models::memory::{Parts as Limits, Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
@@ -53,10 +54,10 @@ pub struct Stage {
     memory: Arc<Memory>,
     readier: Arc<Mutex<Readier>>,
     /// Lays out the network's input, or a plane of the moment.
-    join: Option<(Session, Buffer)>,
+    join: Option<(Beside, Buffer)>,
     finisher: Arc<Mutex<Finisher>>,
     differ: Differ,
-    /// Where frames are made ready.
+    /// Of the session that makes frames ready.
     arena: Arena,
     pools: Pools,
     /// On the host: a single number.
@@ -65,12 +66,20 @@ pub struct Stage {
     found: Option<Found>,
 }
 
+/// A session beside the network's, and its arena.
+pub(super) struct Beside {
+    pub(super) session: Session,
+    pub(super) arena: Arena,
+}
+
 /// What compares frames.
 struct Differ {
     options: LoadOptions,
     provider: ExecutionProvider,
+    /// What its session may hold.
+    limit: u64,
     /// Made with the first comparison.
-    session: Option<Session>,
+    session: Option<Beside>,
     /// On the host.
     found: Buffer,
 }
@@ -94,8 +103,8 @@ impl Stage {
     /// For frames that `info` describes, on the device that the network runs on.
     ///
     /// # Errors
-    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device, or the network does
-    /// not take this size; [`ModelError::Memory`]; others if the graphs don't start there.
+    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device or within the limit on memory,
+    /// or the network does not take this size; [`ModelError::Memory`]; others if the graphs don't start there.
     pub fn new(
         interpolator: &Interpolator,
         info: &VideoInfo,
@@ -115,21 +124,32 @@ impl Stage {
             downscale: look.downscale,
             upscale: look.upscale,
         };
-        let unfit = |error: FrameError| unfit(error.to_string());
-        let layout = FrameLayout::new(info).map_err(unfit)?;
+        let odd = |error: FrameError| unfit(error.to_string());
+        let layout = FrameLayout::new(info).map_err(odd)?;
         let (options, provider) = (interpolator.options(), interpolator.info().provider);
-        let start = |model| start(options, provider, &label, model);
-        let ready = start(geometry.ready(look.cells).map_err(unfit)?)?;
+        let limit = Limits::of(options.memory_limit).frames;
+        let channels = joined(&signature.inputs).unwrap_or(0);
+        let shares = Shares::needed(&geometry, channels);
+        let shares = shares.of(limit).map_err(unfit)?;
+        let start = |model, limit| start(options, provider, &label, model, limit);
+        let ready = start(geometry.ready(look.cells).map_err(odd)?, shares.ready)?;
         let join = join_for(&signature.inputs, geometry.padded);
-        let join = join.map(start).transpose()?;
-        let parts = Parts::new(&ready, join, look, &geometry, &layout, &signature.inputs, {
-            (provider, options.device)
-        });
+        let join = join.map(|model| start(model, shares.join)).transpose()?;
+        let parts = Parts::new(
+            &ready.session,
+            join,
+            look,
+            &geometry,
+            &layout,
+            &signature.inputs,
+            (provider, options.device),
+        );
         let parts = parts.map_err(|error| network::failed(&label, &error))?;
         let finishing = Finishing {
             label: label.clone(),
             options: options.clone(),
             provider,
+            limit: shares.finish,
             canceller: interpolator.canceller(),
             geometry: geometry.clone(),
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
@@ -141,17 +161,17 @@ impl Stage {
         let differ = Differ {
             options: options.clone(),
             provider,
+            limit: shares.differ,
             session: None,
             found: parts.found,
         };
         let number = STAGE.fetch_add(1, Ordering::Relaxed);
-        let arena = Arena::of(&ready, provider, options.device);
         let readier = Readier {
             label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
             memory: Arc::clone(&parts.memory),
-            session: ready,
+            session: ready.session,
             pools: parts.pools.clone(),
             staging: parts.staging,
             stage: number,
@@ -162,7 +182,7 @@ impl Stage {
             readier: Arc::new(Mutex::new(readier)),
             finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
             differ,
-            arena,
+            arena: ready.arena,
             memory: parts.memory,
             join: parts.join,
             pools: parts.pools,
@@ -201,7 +221,8 @@ impl Stage {
             none => {
                 let model = self.geometry.difference();
                 let model = model.map_err(|error| ModelError::Mismatch(error.to_string()))?;
-                none.insert(start(&differ.options, differ.provider, &self.label, model)?)
+                let (options, limit) = (&differ.options, differ.limit);
+                none.insert(start(options, differ.provider, &self.label, model, limit)?)
             }
         };
         let names: Vec<_> = (0..a.planes.len())
@@ -214,7 +235,13 @@ impl Stage {
         }
         let outputs = vec![("difference", Target::Into(&mut differ.found))];
         let options = self.canceller.options(false);
-        let run = bound::run(session, &inputs, outputs, &self.memory, options);
+        let run = bound::run(
+            &mut session.session,
+            &inputs,
+            outputs,
+            &self.memory,
+            options,
+        );
         self.done(run)?;
         let found = self.differ.found.bytes();
         let found = found.and_then(|bytes| bytes.first_chunk().copied());
@@ -272,7 +299,7 @@ impl Stage {
     ) -> Result<network::Answer, ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
         let [a, b] = pictures;
-        if let Some((session, joined)) = &mut self.join {
+        if let Some((Beside { session, .. }, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
             let inputs: Vec<_> = all
@@ -334,8 +361,34 @@ impl Stage {
         // whoever finishes a frame has it: what it held before is as good
         let finish = self.finisher.try_lock().ok();
         let finish = finish.and_then(|finisher| finisher.usage());
-        let usages = [self.arena.usage(), finish];
-        usages.into_iter().flatten().reduce(std::ops::Add::add)
+        let join = self.join.as_ref().map(|(beside, _)| &beside.arena);
+        let differ = self.differ.session.as_ref().map(|beside| &beside.arena);
+        let arenas = [Some(&self.arena), join, differ].into_iter().flatten();
+        let usages = arenas.filter_map(Arena::usage).chain(finish);
+        usages.reduce(std::ops::Add::add)
+    }
+
+    /// What the sessions hold that make ready, finish and compare, and the graphs of these.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [(u64, ModelProto); 3] {
+        use crate::models::shared::lock;
+        let held = |usage: Option<Usage>| usage.map_or(0, |usage| usage.held);
+        let finisher = lock(&self.finisher);
+        let differ = self.differ.session.as_ref();
+        let cells = self.pools.thumbnail.shape();
+        let cells = (cells[1] as usize, cells[0] as usize);
+        [
+            (held(self.arena.usage()), self.geometry.ready(cells)),
+            (
+                held(finisher.usage()),
+                self.geometry.finish(finisher.kind().unwrap()),
+            ),
+            (
+                held(differ.and_then(|beside| beside.arena.usage())),
+                self.geometry.difference(),
+            ),
+        ]
+        .map(|(held, graph)| (held, graph.unwrap()))
     }
 
     /// Has what comes behind the network made ready, too, when that is warmed up.
@@ -380,21 +433,24 @@ impl std::fmt::Debug for Stage {
     }
 }
 
-/// A session beside the network's, where that one runs.
+/// A session beside the network's, where that one runs, that may hold so many bytes (0: any number).
 pub(super) fn start(
     options: &LoadOptions,
     provider: ExecutionProvider,
     label: &str,
     model: ModelProto,
-) -> Result<Session, ModelError> {
-    let started = session::beside(runtime()?, options, provider, model);
-    started.map_err(|reason| {
+    limit: u64,
+) -> Result<Beside, ModelError> {
+    let session = session::beside(runtime()?, options, provider, model, limit);
+    let session = session.map_err(|reason| {
         let (model, reason) = (label.into(), format!("a graph beside it: {reason}"));
         match is_shortage(&reason) {
             true => ModelError::Memory { model, reason },
             false => ModelError::Unusable { model, reason },
         }
-    })
+    })?;
+    let arena = Arena::of(&session, provider, options.device);
+    Ok(Beside { session, arena })
 }
 
 /// How many channels are laid out for a network that does not take what there is as it is.
@@ -423,7 +479,7 @@ fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Option<ModelPro
 /// What a stage has beside its sessions.
 struct Parts {
     memory: Arc<Memory>,
-    join: Option<(Session, Buffer)>,
+    join: Option<(Beside, Buffer)>,
     pools: Pools,
     staging: Vec<Buffer>,
     out: Vec<Buffer>,
@@ -435,7 +491,7 @@ struct Parts {
 impl Parts {
     fn new(
         ready: &Session,
-        join: Option<Session>,
+        join: Option<Beside>,
         look: &Look,
         geometry: &Geometry,
         layout: &FrameLayout,
@@ -473,10 +529,10 @@ impl Parts {
             } => *rank,
             _ => 1,
         };
-        let joined = |session: Session| -> ort::Result<_> {
+        let joined = |beside: Beside| -> ort::Result<_> {
             let channels = joined(inputs).unwrap_or(1) as i64;
             let joined = pool(device, float, &[1, channels, height, width]).take()?;
-            Ok((session, joined))
+            Ok((beside, joined))
         };
         Ok(Self {
             staging: taken()?,

@@ -11,6 +11,7 @@ mod ready;
 mod share;
 mod stage;
 mod transfer;
+mod values;
 
 pub use finish::Task;
 pub use ready::{DeviceFrame, Preparation};

@@ -5,24 +5,24 @@ use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::TensorElementType;
 
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
-use super::memory::{self, Buffer, Memory, Pool};
+use super::memory::{Buffer, Memory};
 use super::ready::{DeviceFrame, Pools, Preparation, Readier};
 use super::share::Shares;
-use crate::frames::{FrameError, FrameLayout, Sample, ScaleMethod};
+use super::values::{Values, join_for, joined};
+use crate::frames::{FrameError, FrameLayout, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
-use crate::models::graph::frame::{Geometry, join};
+use crate::models::graph::frame::Geometry;
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
-use crate::models::memory::{Parts as Limits, Reason, Usage, is_shortage};
+use crate::models::memory::{Parts, Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
-use crate::models::signature::{Inputs, Timestep};
+use crate::models::signature::Inputs;
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, WarmUp, session,
 };
@@ -127,7 +127,7 @@ impl Stage {
         let odd = |error: FrameError| unfit(error.to_string());
         let layout = FrameLayout::new(info).map_err(odd)?;
         let (options, provider) = (interpolator.options(), interpolator.info().provider);
-        let limit = Limits::of(options.memory_limit).frames;
+        let limit = Parts::of(options.memory_limit).frames;
         let channels = joined(&signature.inputs).unwrap_or(0);
         let shares = Shares::needed(&geometry, channels);
         let shares = shares.of(limit).map_err(unfit)?;
@@ -135,7 +135,7 @@ impl Stage {
         let ready = start(geometry.ready(look.cells).map_err(odd)?, shares.ready)?;
         let join = join_for(&signature.inputs, geometry.padded);
         let join = join.map(|model| start(model, shares.join)).transpose()?;
-        let parts = Parts::new(
+        let values = Values::new(
             &ready.session,
             join,
             look,
@@ -144,7 +144,7 @@ impl Stage {
             &signature.inputs,
             (provider, options.device),
         );
-        let parts = parts.map_err(|error| network::failed(&label, &error))?;
+        let values = values.map_err(|error| network::failed(&label, &error))?;
         let finishing = Finishing {
             label: label.clone(),
             options: options.clone(),
@@ -153,27 +153,27 @@ impl Stage {
             canceller: interpolator.canceller(),
             geometry: geometry.clone(),
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
-            memory: Arc::clone(&parts.memory),
-            out: parts.out,
-            new: parts.pools.planes.clone(),
-            late: parts.late,
+            memory: Arc::clone(&values.memory),
+            out: values.out,
+            new: values.pools.planes.clone(),
+            late: values.late,
         };
         let differ = Differ {
             options: options.clone(),
             provider,
             limit: shares.differ,
             session: None,
-            found: parts.found,
+            found: values.found,
         };
         let number = STAGE.fetch_add(1, Ordering::Relaxed);
         let readier = Readier {
             label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
-            memory: Arc::clone(&parts.memory),
+            memory: Arc::clone(&values.memory),
             session: ready.session,
-            pools: parts.pools.clone(),
-            staging: parts.staging,
+            pools: values.pools.clone(),
+            staging: values.staging,
             stage: number,
         };
         Ok(Self {
@@ -183,10 +183,10 @@ impl Stage {
             finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
             differ,
             arena: ready.arena,
-            memory: parts.memory,
-            join: parts.join,
-            pools: parts.pools,
-            moment: parts.moment,
+            memory: values.memory,
+            join: values.join,
+            pools: values.pools,
+            moment: values.moment,
             clear: false,
             found: None,
             geometry,
@@ -451,104 +451,6 @@ pub(super) fn start(
     })?;
     let arena = Arena::of(&session, provider, options.device);
     Ok(Beside { session, arena })
-}
-
-/// How many channels are laid out for a network that does not take what there is as it is.
-fn joined(inputs: &Inputs) -> Option<usize> {
-    match inputs {
-        Inputs::Stacked { channels, .. } => Some(*channels),
-        Inputs::PicturesAndTimestep {
-            form: Timestep::Plane,
-            ..
-        } => Some(1),
-        Inputs::Pictures(_) | Inputs::PicturesAndTimestep { .. } => None,
-    }
-}
-
-/// The graph that does so.
-fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Option<ModelProto> {
-    let channels = joined(inputs)?;
-    let mut all = Vec::new();
-    if channels > 7 {
-        network::lay_out(&mut all, channels, width, height);
-    }
-    let rest = all.get(7 * width * height..).unwrap_or_default();
-    Some(join(channels, (width, height), rest))
-}
-
-/// What a stage has beside its sessions.
-struct Parts {
-    memory: Arc<Memory>,
-    join: Option<(Beside, Buffer)>,
-    pools: Pools,
-    staging: Vec<Buffer>,
-    out: Vec<Buffer>,
-    moment: Buffer,
-    late: Buffer,
-    found: Buffer,
-}
-
-impl Parts {
-    fn new(
-        ready: &Session,
-        join: Option<Beside>,
-        look: &Look,
-        geometry: &Geometry,
-        layout: &FrameLayout,
-        inputs: &Inputs,
-        (provider, device): (ExecutionProvider, i32),
-    ) -> ort::Result<Self> {
-        let memory = Arc::new(Memory::of(ready, provider, device)?);
-        let pool =
-            |place, element, dims: &[i64]| Pool::new(&memory, place, element, dims.iter().copied());
-        let planes = |place| {
-            let planes = layout.shapes().map(move |(width, height, format)| {
-                let element = match format.sample {
-                    Sample::U8 => TensorElementType::Uint8,
-                    Sample::U16 { .. } => TensorElementType::Uint16,
-                };
-                pool(
-                    place,
-                    element,
-                    &[height as i64, (width * format.channels) as i64],
-                )
-            });
-            planes.collect::<Vec<_>>()
-        };
-        let (device, staging) = (memory::Place::Device, memory::Place::Staging);
-        let float = TensorElementType::Float32;
-        let one = |rank| pool(staging, float, &vec![1; rank]).take();
-        let (width, height) = (geometry.padded.0 as i64, geometry.padded.1 as i64);
-        let (columns, rows) = (look.cells.0 as i64, look.cells.1 as i64);
-        let host = planes(staging);
-        let taken = || host.iter().map(Pool::take).collect::<ort::Result<_>>();
-        let scalar = match inputs {
-            Inputs::PicturesAndTimestep {
-                form: Timestep::Scalar(rank),
-                ..
-            } => *rank,
-            _ => 1,
-        };
-        let joined = |beside: Beside| -> ort::Result<_> {
-            let channels = joined(inputs).unwrap_or(1) as i64;
-            let joined = pool(device, float, &[1, channels, height, width]).take()?;
-            Ok((beside, joined))
-        };
-        Ok(Self {
-            staging: taken()?,
-            out: taken()?,
-            moment: one(scalar)?,
-            late: one(1)?,
-            found: one(1)?,
-            join: join.map(joined).transpose()?,
-            pools: Pools {
-                planes: planes(device),
-                picture: pool(device, float, &[1, 3, height, width]),
-                thumbnail: pool(staging, float, &[rows, columns]),
-            },
-            memory,
-        })
-    }
 }
 
 /// Writes a single number.

@@ -19,6 +19,7 @@ static DEVICE: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicU64 = AtomicU64::new(0);
 static APART: AtomicBool = AtomicBool::new(false);
 static SENT_APART: AtomicU64 = AtomicU64::new(0);
+static FETCHED: AtomicU64 = AtomicU64::new(0);
 static FITS: AtomicBool = AtomicBool::new(false);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
@@ -38,6 +39,7 @@ pub fn clear() {
 pub fn set_apart(apart: bool) {
     APART.store(apart, SeqCst);
     SENT_APART.store(0, SeqCst);
+    FETCHED.store(0, SeqCst);
 }
 
 pub(crate) fn is_apart() -> bool {
@@ -51,6 +53,15 @@ pub fn sent_apart() -> u64 {
 
 pub(crate) fn note_apart() {
     SENT_APART.fetch_add(1, SeqCst);
+}
+
+/// How often a frame was made ready before its turn since that was last set.
+pub fn fetched() -> u64 {
+    FETCHED.load(SeqCst)
+}
+
+pub(crate) fn note_fetched() {
+    FETCHED.fetch_add(1, SeqCst);
 }
 
 /// Networks that are loaded on the CPU from now on are dealt with as on a GPU: warmed up, and given
@@ -117,6 +128,11 @@ pub fn force_device(forced: bool) {
 
 pub(crate) fn is_device_forced() -> bool {
     DEVICE.load(SeqCst)
+}
+
+/// Whether sessions are made beside a network's as on a GPU.
+pub(crate) fn is_device() -> bool {
+    is_device_forced() || fits()
 }
 
 /// So much memory is left, whatever the machine says.

@@ -14,7 +14,7 @@ use super::graph::proto::ModelProto;
 use super::graph::{self, edit};
 use super::network::{Answer, Network};
 use super::runtime::runtime;
-use super::session::{Source, Starter};
+use super::session::{On, Source, Starter};
 use super::shared::{Key, Loaded, Registry, Shared};
 use super::signature::{Inputs, Outputs, Signature, Timestep};
 use super::turns::Turns;
@@ -158,21 +158,23 @@ impl Fitting {
         if let Some(graph) = &mut model.graph {
             edit::fix_inputs(graph, &shapes(&self.loaded.signature, self.size));
         }
-        let cuda = providers::cuda(&source.options, Purpose::OneSize);
+        let cuda = |purpose| providers::cuda(&source.options, purpose);
         let session = match source.provider {
             #[cfg(feature = "faults")]
             ExecutionProvider::TensorRt if crate::faults::fits() => {
                 crate::faults::made()?;
-                starter.cpu_session(model)?.0
+                let limit = Purpose::OneSize.limit(&source.options);
+                starter.cpu_session(model, limit)?.0
             }
             ExecutionProvider::TensorRt => {
                 let version = &runtime.version;
                 with_engines(source, &model, self.size, version, |folder| {
                     let tensorrt = providers::tensorrt(&source.options, folder);
-                    starter.session(model.clone(), &[tensorrt, cuda.clone()], false)
+                    let providers = [tensorrt, cuda(Purpose::BehindTensorRt)];
+                    starter.session(model.clone(), On::Gpu(&providers))
                 })?
             }
-            _ => starter.session(model, &[cuda], false)?,
+            _ => starter.session(model, On::Gpu(&[cuda(Purpose::OneSize)]))?,
         };
         Ok(OneSize {
             size: self.size,

@@ -116,6 +116,33 @@ pub struct Usage {
     pub peak: u64,
 }
 
+/// How a limit on what all of an element's sessions hold is divided among them where frames are made on a
+/// device; a part of 0 is none.
+///
+/// The runtime bounds the arena of each session by itself, when that is made, and a network is loaded
+/// before it is known what frames come. So the parts are the same whatever comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// For the network's session.
+    pub network: u64,
+    /// For the one that is made beside it for one size.
+    pub one_size: u64,
+    /// For those that make frames, which hold whole frames: the larger part.
+    pub frames: u64,
+}
+
+impl Parts {
+    /// The parts of so many bytes; 0 is no limit.
+    pub fn of(limit: u64) -> Self {
+        let part = |parts: u64| (limit / parts).max(limit.min(1));
+        Self {
+            network: part(4),
+            one_size: part(4),
+            frames: part(2),
+        }
+    }
+}
+
 impl std::ops::Add for Usage {
     type Output = Self;
 
@@ -232,6 +259,12 @@ mod tests {
     }
 
     #[test]
+    fn no_limit_has_parts_without_one() {
+        let parts = Parts::of(0);
+        assert_eq!([parts.network, parts.one_size, parts.frames], [0; 3]);
+    }
+
+    #[test]
     fn an_interval_is_what_the_property_says() {
         assert_eq!(Interval::from(-1), Interval::Adaptive);
         assert_eq!(clears(8, Interval::from(3)), [3, 6]);
@@ -240,6 +273,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn parts_are_no_more_than_the_whole(limit in 4..u64::MAX) {
+            let parts = Parts::of(limit);
+            let all = [parts.network, parts.one_size, parts.frames];
+            prop_assert!(all.iter().sum::<u64>() <= limit);
+            prop_assert!(all.iter().all(|part| *part > 0));
+        }
+
         #[test]
         fn the_adaptive_interval_is_3_or_10(frames: u64) {
             prop_assert_eq!(adaptive(frames), if frames < 100 { 10 } else { 3 });

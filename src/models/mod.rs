@@ -175,8 +175,9 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// Threads on the CPU; 0 takes what the machine has, up to eight.
     pub threads: usize,
-    /// How many bytes the session's arena may take: everything but, on the CPU, the weights. 0 is
-    /// no limit.
+    /// How many bytes the arenas of all sessions may take together that come of this network and are made
+    /// beside it: everything but, on the CPU, the weights. There the network's has all of it; on a GPU each
+    /// has its part ([`memory::Parts`]). 0 is no limit.
     pub memory_limit: u64,
 }
 

@@ -152,7 +152,7 @@ impl<'a> Starter<'a> {
     fn on_cuda(&self, model: &ModelProto) -> Result<(Started, Option<ModelProto>), String> {
         let providers = [providers::cuda(self.options, Purpose::AnySize)];
         let start = |model: &ModelProto, precision| -> Result<Started, String> {
-            let session = self.session(model.clone(), &providers, false)?;
+            let session = self.session(model.clone(), On::Gpu(&providers))?;
             Ok(Started {
                 precision,
                 ..Started::on(session, ExecutionProvider::Cuda)
@@ -197,7 +197,8 @@ impl<'a> Starter<'a> {
         });
         #[cfg(not(feature = "faults"))]
         let source = None;
-        let (session, own_nodes) = self.cpu_session(original)?;
+        let limit = whole_limit(self.options);
+        let (session, own_nodes) = self.cpu_session(original, limit)?;
         Ok(Started {
             precision,
             own_nodes,
@@ -206,24 +207,28 @@ impl<'a> Starter<'a> {
         })
     }
 
-    /// A session on the CPU, and how many of its nodes this project's own operators do.
-    pub(super) fn cpu_session(&self, original: ModelProto) -> Result<(Session, usize), String> {
+    /// A session on the CPU of at most so many bytes, and how many of its nodes this project's own operators
+    /// do.
+    pub(super) fn cpu_session(
+        &self,
+        original: ModelProto,
+        limit: u64,
+    ) -> Result<(Session, usize), String> {
         let mut model = original.clone();
         let own_nodes =
             functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
-        let with_own = (own_nodes > 0).then(|| self.session(model, &[], true));
+        let on = |own_operators| On::Cpu {
+            limit,
+            own_operators,
+        };
+        let with_own = (own_nodes > 0).then(|| self.session(model, on(true)));
         match with_own {
             Some(Ok(session)) => Ok((session, own_nodes)),
-            Some(Err(_)) | None => Ok((self.session(original, &[], false)?, 0)),
+            Some(Err(_)) | None => Ok((self.session(original, on(false))?, 0)),
         }
     }
 
-    pub(super) fn session(
-        &self,
-        model: ModelProto,
-        providers: &[ExecutionProviderDispatch],
-        own_operators: bool,
-    ) -> Result<Session, String> {
+    pub(super) fn session(&self, model: ModelProto, on: On) -> Result<Session, String> {
         let graph = graph::encode_beside(model, self.file);
         let weights = Some(Arc::clone(self.file));
         commit(
@@ -231,8 +236,7 @@ impl<'a> Starter<'a> {
             self.options,
             &graph,
             weights,
-            providers,
-            own_operators,
+            on,
             self.interrupt,
         )
     }
@@ -277,8 +281,18 @@ fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     edit::prune(graph);
 }
 
+/// What a network's session on the CPU may hold: all, as no others are made beside it there.
+fn whole_limit(options: &LoadOptions) -> u64 {
+    #[cfg(feature = "faults")]
+    if crate::faults::is_device() {
+        return Purpose::AnySize.limit(options);
+    }
+    options.memory_limit
+}
+
 /// Makes a session of one of this project's own graphs, where a network that was loaded with these
-/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT.
+/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT. It may hold `limit`
+/// bytes (0: any number).
 ///
 /// TF32 is off: the graphs compute positions, and levels of more than its 11 bits.
 pub(super) fn beside(
@@ -286,23 +300,18 @@ pub(super) fn beside(
     options: &LoadOptions,
     provider: ExecutionProvider,
     mut model: ModelProto,
+    limit: u64,
 ) -> Result<Session, String> {
-    let interrupt = Interrupt::default();
-    let own = match provider {
-        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => false,
-        ExecutionProvider::Cpu | ExecutionProvider::Auto => {
-            edit::use_own_grid_sample(&mut model) > 0
-        }
-    };
-    let cuda = providers::cuda(options, Purpose::Beside);
-    let providers = match provider {
-        ExecutionProvider::Cuda | ExecutionProvider::TensorRt => vec![cuda],
-        ExecutionProvider::Cpu | ExecutionProvider::Auto => vec![],
+    let cuda = [providers::cuda(options, Purpose::Beside(limit))];
+    let on = match provider.is_gpu() {
+        true => On::Gpu(&cuda),
+        false => On::Cpu {
+            limit,
+            own_operators: edit::use_own_grid_sample(&mut model) > 0,
+        },
     };
     let encoded = graph::encode(&model);
-    commit(
-        runtime, options, &encoded, None, &providers, own, &interrupt,
-    )
+    commit(runtime, options, &encoded, None, on, &Interrupt::default())
 }
 
 /// The runtime's message without the places in its source it passed through.
@@ -326,6 +335,20 @@ fn arena_limit(asked: u64) -> Option<u64> {
         .min()
 }
 
+/// Where a session runs.
+#[derive(Clone, Copy)]
+pub(super) enum On<'a> {
+    /// On the CPU.
+    Cpu {
+        /// How many bytes its arena may take; 0 for any number.
+        limit: u64,
+        /// Whether this project's own operators are in the graph.
+        own_operators: bool,
+    },
+    /// On these providers, which know their limits, and on the CPU for what they can't do.
+    Gpu(&'a [ExecutionProviderDispatch]),
+}
+
 /// Makes a session of an encoded graph, whose `weights` may lie beside it
 /// ([`graph::encode_beside`]), unless it is interrupted.
 pub(super) fn commit(
@@ -333,8 +356,7 @@ pub(super) fn commit(
     options: &LoadOptions,
     encoded: &[u8],
     weights: Option<Arc<[u8]>>,
-    providers: &[ExecutionProviderDispatch],
-    own_operators: bool,
+    on: On,
     interrupt: &Interrupt,
 ) -> Result<Session, String> {
     let threads = match options.threads {
@@ -352,7 +374,11 @@ pub(super) fn commit(
         .map_err(|error| plain(&error.to_string()))?
         .with_intra_threads(threads)
         .map_err(reason)?;
-    if own_operators {
+    if let On::Cpu {
+        own_operators: true,
+        ..
+    } = on
+    {
         let domain = ops::domain().map_err(|error| plain(&error.to_string()))?;
         builder = builder.with_operators(domain).map_err(reason)?;
     }
@@ -361,7 +387,7 @@ pub(super) fn commit(
             .with_external_initializer_file_in_memory(graph::WEIGHTS, weights)
             .map_err(reason)?;
     }
-    if !providers.is_empty() {
+    if let On::Gpu(providers) = on {
         builder = builder
             .with_execution_providers(providers)
             .map_err(reason)?;
@@ -372,7 +398,11 @@ pub(super) fn commit(
     // which fails for no reason there is a remedy for
     interrupt.add(move || drop(canceler.cancel()));
     let commit = |mut builder: SessionBuilder| builder.commit_from_memory(encoded);
-    let session = match arena_limit(options.memory_limit).filter(|_| providers.is_empty()) {
+    let limit = match on {
+        On::Cpu { limit, .. } => arena_limit(limit),
+        On::Gpu(_) => None,
+    };
+    let session = match limit {
         Some(limit) => arena::with_limit(runtime, limit, builder, commit),
         None => commit(builder),
     };

@@ -209,6 +209,9 @@ impl Worker {
         let start = Instant::now();
         let (mut times, mut rest) = (Times::default(), None);
         let apart = self.is_apart();
+        if apart {
+            self.look_ahead(imp);
+        }
         let made = self.make(imp, &original, slot, |engine, out| {
             (times, rest) = match apart {
                 true => engine.begin(held, new, phase, out)?,

@@ -1,23 +1,29 @@
-//! Sends what was made of one pair while the next one is at the network.
+//! Sends what was made of one pair while the next one is at the network, and then makes the frame
+//! ready that comes after that.
 //!
 //! Where the network runs on a device and no clock sets the pace, a pair's frames are finished and
 //! pushed on a thread of their own, behind the task: at most two pairs are under way, and what
 //! leaves, leaves in order, because a pair is handed over when the one before has left. Before
-//! anything else leaves, that is waited for. Where a clock sets the pace nothing of this happens, and
-//! all that is decided by time is decided as ever.
+//! anything else leaves, that is waited for. When it has left, the same thread makes the frame ready
+//! that is next in the queue, so that the task finds it ready: one thread for both, because a third
+//! pair is not begun before the first has left. Where a clock sets the pace nothing of this happens,
+//! and all that is decided by time is decided as ever.
 
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use gst::subclass::prelude::*;
 
 use super::VfiInterp as Element;
-use super::engine::{Failure, Finish, Times};
+use super::engine::{Engine, Failure, Finish, MakeReady, Ready, Small, Times};
 use super::grid::Slot;
 use super::imp::VfiInterp;
+use super::item::Item;
+use super::worker::Worker;
 
 /// Something that leaves.
 pub(super) enum Parcel {
@@ -44,28 +50,56 @@ pub(super) struct Report {
     pub(super) lacking: Vec<String>,
 }
 
+/// What the thread is to do.
+enum Load {
+    Send(Vec<Parcel>),
+    Fetch(MakeReady),
+}
+
 /// The thread, which ends with it.
 pub(super) struct Courier {
     /// There until it is dropped.
-    loads: Option<Sender<(Element, Vec<Parcel>)>>,
+    loads: Option<Sender<(Element, Load)>>,
     reports: Receiver<(Report, Result<(), gst::FlowError>)>,
+    frames: Receiver<Option<Ready>>,
     thread: Option<JoinHandle<()>>,
-    under_way: bool,
+    /// Parcels are under way.
+    sends: bool,
+    /// A frame is being made ready, or is ready.
+    fetches: bool,
 }
 
 impl Courier {
     pub(super) fn start() -> io::Result<Self> {
-        let (loads, incoming) = channel::<(Element, Vec<Parcel>)>();
-        let (outgoing, reports) = channel();
+        let (loads, incoming) = channel::<(Element, Load)>();
+        let (reports_out, reports) = channel();
+        let (frames_out, frames) = channel();
+        // whoever waits for what came of a load may drop the last reference to the element but this one
         let work = move || {
-            for (element, parcels) in incoming {
-                let mut report = Report::default();
-                let send = || send(element.imp(), parcels, &mut report);
-                let sent = catch_unwind(AssertUnwindSafe(send));
-                let sent = sent.unwrap_or_else(|panic| Err(panicked(&element, &*panic)));
-                // whoever waits for the report may drop the last reference but this one
-                drop(element);
-                if outgoing.send((report, sent)).is_err() {
+            for (element, load) in incoming {
+                let heard = match load {
+                    Load::Send(parcels) => {
+                        let mut report = Report::default();
+                        let send = || send(element.imp(), parcels, &mut report);
+                        let sent = catch_unwind(AssertUnwindSafe(send));
+                        let sent = sent.unwrap_or_else(|panic| {
+                            tell_panic(&element, &*panic);
+                            Err(gst::FlowError::Error)
+                        });
+                        drop(element);
+                        reports_out.send((report, sent)).is_ok()
+                    }
+                    Load::Fetch(make_ready) => {
+                        let ready = catch_unwind(AssertUnwindSafe(make_ready));
+                        let ready = ready.unwrap_or_else(|panic| {
+                            tell_panic(&element, &*panic);
+                            None
+                        });
+                        drop(element);
+                        frames_out.send(ready).is_ok()
+                    }
+                };
+                if !heard {
                     return;
                 }
             }
@@ -74,8 +108,10 @@ impl Courier {
         Ok(Self {
             loads: Some(loads),
             reports,
+            frames,
             thread: Some(thread.spawn(work)?),
-            under_way: false,
+            sends: false,
+            fetches: false,
         })
     }
 
@@ -83,18 +119,40 @@ impl Courier {
     pub(super) fn send(&mut self, imp: &VfiInterp, parcels: Vec<Parcel>) {
         #[cfg(feature = "faults")]
         crate::faults::note_apart();
-        let load = (imp.obj().clone(), parcels);
-        let sent = self.loads.as_ref().map(|loads| loads.send(load));
-        self.under_way = matches!(sent, Some(Ok(())));
+        self.sends = self.give(imp, Load::Send(parcels));
     }
 
     /// Waits until all has left; what came of it, if that was not told before.
     pub(super) fn settle(&mut self) -> Option<(Report, Result<(), gst::FlowError>)> {
-        if !std::mem::take(&mut self.under_way) {
+        if !std::mem::take(&mut self.sends) {
             return None;
         }
         let lost = || (Report::default(), Err(gst::FlowError::Error));
         Some(self.reports.recv().unwrap_or_else(|_| lost()))
+    }
+
+    /// Whether a frame is being made ready, or is ready.
+    pub(super) fn fetches(&self) -> bool {
+        self.fetches
+    }
+
+    /// Has a frame made ready, when what is under way has left.
+    pub(super) fn fetch(&mut self, imp: &VfiInterp, make_ready: MakeReady) {
+        #[cfg(feature = "faults")]
+        crate::faults::note_fetched();
+        self.fetches = self.give(imp, Load::Fetch(make_ready));
+    }
+
+    /// Waits until it is ready, if it can be; once.
+    pub(super) fn take_ready(&mut self) -> Option<Ready> {
+        std::mem::take(&mut self.fetches)
+            .then(|| self.frames.recv().ok().flatten())
+            .flatten()
+    }
+
+    fn give(&self, imp: &VfiInterp, load: Load) -> bool {
+        let loads = self.loads.as_ref();
+        loads.is_some_and(|loads| loads.send((imp.obj().clone(), load)).is_ok())
     }
 }
 
@@ -135,12 +193,11 @@ fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<()
     })
 }
 
-fn panicked(element: &Element, panic: &(dyn Any + Send)) -> gst::FlowError {
+fn tell_panic(element: &Element, panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no reason");
     gst::element_error!(element, gst::LibraryError::Failed, ("Panicked: {text}"));
-    gst::FlowError::Error
 }
 
 impl VfiInterp {
@@ -155,6 +212,101 @@ impl VfiInterp {
                 Ok(())
             }
             Parcel::Unfinished { .. } => Err(gst::FlowError::Error),
+        }
+    }
+}
+
+impl Worker {
+    /// Whether what is made now is sent while the next frame, which is there, is dealt with.
+    pub(super) fn goes_apart(&mut self, imp: &VfiInterp) -> bool {
+        let wanted = self.engine.as_ref().is_some_and(Engine::is_apart)
+            && imp.queue.has_frame()
+            && !self.is_paced(imp);
+        if wanted && self.courier.is_none() {
+            // without a thread all is done by the task, as elsewhere
+            self.courier = Courier::start().ok();
+        }
+        wanted && self.courier.is_some()
+    }
+
+    /// Whether what is made now is sent later.
+    pub(super) fn is_apart(&self) -> bool {
+        self.parcels.is_some()
+    }
+
+    /// Sends something, in its turn.
+    pub(super) fn send(&mut self, imp: &VfiInterp, parcel: Parcel) -> Result<(), gst::FlowError> {
+        match &mut self.parcels {
+            Some(parcels) => {
+                parcels.push(parcel);
+                Ok(())
+            }
+            None => imp.deliver(parcel),
+        }
+    }
+
+    /// Has a pair sent, after the one before has left.
+    pub(super) fn hand_over(
+        &mut self,
+        imp: &VfiInterp,
+        parcels: Vec<Parcel>,
+    ) -> Result<(), gst::FlowError> {
+        self.settle(imp)?;
+        if let Some(courier) = &mut self.courier {
+            courier.send(imp, parcels);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything has left that was handed over, and learns from it.
+    ///
+    /// # Errors
+    /// What upstream is to be told of it.
+    pub(super) fn settle(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        let Some((report, sent)) = self.courier.as_mut().and_then(Courier::settle) else {
+            return Ok(());
+        };
+        for (slot, times) in &report.made {
+            // no clock sets the pace: nothing is late
+            self.note_made(imp, slot, times);
+        }
+        for reason in &report.lacking {
+            imp.stats().left_out += 1;
+            self.run_short(imp, reason)?;
+        }
+        sent
+    }
+
+    /// The network is about to run: has the frame that comes next made ready beside it, if that is there.
+    pub(super) fn look_ahead(&mut self, imp: &VfiInterp) {
+        let (Some(courier), Some(engine)) = (&mut self.courier, &mut self.engine) else {
+            return;
+        };
+        if courier.fetches() {
+            return;
+        }
+        // behind an event the stream may be another
+        if let Some(Item::Buffer(next, _)) = imp.queue.peek()
+            && let Some(make_ready) = engine.make_ready(next)
+        {
+            courier.fetch(imp, make_ready);
+        }
+    }
+
+    /// What was made of this frame before its turn.
+    pub(super) fn take_ready(&mut self, imp: &VfiInterp, buffer: &gst::Buffer) -> Option<Small> {
+        let ready = self.courier.as_mut()?.take_ready()?;
+        let (small, took) = ready.of(buffer)?;
+        self.note_content(imp, took, Duration::ZERO);
+        Some(small)
+    }
+
+    /// Waits until nothing leaves or is made ready any more, whatever becomes of it: a flush or a stop is under
+    /// way.
+    pub(super) fn halt(&mut self) {
+        if let Some(courier) = &mut self.courier {
+            courier.settle();
+            courier.take_ready();
         }
     }
 }

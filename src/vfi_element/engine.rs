@@ -1,6 +1,7 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
 mod apart;
+mod frame;
 mod host;
 mod transit;
 
@@ -12,51 +13,20 @@ use anyhow::{Context as _, anyhow};
 use gst_video::VideoFrameRef;
 
 pub(super) use self::apart::Finish;
+use self::frame::Made;
+pub(super) use self::frame::{Frame, MakeReady, Ready, Small};
 use super::CAT;
 use super::content::Thumbnail;
 use super::cuda::{self, Copier};
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
-use crate::models::device::{self, DeviceFrame, Outcome};
+use crate::models::device::{self, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Canceller, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, WarmUp,
 };
-use host::{Host, HostFrame};
+use host::Host;
 use transit::copier;
-
-/// An input frame and what the network needs of it, made when it is first needed.
-#[derive(Debug)]
-pub(super) struct Frame {
-    /// The original.
-    pub buffer: gst::Buffer,
-    small: Option<Small>,
-}
-
-#[derive(Debug)]
-struct Small {
-    made: Made,
-    thumbnail: Thumbnail,
-    /// The configuration it was made under.
-    generation: u64,
-}
-
-/// What the network needs, where frames are made.
-#[derive(Debug)]
-enum Made {
-    Host(HostFrame),
-    Device(Arc<DeviceFrame>),
-}
-
-impl Frame {
-    /// A frame nothing has been made of yet.
-    pub(super) fn new(buffer: gst::Buffer) -> Self {
-        Self {
-            buffer,
-            small: None,
-        }
-    }
-}
 
 /// Why a frame could not be made.
 #[derive(Debug)]
@@ -394,20 +364,6 @@ impl Engine {
         Ok(frames::difference(&a, &b, limit))
     }
 
-    /// Makes what the network needs of two frames, and gives their thumbnails.
-    pub(super) fn prepare_pair<'f>(
-        &mut self,
-        a: &'f mut Frame,
-        b: &'f mut Frame,
-    ) -> Result<(&'f Thumbnail, &'f Thumbnail), Failure> {
-        self.prepare(a)?;
-        self.prepare(b)?;
-        match (&a.small, &b.small) {
-            (Some(a), Some(b)) => Ok((&a.thumbnail, &b.thumbnail)),
-            _ => Err(not_ready()),
-        }
-    }
-
     /// Lays `b` over `a` in `out`, as much as `phase` says, in the frames' own format.
     pub(super) fn crossfade(
         &self,
@@ -440,52 +396,6 @@ impl Engine {
             Sampling::Bilinear,
             &mut stage.layout.planes_mut(&mut out)?,
         )?;
-        Ok(())
-    }
-
-    /// Takes back the storage of a frame that is no longer needed.
-    pub(super) fn recycle(&mut self, frame: Frame) {
-        let Some(small) = frame.small else {
-            return;
-        };
-        self.spare = small.thumbnail;
-        let way = self.stage.as_mut().map(|stage| &mut stage.way);
-        // one on the device is given back by being dropped
-        if let (Some(Way::Host(host)), Made::Host(made)) = (way, small.made) {
-            host.recycle(made);
-        }
-    }
-
-    fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
-        let Some(stage) = &mut self.stage else {
-            return Err(not_ready());
-        };
-        let generation = stage.generation;
-        let small = frame.small.as_ref();
-        if small.is_some_and(|small| small.generation == generation) {
-            return Ok(());
-        }
-        let mut thumbnail = std::mem::take(&mut self.spare);
-        let (buffer, info) = (&frame.buffer, &stage.info);
-        let made = match &mut stage.way {
-            Way::Host(host) => {
-                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
-                thumbnail.set(&made.picture);
-                Made::Host(made)
-            }
-            Way::Device(device) => {
-                let copier = copier(&mut self.copier, self.device, buffer)?;
-                let made =
-                    transit::prepare(device, copier.as_deref(), &stage.layout, info, buffer)?;
-                thumbnail.set_cells(stage.look.size, made.thumbnail());
-                Made::Device(Arc::new(made))
-            }
-        };
-        frame.small = Some(Small {
-            made,
-            thumbnail,
-            generation,
-        });
         Ok(())
     }
 }

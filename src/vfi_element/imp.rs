@@ -1,4 +1,4 @@
-//! The element as GStreamer sees it: pads, events, queries, properties, state changes.
+//! The element as GStreamer sees it: pads (what comes by them is in [`pads`](super::pads)), properties, state changes.
 //!
 //! Two threads meet here. Upstream's thread puts frames and serialized events into the
 //! [`Queue`]; the src pad's task takes them out and does everything else, in
@@ -13,12 +13,10 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::allocation;
 use super::background::Background;
 use super::caps;
 use super::cuda::{self, Cuda};
 use super::engine::Engine;
-use super::hold;
 use super::item::Item;
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
@@ -265,7 +263,7 @@ impl VfiInterp {
         self.cuda.context(self.obj().upcast_ref(), None, device)
     }
 
-    fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
+    pub(super) fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
         let device = self.settings().device;
         self.cuda
             .answer(self.obj().upcast_ref(), pad, query, device)
@@ -374,196 +372,5 @@ impl VfiInterp {
             // A flush or stop is under way and has cancelled the one before.
             canceller.cancel();
         }
-    }
-}
-
-/// Pad functions.
-impl VfiInterp {
-    fn src_activatemode(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
-        if mode != gst::PadMode::Push {
-            return Err(gst::loggable_error!(CAT, "only push mode is there"));
-        }
-        if active {
-            self.resume()
-                .map_err(|error| gst::loggable_error!(CAT, "no task: {error}"))
-        } else {
-            self.interrupt();
-            self.srcpad
-                .stop_task()
-                .map_err(|error| gst::loggable_error!(CAT, "the task goes on: {error}"))
-        }
-    }
-
-    fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        gst::trace!(CAT, imp = self, "got {buffer:?}");
-        let arrival = self.obj().current_running_time();
-        self.queue.push(Item::Buffer(buffer, arrival))?;
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    fn sink_event(
-        &self,
-        pad: &gst::Pad,
-        event: gst::Event,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        gst::log!(CAT, imp = self, "got {event:?}");
-        let wanted = match event.type_() {
-            gst::EventType::FlushStart => {
-                let wanted = self.srcpad.push_event(event);
-                self.interrupt();
-                // Waits until the task is out of its iteration; fails only where there is none.
-                let _paused = self.srcpad.pause_task();
-                if let Some(worker) = &mut *lock(&self.worker) {
-                    worker.halt();
-                }
-                wanted
-            }
-            gst::EventType::FlushStop => {
-                let wanted = self.srcpad.push_event(event);
-                if let Some(worker) = &mut *lock(&self.worker) {
-                    worker.flush();
-                }
-                self.downstream().reset();
-                self.restart();
-                wanted
-            }
-            _ if event.is_serialized() => {
-                // A lasting event that was refused is sent again with the next frame, which is then
-                // refused for the same reason.
-                self.sink_serialized(event)?;
-                true
-            }
-            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
-        };
-        match wanted {
-            true => Ok(gst::FlowSuccess::Ok),
-            false => Err(gst::FlowError::Error),
-        }
-    }
-
-    fn sink_serialized(&self, event: gst::Event) -> Result<(), gst::FlowError> {
-        let begins = matches!(
-            event.type_(),
-            gst::EventType::StreamStart | gst::EventType::Segment
-        );
-        if begins
-            && matches!(
-                self.queue.flow(),
-                Err(gst::FlowError::Eos | gst::FlowError::NotLinked)
-            )
-        {
-            // As in gstqueue.c: what ended or was unlinked may begin again.
-            self.restart();
-        }
-        let ends = event.type_() == gst::EventType::Eos;
-        let result = self.queue.push(Item::Event(event));
-        if let Err(flow) = result
-            && ends
-            && flow != gst::FlowError::Eos
-            && !self.queue.has_told()
-        {
-            self.conclude(flow);
-        }
-        result
-    }
-
-    fn restart(&self) {
-        if let Err(error) = self.resume() {
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Thread,
-                ("The task can't be started: {error}")
-            );
-        }
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        use gst::QueryViewMut;
-
-        if let QueryViewMut::Caps(q) = query.view_mut() {
-            self.caps_query(q, &self.srcpad);
-            return true;
-        }
-        if let QueryViewMut::Context(q) = query.view_mut()
-            && self.answer_context(pad, q)
-        {
-            return true;
-        }
-        if !query.is_serialized() {
-            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
-        }
-        if query.type_() == gst::QueryType::Drain && self.queue.push(Item::Drain).is_err() {
-            return false;
-        }
-        // What came before it must be known downstream first.
-        if self.queue.wait_idle().is_err() {
-            return false;
-        }
-        let answered = self.srcpad.peer_query(query);
-        if let QueryViewMut::Allocation(q) = query.view_mut() {
-            let held = if self.settings().dedup {
-                hold::most()
-            } else {
-                0
-            };
-            let held = (self.queue.capacity() + held) as u32 + 2;
-            allocation::restate(q, held);
-            return allocation::offer(q, held, || self.cuda_context()) || answered;
-        }
-        answered
-    }
-
-    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        gst::log!(CAT, imp = self, "got {event:?}");
-        let rates = self.rates();
-        if let gst::EventView::Latency(latency) = event.view() {
-            lock(&self.promise).configured = latency.latency().nseconds();
-        }
-        let settings = self.settings().clone();
-        if let gst::EventView::Qos(qos) = event.view()
-            && (rates.interpolates || settings.dedup)
-            && settings.qos
-        {
-            let (_, proportion, diff, timestamp) = qos.get();
-            if let Some(timestamp) = timestamp {
-                let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
-                let mut downstream = self.downstream();
-                downstream.observe(proportion, diff, timestamp, slot);
-            }
-            // Upstream would drop originals; what can be left out is left out here.
-            return true;
-        }
-        gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        use gst::QueryViewMut;
-
-        if let QueryViewMut::Context(q) = query.view_mut()
-            && self.answer_context(pad, q)
-        {
-            return true;
-        }
-        match query.view_mut() {
-            QueryViewMut::Caps(q) => {
-                self.caps_query(q, &self.sinkpad);
-                true
-            }
-            QueryViewMut::Latency(q) => self.latency_query(q),
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-
-    fn caps_query(&self, query: &mut gst::query::Caps, other: &gst::Pad) {
-        let filter = query.filter_owned();
-        let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
-        let peer = other.peer_query_caps(asked.as_ref());
-        let both = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
-        let device = self.settings().device;
-        let mut result = caps::servable(&both, || cuda::can_serve(device));
-        if let Some(filter) = filter {
-            result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);
-        }
-        query.set_result(&result);
     }
 }

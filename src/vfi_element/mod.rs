@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! upstream's thread                      the src pad's task
-//! imp: chain, serialized events  ─────►  queue ─► worker ─► engine (shrink, estimate, make)
-//! imp: flush, seek, queries                         │  ▲
+//! pads: chain, serialized events ─────►  queue ─► worker ─► engine (shrink, estimate, make)
+//! pads: flush, seek, queries                        │  ▲
 //! lifecycle: start, stop, load                      ▼  ├── timeline: when
 //! latency: what the pipeline is told                │  └── tempo (pacing, effort): whether, and how
 //!                                                 src pad
 //! ```
 //!
-//! [`imp`], [`lifecycle`], [`latency`], [`tempo`] and [`care`] (memory) are glue; [`timeline`], [`pacing`], [`effort`] (with
+//! [`imp`], [`pads`], [`lifecycle`], [`latency`], [`tempo`] and [`care`] (memory) are glue; [`timeline`], [`pacing`], [`effort`] (with
 //! its [`ladder`] and [`calibration`]), [`shortage`] and [`caps`] are pure; the
 //! [`worker`] owns all that only the task touches, so that nothing is locked while a frame is made
 //! or pushed.
@@ -62,6 +62,7 @@ mod ladder;
 mod latency;
 mod lifecycle;
 mod pacing;
+mod pads;
 mod queue;
 #[cfg(test)]
 mod queue_tests;

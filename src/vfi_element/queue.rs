@@ -95,6 +95,11 @@ impl<T: Queued> Queue<T> {
         self.lock().buffers > 0
     }
 
+    /// What is to be taken next, if it is there.
+    pub(super) fn peek(&self) -> Option<T> {
+        self.lock().items.front().cloned()
+    }
+
     /// Frames that may wait.
     pub(super) fn capacity(&self) -> usize {
         self.lock().capacity

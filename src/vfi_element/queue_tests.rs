@@ -41,6 +41,19 @@ fn items_leave_in_order() {
 }
 
 #[test]
+fn a_look_at_what_is_next_takes_nothing() {
+    let queue = open();
+    assert!(queue.peek().is_none());
+    queue.push(eos()).unwrap();
+    queue.push(frame()).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(queue.peek(), Some(Item::Event(_))));
+    }
+    queue.pop().unwrap();
+    assert!(matches!(queue.peek(), Some(Item::Buffer(..))));
+}
+
+#[test]
 fn a_full_queue_holds_the_pusher_until_it_is_closed() {
     let queue = open();
     for _ in 0..queue.capacity() {

@@ -343,7 +343,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecUInt64::builder("memory-limit")
             .nick("Memory limit")
-            .blurb("Bytes that the network's runs may take, on the CPU beside its weights, with CUDA with them (0 = no limit); a change loads the network anew")
+            .blurb("Bytes that the element's sessions may hold together, on the CPU beside the network's weights, with CUDA with them (0 = no limit); a change loads the network anew")
             .default_value(default.memory_limit)
             .mutable_playing()
             .build(),

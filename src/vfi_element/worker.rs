@@ -17,7 +17,7 @@ use super::content::Scenes;
 use super::courier::{Courier, Parcel};
 use super::cuda::is_cuda;
 use super::effort::Effort;
-use super::engine::{Engine, Failure, Frame};
+use super::engine::{Engine, Failure, Frame, Small};
 use super::hold::Hold;
 use super::imp::VfiInterp;
 use super::item::Item;
@@ -62,9 +62,9 @@ pub(super) struct Worker {
     /// Whether it has lacked.
     pub(super) shortage: Shortage,
     /// What leaves with the pair at hand, where that is not sent at once.
-    parcels: Option<Vec<Parcel>>,
+    pub(super) parcels: Option<Vec<Parcel>>,
     /// Sends it, if that was ever so.
-    courier: Option<Courier>,
+    pub(super) courier: Option<Courier>,
 }
 
 impl Worker {
@@ -99,7 +99,8 @@ impl Worker {
         match item {
             Item::Buffer(buffer, arrival) => {
                 self.note_arrival(&buffer, arrival);
-                self.buffer(imp, buffer)?;
+                let small = self.take_ready(imp, &buffer);
+                self.buffer(imp, buffer, small)?;
                 self.report(imp);
                 Ok(())
             }
@@ -257,7 +258,12 @@ impl Worker {
         Ok(())
     }
 
-    fn buffer(&mut self, imp: &VfiInterp, mut buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    fn buffer(
+        &mut self,
+        imp: &VfiInterp,
+        mut buffer: gst::Buffer,
+        small: Option<Small>,
+    ) -> Result<(), gst::FlowError> {
         imp.stats().frames_in += 1;
         self.clearing.frame();
         if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
@@ -283,7 +289,7 @@ impl Worker {
             // Nobody else holds it yet, so this changes the very buffer that came in.
             stamp(buffer.make_mut(), slot);
         }
-        let new = Frame::new(buffer);
+        let new = Frame::new(buffer, small);
         if self.settings.dedup {
             self.settle(imp)?;
             return self.without_duplicates(imp, step, new);
@@ -297,69 +303,6 @@ impl Worker {
         let parcels = self.parcels.take().unwrap_or_default();
         self.hand_over(imp, parcels)?;
         passed
-    }
-
-    /// Whether what is made now is sent while the next frame, which is there, is dealt with.
-    fn goes_apart(&mut self, imp: &VfiInterp) -> bool {
-        let wanted = self.engine.as_ref().is_some_and(Engine::is_apart)
-            && imp.queue.has_frame()
-            && !self.is_paced(imp);
-        if wanted && self.courier.is_none() {
-            // without a thread all is done by the task, as elsewhere
-            self.courier = Courier::start().ok();
-        }
-        wanted && self.courier.is_some()
-    }
-
-    /// Whether what is made now is sent later.
-    pub(super) fn is_apart(&self) -> bool {
-        self.parcels.is_some()
-    }
-
-    /// Sends something, in its turn.
-    pub(super) fn send(&mut self, imp: &VfiInterp, parcel: Parcel) -> Result<(), gst::FlowError> {
-        match &mut self.parcels {
-            Some(parcels) => {
-                parcels.push(parcel);
-                Ok(())
-            }
-            None => imp.deliver(parcel),
-        }
-    }
-
-    /// Has a pair sent, after the one before has left.
-    fn hand_over(&mut self, imp: &VfiInterp, parcels: Vec<Parcel>) -> Result<(), gst::FlowError> {
-        self.settle(imp)?;
-        if let Some(courier) = &mut self.courier {
-            courier.send(imp, parcels);
-        }
-        Ok(())
-    }
-
-    /// Waits until everything has left that was handed over, and learns from it.
-    ///
-    /// # Errors
-    /// What upstream is to be told of it.
-    pub(super) fn settle(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
-        let Some((report, sent)) = self.courier.as_mut().and_then(Courier::settle) else {
-            return Ok(());
-        };
-        for (slot, times) in &report.made {
-            // no clock sets the pace: nothing is late
-            self.note_made(imp, slot, times);
-        }
-        for reason in &report.lacking {
-            imp.stats().left_out += 1;
-            self.run_short(imp, reason)?;
-        }
-        sent
-    }
-
-    /// Waits until nothing leaves any more, whatever becomes of it: a flush or a stop is under way.
-    pub(super) fn halt(&mut self) {
-        if let Some(courier) = &mut self.courier {
-            courier.settle();
-        }
     }
 
     /// Sends the slots before a frame and the frame itself.

@@ -8,6 +8,8 @@ mod common;
 #[path = "../common/fixtures.rs"]
 mod fixtures;
 
+mod ahead;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -86,6 +88,7 @@ fn what_comes_out_is_the_same() {
             faults::set_apart(true);
             let found = played(kind);
             assert!(faults::sent_apart() > 0);
+            assert_eq!(faults::fetched() > 0, on_device);
             assert_eq!(found.len(), expected.len());
             assert!(found == expected);
         }
@@ -203,8 +206,19 @@ fn flush_lets_nothing_old_through() {
 }
 
 #[test]
+fn a_stop_waits_for_nobody_on_a_device() {
+    let _alone = alone();
+    faults::force_device(true);
+    stop_waits_for_nobody();
+}
+
+#[test]
 fn a_stop_waits_for_nobody() {
     let _alone = alone();
+    stop_waits_for_nobody();
+}
+
+fn stop_waits_for_nobody() {
     let mut rig = rig(|_| {});
     let upstream = stuck(&mut rig);
     rig.element.set_state(gst::State::Null).unwrap();

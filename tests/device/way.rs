@@ -105,3 +105,41 @@ fn memory_is_bounded_and_flat() {
     let peak = rig.stat("memory-peak") / (640 * 360);
     assert!(peak <= 215, "{peak} bytes a pixel");
 }
+
+/// Plays frames whose network sees them at full size, within a limit: where they were made, and the most that
+/// was held.
+fn within(limit: u64) -> (String, u64) {
+    let mut rig = Rig::with_model_and(moving_model(), |element| {
+        element.set_property("model", "vfi-lite");
+        element.set_property("scene-threshold", 0.0);
+        element.set_property("downscale", 1.0);
+        element.set_property("memory-limit", limit);
+    });
+    let text = "NV12 640x360 30/1";
+    rig.harness.set_src_caps(caps(text));
+    let (info, mut most) = (info(text), 0);
+    for k in 0..6 {
+        rig.push(&info, k);
+        rig.settle();
+        most = most.max(rig.stat("memory-held"));
+    }
+    assert_eq!(rig.stat("synthesised"), 5);
+    (place(&rig), most)
+}
+
+#[test]
+fn a_limit_bounds_what_all_sessions_hold_together() {
+    init();
+    let plenty = 1 << 30;
+    let (place, held) = within(plenty);
+    assert_eq!(place, "device");
+    // each of them would fit into that
+    let (_, bounded) = within(held - 1);
+    assert!(bounded < held, "{bounded} of {held}");
+}
+
+#[test]
+fn frames_that_a_limit_leaves_no_room_for_are_made_on_the_host() {
+    init();
+    assert_eq!(within(100 << 20).0, "host");
+}

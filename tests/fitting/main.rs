@@ -32,9 +32,15 @@ fn alone() -> (MutexGuard<'static, ()>, Sender<Result<(), String>>) {
 
 /// The element at work, and its bus. A model of its own, so that tests share no session.
 fn rig() -> (Rig, gst::Bus) {
+    rig_with(|_| {})
+}
+
+/// The same with other properties.
+fn rig_with(set: impl FnOnce(&gst::Element)) -> (Rig, gst::Bus) {
     let mut rig = Rig::with_model_and(blending_model(), |element| {
         element.set_property("scene-threshold", 0.0);
         element.set_property("downscale", 1.0);
+        set(element);
     });
     rig.harness.set_src_caps(caps(TEXT));
     let bus = gst::Bus::new();
@@ -155,6 +161,18 @@ fn on_the_device_it_takes_over_too() {
     play(&mut rig, TEXT, SETTLED + 5..SETTLED + 10);
     assert_eq!(provider(&rig), "cpu");
     assert_eq!(rig.stat("synthesised"), SETTLED + 9);
+}
+
+#[test]
+fn both_fit_into_a_limit_with_what_makes_frames() {
+    let (_alone, maker) = alone();
+    faults::force_device(true);
+    let (mut rig, bus) = rig_with(|element| element.set_property("memory-limit", 72_u64 << 20));
+    maker.send(Ok(())).unwrap();
+    play_until_it_takes_over(&mut rig, &bus);
+    let stats = rig.element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("frames-made-on"), Ok("device"));
+    assert!(rig.stat("memory-held") <= 72 << 20);
 }
 
 #[test]

@@ -2,15 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use ort::session::Session;
 use ort::value::DynValue;
 
 use super::bound::{self, Input, Target};
 use super::memory::{Buffer, Memory, Pool};
-use super::stage::{DeviceFrame, out_of_reach, set, start};
+use super::ready::DeviceFrame;
+use super::stage::{Beside, out_of_reach, set, start};
 use super::transfer::{Sink, transfer};
 use crate::frames::PlaneMut;
-use crate::models::arena::Arena;
 use crate::models::graph::frame::{Answer, Geometry};
 use crate::models::memory::Usage;
 use crate::models::shared::lock;
@@ -21,6 +20,8 @@ pub(super) struct Finishing {
     pub(super) label: String,
     pub(super) options: LoadOptions,
     pub(super) provider: ExecutionProvider,
+    /// What the session may hold.
+    pub(super) limit: u64,
     pub(super) canceller: Canceller,
     pub(super) geometry: Geometry,
     /// Whether pictures are warped rather than planes.
@@ -37,7 +38,7 @@ pub(super) struct Finishing {
 pub(in crate::models) struct Finisher {
     with: Finishing,
     /// Made with the first answer, which says how large its grid is.
-    session: Option<(Answer, Session, Arena)>,
+    session: Option<(Answer, Beside)>,
 }
 
 /// A frame that is to be made: it holds all that takes.
@@ -95,7 +96,13 @@ impl Finisher {
 
     /// What its session's arena holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.session.as_ref()?.2.usage()
+        self.session.as_ref()?.1.arena.usage()
+    }
+
+    /// What its session makes frames of.
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> Option<Answer> {
+        self.session.as_ref().map(|(kind, _)| *kind)
     }
 
     /// Has the session that makes frames of such an answer, which takes a while the first time.
@@ -114,7 +121,7 @@ impl Finisher {
         }
         self.get_ready(task.answer.values())?;
         let with = &mut self.with;
-        let Some((_, session, _)) = &mut self.session else {
+        let Some((_, Beside { session, .. })) = &mut self.session else {
             return Err(with.odd("nothing to make a frame of".into()));
         };
         let label = with.label.clone();
@@ -177,12 +184,11 @@ impl Task {
 }
 
 impl Finishing {
-    fn start(&self, kind: Answer) -> Result<(Answer, Session, Arena), ModelError> {
+    fn start(&self, kind: Answer) -> Result<(Answer, Beside), ModelError> {
         let model = self.geometry.finish(kind);
         let model = model.map_err(|error| self.odd(error.to_string()))?;
-        let session = start(&self.options, self.provider, &self.label, model)?;
-        let arena = Arena::of(&session, self.provider, self.options.device);
-        Ok((kind, session, arena))
+        let beside = start(&self.options, self.provider, &self.label, model, self.limit)?;
+        Ok((kind, beside))
     }
 
     /// What the graph is made of.

@@ -139,6 +139,11 @@ impl Pool {
         })
     }
 
+    #[cfg(test)]
+    pub(in crate::models) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// Gives back the values that nobody has.
     pub(in crate::models) fn clear(&self) {
         let spare = std::mem::take(&mut *lock(&self.spare));
@@ -229,15 +234,18 @@ mod tests {
             .typed_output("y", 2, &dims)
             .node("Add", &["x", "x"], &["y"])
             .finish();
+        let on = session::On::Cpu {
+            limit: memory_limit,
+            own_operators: false,
+        };
         let options = LoadOptions {
-            memory_limit,
             threads: 1,
             ..LoadOptions::default()
         };
         let runtime = runtime::runtime().unwrap();
         let encoded = graph::encode(&model);
         let interrupt = Interrupt::default();
-        session::commit(runtime, &options, &encoded, None, &[], false, &interrupt).unwrap()
+        session::commit(runtime, &options, &encoded, None, on, &interrupt).unwrap()
     }
 
     fn pool(session: &Session, place: Place, shape: [i64; 2]) -> Arc<Pool> {

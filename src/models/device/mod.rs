@@ -7,9 +7,13 @@ pub(super) mod engines;
 pub(super) mod finish;
 pub(super) mod memory;
 pub(super) mod providers;
+mod ready;
+mod share;
 mod stage;
 mod transfer;
+mod values;
 
 pub use finish::Task;
-pub use stage::{DeviceFrame, Look, Outcome, Stage};
+pub use ready::{DeviceFrame, Preparation};
+pub use stage::{Look, Outcome, Stage};
 pub use transfer::{Dense, Sink, Source, Transfer};

@@ -15,6 +15,7 @@ use ort::ep::{
     ExecutionProviderDispatch, TensorRT,
 };
 
+use crate::models::memory::Parts;
 use crate::models::runtime::Runtime;
 use crate::models::{ExecutionProvider, LoadOptions, Precision};
 
@@ -28,8 +29,24 @@ pub(in crate::models) enum Purpose {
     AnySize,
     /// Pictures of one size; it may take its time to get ready, as another session serves meanwhile.
     OneSize,
-    /// One of this project's own graphs, of one size, beside a network.
-    Beside,
+    /// The same, for what TensorRT can't do of a network.
+    BehindTensorRt,
+    /// One of this project's own graphs, of one size, beside a network; may hold so many bytes (0: any number).
+    Beside(u64),
+}
+
+impl Purpose {
+    /// How many bytes such a session may hold; 0 for any number.
+    pub(in crate::models) fn limit(self, options: &LoadOptions) -> u64 {
+        let parts = Parts::of(options.memory_limit);
+        match self {
+            Self::AnySize => parts.network,
+            Self::OneSize => parts.one_size,
+            // the other half is for TensorRT's scratch memory, which lies outside the arena
+            Self::BehindTensorRt => (parts.one_size / 2).max(parts.one_size.min(1)),
+            Self::Beside(limit) => limit,
+        }
+    }
 }
 
 /// The CUDA provider's options.
@@ -53,19 +70,23 @@ pub(in crate::models) enum Purpose {
 /// - `enable_cuda_graph`: off, the default. It needs fixed sizes and addresses and one thread. The
 ///   runtime records with `cudaStreamCaptureModeGlobal`, under which an allocation by any other
 ///   thread fails: in a process that decodes video on the same device that would be the decoder's.
-/// - `gpu_mem_limit`: of the arena, which on a GPU holds the weights too.
+/// - `gpu_mem_limit`: of the arena, which on a GPU holds the weights too: the session's part of what all of
+///   an element's may hold.
 /// - `arena_extend_strategy`: doubling, the default, keeps its first block when memory is given back,
 ///   so that giving back costs little; under a limit, doubling would meet it with half of it unused.
 ///
 /// A stream of its own is what each session has anyway, so none is given.
 pub(in crate::models) fn cuda_options(options: &LoadOptions, purpose: Purpose) -> Options {
     let flag = |on: bool| String::from(if on { "1" } else { "0" });
-    let limited = options.memory_limit > 0;
-    let search = match purpose {
-        Purpose::AnySize | Purpose::Beside => "HEURISTIC",
-        Purpose::OneSize => "EXHAUSTIVE",
+    let limit = purpose.limit(options);
+    let limited = limit > 0;
+    let (search, fast) = match purpose {
+        Purpose::AnySize => ("HEURISTIC", options.precision != Precision::Fp32),
+        Purpose::OneSize | Purpose::BehindTensorRt => {
+            ("EXHAUSTIVE", options.precision != Precision::Fp32)
+        }
+        Purpose::Beside(_) => ("HEURISTIC", false),
     };
-    let fast = options.precision != Precision::Fp32 && purpose != Purpose::Beside;
     let mut list = vec![
         ("device_id", options.device.to_string()),
         ("cudnn_conv_algo_search", search.into()),
@@ -73,7 +94,7 @@ pub(in crate::models) fn cuda_options(options: &LoadOptions, purpose: Purpose) -
         ("use_tf32", flag(fast)),
     ];
     if limited {
-        list.push(("gpu_mem_limit", options.memory_limit.to_string()));
+        list.push(("gpu_mem_limit", limit.to_string()));
         list.push(("arena_extend_strategy", "kSameAsRequested".into()));
     }
     list
@@ -103,8 +124,9 @@ pub(in crate::models) fn tensorrt_options(options: &LoadOptions, folder: Option<
     if tensorrt_precision(options.precision) == Precision::Fp16 {
         list.push(("trt_fp16_enable", on()));
     }
-    if options.memory_limit > 0 {
-        list.push(("trt_max_workspace_size", options.memory_limit.to_string()));
+    let limit = Purpose::BehindTensorRt.limit(options);
+    if limit > 0 {
+        list.push(("trt_max_workspace_size", limit.to_string()));
     }
     if let Some(folder) = folder.and_then(Path::to_str) {
         list.push(("trt_engine_cache_enable", on()));
@@ -204,8 +226,17 @@ mod tests {
         assert_eq!(
             text(cuda_options(&limited, Purpose::AnySize)),
             "device_id=3 cudnn_conv_algo_search=HEURISTIC cudnn_conv_use_max_workspace=0 use_tf32=0 \
-             gpu_mem_limit=5368709120 arena_extend_strategy=kSameAsRequested"
+             gpu_mem_limit=1342177280 arena_extend_strategy=kSameAsRequested"
         );
+        let purposes = [
+            Purpose::AnySize,
+            Purpose::OneSize,
+            Purpose::BehindTensorRt,
+            Purpose::Beside(7),
+        ];
+        let limits = purposes.map(|purpose| purpose.limit(&limited));
+        assert_eq!(limits, [5 << 28, 5 << 28, 5 << 27, 7]);
+        assert_eq!(purposes.map(|purpose| purpose.limit(&plain)), [0, 0, 0, 7]);
     }
 
     #[test]
@@ -221,7 +252,7 @@ mod tests {
                 Some(folder)
             )),
             "device_id=1 trt_context_memory_sharing_enable=1 trt_force_sequential_engine_build=1 \
-             trt_fp16_enable=1 trt_max_workspace_size=1073741824 \
+             trt_fp16_enable=1 trt_max_workspace_size=134217728 \
              trt_engine_cache_enable=1 trt_engine_cache_path=/home/x/.cache/vfiinterp/engines/work \
              trt_timing_cache_enable=1 trt_timing_cache_path=/home/x/.cache/vfiinterp/engines/work"
         );

@@ -5,43 +5,30 @@ use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 use ort::session::Session;
-use ort::value::TensorElementType;
 
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
-use super::memory::{self, Buffer, Memory, Pool};
-use super::transfer::{Source, transfer};
-use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
+use super::memory::{Buffer, Memory};
+use super::ready::{DeviceFrame, Pools, Preparation, Readier};
+use super::share::Shares;
+use super::values::{Values, join_for, joined};
+use crate::frames::{FrameError, FrameLayout, ScaleMethod};
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
-use crate::models::graph::frame::{Geometry, join};
+use crate::models::graph::frame::Geometry;
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
-use crate::models::memory::{Reason, Usage, is_shortage};
+use crate::models::memory::{Parts, Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
 use crate::models::prepared::padded_size;
 use crate::models::runtime::runtime;
-use crate::models::signature::{Inputs, Timestep};
+use crate::models::signature::Inputs;
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, WarmUp, session,
 };
 
-/// Tells every frame that was prepared from all others.
-static ID: AtomicU64 = AtomicU64::new(1);
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
-
-/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
-/// when it is dropped.
-pub struct DeviceFrame {
-    pub(super) planes: Vec<Buffer>,
-    pub(super) picture: Buffer,
-    /// On the host.
-    thumbnail: Buffer,
-    id: u64,
-    /// Of which stage it is.
-    stage: u64,
-}
 
 /// What an estimate came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,37 +51,37 @@ pub struct Stage {
     label: String,
     canceller: Canceller,
     geometry: Geometry,
-    layout: FrameLayout,
     memory: Arc<Memory>,
-    ready: Session,
+    readier: Arc<Mutex<Readier>>,
     /// Lays out the network's input, or a plane of the moment.
-    join: Option<(Session, Buffer)>,
+    join: Option<(Beside, Buffer)>,
     finisher: Arc<Mutex<Finisher>>,
     differ: Differ,
+    /// Of the session that makes frames ready.
     arena: Arena,
     pools: Pools,
-    /// On the host: what is uploaded, and a single number.
-    staging: Vec<Buffer>,
+    /// On the host: a single number.
     moment: Buffer,
     clear: bool,
     found: Option<Found>,
+}
+
+/// A session beside the network's, and its arena.
+pub(super) struct Beside {
+    pub(super) session: Session,
+    pub(super) arena: Arena,
 }
 
 /// What compares frames.
 struct Differ {
     options: LoadOptions,
     provider: ExecutionProvider,
+    /// What its session may hold.
+    limit: u64,
     /// Made with the first comparison.
-    session: Option<Session>,
+    session: Option<Beside>,
     /// On the host.
     found: Buffer,
-}
-
-/// What frames are made of.
-struct Pools {
-    planes: Vec<Arc<Pool>>,
-    picture: Arc<Pool>,
-    thumbnail: Arc<Pool>,
 }
 
 /// How frames and pictures are scaled.
@@ -116,8 +103,8 @@ impl Stage {
     /// For frames that `info` describes, on the device that the network runs on.
     ///
     /// # Errors
-    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device, or the network does
-    /// not take this size; [`ModelError::Memory`]; others if the graphs don't start there.
+    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device or within the limit on memory,
+    /// or the network does not take this size; [`ModelError::Memory`]; others if the graphs don't start there.
     pub fn new(
         interpolator: &Interpolator,
         info: &VideoInfo,
@@ -137,48 +124,69 @@ impl Stage {
             downscale: look.downscale,
             upscale: look.upscale,
         };
-        let unfit = |error: FrameError| unfit(error.to_string());
-        let layout = FrameLayout::new(info).map_err(unfit)?;
+        let odd = |error: FrameError| unfit(error.to_string());
+        let layout = FrameLayout::new(info).map_err(odd)?;
         let (options, provider) = (interpolator.options(), interpolator.info().provider);
-        let start = |model| start(options, provider, &label, model);
-        let ready = start(geometry.ready(look.cells).map_err(unfit)?)?;
+        let limit = Parts::of(options.memory_limit).frames;
+        let channels = joined(&signature.inputs).unwrap_or(0);
+        let shares = Shares::needed(&geometry, channels);
+        let shares = shares.of(limit).map_err(unfit)?;
+        let start = |model, limit| start(options, provider, &label, model, limit);
+        let ready = start(geometry.ready(look.cells).map_err(odd)?, shares.ready)?;
         let join = join_for(&signature.inputs, geometry.padded);
-        let join = join.map(start).transpose()?;
-        let parts = Parts::new(&ready, join, look, &geometry, &layout, &signature.inputs, {
-            (provider, options.device)
-        });
-        let parts = parts.map_err(|error| network::failed(&label, &error))?;
+        let join = join.map(|model| start(model, shares.join)).transpose()?;
+        let values = Values::new(
+            &ready.session,
+            join,
+            look,
+            &geometry,
+            &layout,
+            &signature.inputs,
+            (provider, options.device),
+        );
+        let values = values.map_err(|error| network::failed(&label, &error))?;
         let finishing = Finishing {
             label: label.clone(),
             options: options.clone(),
             provider,
+            limit: shares.finish,
             canceller: interpolator.canceller(),
             geometry: geometry.clone(),
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
-            memory: Arc::clone(&parts.memory),
-            out: parts.out,
-            new: parts.pools.planes.clone(),
-            late: parts.late,
+            memory: Arc::clone(&values.memory),
+            out: values.out,
+            new: values.pools.planes.clone(),
+            late: values.late,
         };
         let differ = Differ {
             options: options.clone(),
             provider,
+            limit: shares.differ,
             session: None,
-            found: parts.found,
+            found: values.found,
         };
-        Ok(Self {
-            number: STAGE.fetch_add(1, Ordering::Relaxed),
+        let number = STAGE.fetch_add(1, Ordering::Relaxed);
+        let readier = Readier {
+            label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
+            memory: Arc::clone(&values.memory),
+            session: ready.session,
+            pools: values.pools.clone(),
+            staging: values.staging,
+            stage: number,
+        };
+        Ok(Self {
+            number,
+            canceller: interpolator.canceller(),
+            readier: Arc::new(Mutex::new(readier)),
             finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
             differ,
-            arena: Arena::of(&ready, provider, options.device),
-            memory: parts.memory,
-            ready,
-            join: parts.join,
-            pools: parts.pools,
-            staging: parts.staging,
-            moment: parts.moment,
+            arena: ready.arena,
+            memory: values.memory,
+            join: values.join,
+            pools: values.pools,
+            moment: values.moment,
             clear: false,
             found: None,
             geometry,
@@ -191,53 +199,9 @@ impl Stage {
         frame.stage == self.number
     }
 
-    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
-    ///
-    /// # Errors
-    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
-    /// is cancelled, or memory lacks.
-    pub fn prepare(&mut self, source: Source) -> Result<DeviceFrame, ModelError> {
-        self.check_cancelled()?;
-        if let Source::Host(planes) = &source {
-            let given = planes.iter().map(|p| (p.width, p.height, p.format));
-            if !self.layout.shapes().eq(given) {
-                return Err(ModelError::Mismatch("the frame is of another kind".into()));
-            }
-            for (plane, staging) in planes.iter().zip(&mut self.staging) {
-                copy_in(plane, staging).map_err(|error| network::failed(&self.label, &error))?;
-            }
-        }
-        let mut frame = self.frame().map_err(|error| self.failed(&error))?;
-        let names: Vec<_> = (0..frame.planes.len())
-            .map(|index| (format!("plane{index}"), format!("kept{index}")))
-            .collect();
-        let mut outputs = vec![
-            ("picture", Target::Into(&mut frame.picture)),
-            ("thumbnail", Target::Into(&mut frame.thumbnail)),
-        ];
-        let given = match source {
-            Source::Host(_) => {
-                for ((_, name), value) in names.iter().zip(&mut frame.planes) {
-                    outputs.push((name, Target::Into(value)));
-                }
-                &self.staging
-            }
-            Source::Copied(copy) => {
-                // to where they are kept, so that the graph need not
-                transfer(&mut frame.planes, copy)
-                    .map_err(|error| network::failed(&self.label, &error))?;
-                &frame.planes
-            }
-        };
-        let inputs = names.iter().zip(given);
-        let inputs: Vec<_> = inputs
-            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
-            .collect();
-        let options = self.canceller.options(self.clear);
-        let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
-        self.done(run)?;
-        frame.id = ID.fetch_add(1, Ordering::Relaxed);
-        Ok(frame)
+    /// What makes a frame ready for the network.
+    pub fn prepare(&self) -> Preparation {
+        Preparation::new(&self.readier, self.clear)
     }
 
     /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
@@ -257,7 +221,8 @@ impl Stage {
             none => {
                 let model = self.geometry.difference();
                 let model = model.map_err(|error| ModelError::Mismatch(error.to_string()))?;
-                none.insert(start(&differ.options, differ.provider, &self.label, model)?)
+                let (options, limit) = (&differ.options, differ.limit);
+                none.insert(start(options, differ.provider, &self.label, model, limit)?)
             }
         };
         let names: Vec<_> = (0..a.planes.len())
@@ -270,23 +235,17 @@ impl Stage {
         }
         let outputs = vec![("difference", Target::Into(&mut differ.found))];
         let options = self.canceller.options(false);
-        let run = bound::run(session, &inputs, outputs, &self.memory, options);
+        let run = bound::run(
+            &mut session.session,
+            &inputs,
+            outputs,
+            &self.memory,
+            options,
+        );
         self.done(run)?;
         let found = self.differ.found.bytes();
         let found = found.and_then(|bytes| bytes.first_chunk().copied());
         Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
-    }
-
-    /// Room for a frame.
-    fn frame(&self) -> ort::Result<DeviceFrame> {
-        let planes = self.pools.planes.iter().map(Pool::take);
-        Ok(DeviceFrame {
-            planes: planes.collect::<ort::Result<_>>()?,
-            picture: self.pools.picture.take()?,
-            thumbnail: self.pools.thumbnail.take()?,
-            id: 0,
-            stage: self.number,
-        })
     }
 
     /// Has the network say what lies between two frames at `phase`, which is above 0 (the first) and below
@@ -340,7 +299,7 @@ impl Stage {
     ) -> Result<network::Answer, ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
         let [a, b] = pictures;
-        if let Some((session, joined)) = &mut self.join {
+        if let Some((Beside { session, .. }, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
             let inputs: Vec<_> = all
@@ -402,8 +361,34 @@ impl Stage {
         // whoever finishes a frame has it: what it held before is as good
         let finish = self.finisher.try_lock().ok();
         let finish = finish.and_then(|finisher| finisher.usage());
-        let usages = [self.arena.usage(), finish];
-        usages.into_iter().flatten().reduce(std::ops::Add::add)
+        let join = self.join.as_ref().map(|(beside, _)| &beside.arena);
+        let differ = self.differ.session.as_ref().map(|beside| &beside.arena);
+        let arenas = [Some(&self.arena), join, differ].into_iter().flatten();
+        let usages = arenas.filter_map(Arena::usage).chain(finish);
+        usages.reduce(std::ops::Add::add)
+    }
+
+    /// What the sessions hold that make ready, finish and compare, and the graphs of these.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [(u64, ModelProto); 3] {
+        use crate::models::shared::lock;
+        let held = |usage: Option<Usage>| usage.map_or(0, |usage| usage.held);
+        let finisher = lock(&self.finisher);
+        let differ = self.differ.session.as_ref();
+        let cells = self.pools.thumbnail.shape();
+        let cells = (cells[1] as usize, cells[0] as usize);
+        [
+            (held(self.arena.usage()), self.geometry.ready(cells)),
+            (
+                held(finisher.usage()),
+                self.geometry.finish(finisher.kind().unwrap()),
+            ),
+            (
+                held(differ.and_then(|beside| beside.arena.usage())),
+                self.geometry.difference(),
+            ),
+        ]
+        .map(|(held, graph)| (held, graph.unwrap()))
     }
 
     /// Has what comes behind the network made ready, too, when that is warmed up.
@@ -440,20 +425,6 @@ impl Stage {
     }
 }
 
-impl DeviceFrame {
-    /// Mean luma of cells of the picture, row by row, in `[0, 1]`.
-    pub fn thumbnail(&self) -> &[f32] {
-        let thumbnail = self.thumbnail.try_extract_tensor::<f32>();
-        thumbnail.map_or(&[], |(_, cells)| cells)
-    }
-}
-
-impl std::fmt::Debug for DeviceFrame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("DeviceFrame").field(&self.id).finish()
-    }
-}
-
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stage")
@@ -462,119 +433,24 @@ impl std::fmt::Debug for Stage {
     }
 }
 
-/// A session beside the network's, where that one runs.
+/// A session beside the network's, where that one runs, that may hold so many bytes (0: any number).
 pub(super) fn start(
     options: &LoadOptions,
     provider: ExecutionProvider,
     label: &str,
     model: ModelProto,
-) -> Result<Session, ModelError> {
-    let started = session::beside(runtime()?, options, provider, model);
-    started.map_err(|reason| {
+    limit: u64,
+) -> Result<Beside, ModelError> {
+    let session = session::beside(runtime()?, options, provider, model, limit);
+    let session = session.map_err(|reason| {
         let (model, reason) = (label.into(), format!("a graph beside it: {reason}"));
         match is_shortage(&reason) {
             true => ModelError::Memory { model, reason },
             false => ModelError::Unusable { model, reason },
         }
-    })
-}
-
-/// How many channels are laid out for a network that does not take what there is as it is.
-fn joined(inputs: &Inputs) -> Option<usize> {
-    match inputs {
-        Inputs::Stacked { channels, .. } => Some(*channels),
-        Inputs::PicturesAndTimestep {
-            form: Timestep::Plane,
-            ..
-        } => Some(1),
-        Inputs::Pictures(_) | Inputs::PicturesAndTimestep { .. } => None,
-    }
-}
-
-/// The graph that does so.
-fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Option<ModelProto> {
-    let channels = joined(inputs)?;
-    let mut all = Vec::new();
-    if channels > 7 {
-        network::lay_out(&mut all, channels, width, height);
-    }
-    let rest = all.get(7 * width * height..).unwrap_or_default();
-    Some(join(channels, (width, height), rest))
-}
-
-/// What a stage has beside its sessions.
-struct Parts {
-    memory: Arc<Memory>,
-    join: Option<(Session, Buffer)>,
-    pools: Pools,
-    staging: Vec<Buffer>,
-    out: Vec<Buffer>,
-    moment: Buffer,
-    late: Buffer,
-    found: Buffer,
-}
-
-impl Parts {
-    fn new(
-        ready: &Session,
-        join: Option<Session>,
-        look: &Look,
-        geometry: &Geometry,
-        layout: &FrameLayout,
-        inputs: &Inputs,
-        (provider, device): (ExecutionProvider, i32),
-    ) -> ort::Result<Self> {
-        let memory = Arc::new(Memory::of(ready, provider, device)?);
-        let pool =
-            |place, element, dims: &[i64]| Pool::new(&memory, place, element, dims.iter().copied());
-        let planes = |place| {
-            let planes = layout.shapes().map(move |(width, height, format)| {
-                let element = match format.sample {
-                    Sample::U8 => TensorElementType::Uint8,
-                    Sample::U16 { .. } => TensorElementType::Uint16,
-                };
-                pool(
-                    place,
-                    element,
-                    &[height as i64, (width * format.channels) as i64],
-                )
-            });
-            planes.collect::<Vec<_>>()
-        };
-        let (device, staging) = (memory::Place::Device, memory::Place::Staging);
-        let float = TensorElementType::Float32;
-        let one = |rank| pool(staging, float, &vec![1; rank]).take();
-        let (width, height) = (geometry.padded.0 as i64, geometry.padded.1 as i64);
-        let (columns, rows) = (look.cells.0 as i64, look.cells.1 as i64);
-        let host = planes(staging);
-        let taken = || host.iter().map(Pool::take).collect::<ort::Result<_>>();
-        let scalar = match inputs {
-            Inputs::PicturesAndTimestep {
-                form: Timestep::Scalar(rank),
-                ..
-            } => *rank,
-            _ => 1,
-        };
-        let joined = |session: Session| -> ort::Result<_> {
-            let channels = joined(inputs).unwrap_or(1) as i64;
-            let joined = pool(device, float, &[1, channels, height, width]).take()?;
-            Ok((session, joined))
-        };
-        Ok(Self {
-            staging: taken()?,
-            out: taken()?,
-            moment: one(scalar)?,
-            late: one(1)?,
-            found: one(1)?,
-            join: join.map(joined).transpose()?,
-            pools: Pools {
-                planes: planes(device),
-                picture: pool(device, float, &[1, 3, height, width]),
-                thumbnail: pool(staging, float, &[rows, columns]),
-            },
-            memory,
-        })
-    }
+    })?;
+    let arena = Arena::of(&session, provider, options.device);
+    Ok(Beside { session, arena })
 }
 
 /// Writes a single number.
@@ -587,15 +463,4 @@ pub(super) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
 /// What should lie on the host, and doesn't.
 pub(super) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
-}
-
-/// A plane's rows without what lies between them.
-fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
-    let row = plane.row_bytes();
-    let into = into.bytes_mut().ok_or_else(out_of_reach)?;
-    let rows = plane.data.chunks(plane.stride);
-    for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
-        into.copy_from_slice(&from[..row]);
-    }
-    Ok(())
 }

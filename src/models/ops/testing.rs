@@ -28,8 +28,10 @@ pub(super) fn start(model: &ModelProto, own: bool) -> Session {
         &options,
         &encode(model),
         None,
-        &[],
-        own,
+        session::On::Cpu {
+            limit: 0,
+            own_operators: own,
+        },
         &crate::models::Interrupt::default(),
     )
     .expect("it starts")

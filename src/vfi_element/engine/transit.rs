@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::{Engine, Failure, Frame, Made, Way, not_ready, readable, writable};
 use crate::frames::FrameLayout;
-use crate::models::device::{Dense, DeviceFrame, Sink, Source, Stage, Task};
+use crate::models::device::{Dense, DeviceFrame, Preparation, Sink, Source, Task};
 use crate::vfi_element::cuda::{self, Copier};
 
 /// What copies a frame, if it lies in CUDA's memory on `device`; made in `place` with the first one.
@@ -28,7 +28,7 @@ pub(super) fn copier(
 
 /// Makes a frame ready where the network is.
 pub(super) fn prepare(
-    stage: &mut Stage,
+    preparation: Preparation,
     copier: Option<&Copier>,
     layout: &FrameLayout,
     info: &gst_video::VideoInfo,
@@ -36,10 +36,10 @@ pub(super) fn prepare(
 ) -> Result<DeviceFrame, Failure> {
     if let Some(copier) = copier {
         let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
-        return Ok(stage.prepare(Source::Copied(&mut fetch))?);
+        return Ok(preparation.run(Source::Copied(&mut fetch))?);
     }
     let mapped = readable(buffer, info)?;
-    Ok(stage.prepare(Source::Host(&layout.planes(&mapped)?))?)
+    Ok(preparation.run(Source::Host(&layout.planes(&mapped)?))?)
 }
 
 /// Has a frame made in a buffer.

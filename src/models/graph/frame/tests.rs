@@ -31,7 +31,11 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     let runtime = runtime::runtime().unwrap();
     let encoded = graph::encode(&model);
     let interrupt = Interrupt::default();
-    session::commit(runtime, &options, &encoded, None, &[], own, &interrupt).unwrap()
+    let on = session::On::Cpu {
+        limit: 0,
+        own_operators: own,
+    };
+    session::commit(runtime, &options, &encoded, None, on, &interrupt).unwrap()
 }
 
 fn run(session: &mut Session, inputs: Vec<(String, DynValue)>) -> HashMap<String, DynValue> {

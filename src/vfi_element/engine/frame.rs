@@ -1,0 +1,153 @@
+//! Input frames, and what the network needs of them: made when it is first needed, or before that, beside the
+//! network.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::host::HostFrame;
+use super::transit::{self, copier};
+use super::{Engine, Failure, Way, not_ready, readable};
+use crate::models::device::DeviceFrame;
+use crate::vfi_element::content::Thumbnail;
+
+/// An input frame and what the network needs of it.
+#[derive(Debug)]
+pub(in crate::vfi_element) struct Frame {
+    /// The original.
+    pub buffer: gst::Buffer,
+    pub(super) small: Option<Small>,
+}
+
+/// What the network needs of a frame.
+#[derive(Debug)]
+pub(in crate::vfi_element) struct Small {
+    pub(super) made: Made,
+    thumbnail: Thumbnail,
+    /// The configuration it was made under.
+    generation: u64,
+}
+
+/// The same, where frames are made.
+#[derive(Debug)]
+pub(super) enum Made {
+    Host(HostFrame),
+    Device(Arc<DeviceFrame>),
+}
+
+/// What the network needs of a frame whose turn has not come yet.
+pub(in crate::vfi_element) struct Ready {
+    /// Held, so that no other frame's has the same address.
+    buffer: gst::Buffer,
+    small: Small,
+    took: Duration,
+}
+
+/// What is to be done to have it; `None` if that can't be done, which turns out again in the frame's own turn.
+pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + Send>;
+
+impl Frame {
+    /// A frame of which `small` has been made, if anything.
+    pub(in crate::vfi_element) fn new(buffer: gst::Buffer, small: Option<Small>) -> Self {
+        Self { buffer, small }
+    }
+}
+
+impl Ready {
+    /// What was made, and how long that took, if it is of this frame; which nobody else holds after that.
+    pub(in crate::vfi_element) fn of(self, buffer: &gst::Buffer) -> Option<(Small, Duration)> {
+        (self.buffer.as_ptr() == buffer.as_ptr()).then_some((self.small, self.took))
+    }
+}
+
+impl Engine {
+    /// What makes a frame ready that comes next, beside the network. `None` where nothing is gained: on the
+    /// host the network takes the processor anyway.
+    pub(in crate::vfi_element) fn make_ready(&mut self, buffer: gst::Buffer) -> Option<MakeReady> {
+        let stage = self.stage.as_ref()?;
+        let Way::Device(device) = &stage.way else {
+            return None;
+        };
+        let preparation = device.prepare();
+        let copier = copier(&mut self.copier, self.device, &buffer).ok()?;
+        let (layout, info) = (stage.layout.clone(), stage.info.clone());
+        let (size, generation) = (stage.look.size, stage.generation);
+        let mut thumbnail = std::mem::take(&mut self.spare);
+        Some(Box::new(move || {
+            let start = Instant::now();
+            let copier = copier.as_deref();
+            let made = transit::prepare(preparation, copier, &layout, &info, &buffer).ok()?;
+            thumbnail.set_cells(size, made.thumbnail());
+            Some(Ready {
+                buffer,
+                small: Small {
+                    made: Made::Device(Arc::new(made)),
+                    thumbnail,
+                    generation,
+                },
+                took: start.elapsed(),
+            })
+        }))
+    }
+
+    /// Makes what the network needs of two frames, and gives their thumbnails.
+    pub(in crate::vfi_element) fn prepare_pair<'f>(
+        &mut self,
+        a: &'f mut Frame,
+        b: &'f mut Frame,
+    ) -> Result<(&'f Thumbnail, &'f Thumbnail), Failure> {
+        self.prepare(a)?;
+        self.prepare(b)?;
+        match (&a.small, &b.small) {
+            (Some(a), Some(b)) => Ok((&a.thumbnail, &b.thumbnail)),
+            _ => Err(not_ready()),
+        }
+    }
+
+    pub(super) fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
+        let Some(stage) = &mut self.stage else {
+            return Err(not_ready());
+        };
+        let generation = stage.generation;
+        let small = frame.small.as_ref();
+        if small.is_some_and(|small| small.generation == generation) {
+            return Ok(());
+        }
+        // the memory it takes is given back first
+        let outdated = frame.small.take().map(|small| small.thumbnail);
+        let mut thumbnail = outdated.unwrap_or_else(|| std::mem::take(&mut self.spare));
+        let (buffer, info) = (&frame.buffer, &stage.info);
+        let made = match &mut stage.way {
+            Way::Host(host) => {
+                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
+                thumbnail.set(&made.picture);
+                Made::Host(made)
+            }
+            Way::Device(device) => {
+                let copier = copier(&mut self.copier, self.device, buffer)?;
+                let (preparation, copier) = (device.prepare(), copier.as_deref());
+                let made = transit::prepare(preparation, copier, &stage.layout, info, buffer)?;
+                thumbnail.set_cells(stage.look.size, made.thumbnail());
+                Made::Device(Arc::new(made))
+            }
+        };
+        frame.small = Some(Small {
+            made,
+            thumbnail,
+            generation,
+        });
+        Ok(())
+    }
+
+    /// Takes back the storage of a frame that is no longer needed.
+    pub(in crate::vfi_element) fn recycle(&mut self, frame: Frame) {
+        let Some(small) = frame.small else {
+            return;
+        };
+        self.spare = small.thumbnail;
+        let way = self.stage.as_mut().map(|stage| &mut stage.way);
+        // one on the device is given back by being dropped
+        if let (Some(Way::Host(host)), Made::Host(made)) = (way, small.made) {
+            host.recycle(made);
+        }
+    }
+}

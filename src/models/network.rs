@@ -9,7 +9,7 @@ use ort::value::{DynValue, TensorRef};
 
 use super::arena::Arena;
 use super::device::bound::{self, Input, Target};
-use super::device::memory::Memory;
+use super::device::memory::{Memory, Place};
 use super::fitted::Fitted;
 use super::memory::{self, Clears, Reason, Usage};
 use super::shared::Loaded;
@@ -177,7 +177,9 @@ impl Network {
         self.retried(|network, clears| {
             let canceller = &network.canceller;
             let names = network.signature.outputs.names();
-            let outputs: Vec<_> = names.map(|name| (name, Target::Anew)).collect();
+            let outputs: Vec<_> = names
+                .map(|name| (name, Target::Anew(Place::Device)))
+                .collect();
             let run = |session: &mut Session| {
                 #[cfg(feature = "faults")]
                 crate::faults::run(size.0 * size.1)?;

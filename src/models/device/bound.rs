@@ -3,7 +3,7 @@
 use ort::session::{RunOptions, Session};
 use ort::value::{DynTensor, DynValue};
 
-use super::memory::Memory;
+use super::memory::{Memory, Place};
 
 /// What a session is given.
 #[derive(Clone, Copy)]
@@ -15,16 +15,18 @@ pub(in crate::models) enum Input<'a> {
 
 /// Where an output goes.
 pub(in crate::models) enum Target<'a> {
-    /// To what lies ready for it.
+    /// To what lies ready for it where the session computes. What lies ready elsewhere is no target: ONNX
+    /// Runtime 1.31 with CUDA writes to it, and then fails as it copies it onto itself.
     Into(&'a mut DynTensor),
-    /// To memory of the session's arena, where it computes.
-    Anew,
+    /// To memory of the session's arenas.
+    Anew(Place),
 }
 
 /// Runs a session; gives the outputs that were made anew, in their order.
 ///
-/// An input that lies elsewhere than the session wants it is copied before the run, and may be written
-/// again when this returns.
+/// An input that lies elsewhere than the session wants it is copied as it is bound, and may be written
+/// again when this returns. There is nothing to wait for before the run: `synchronize_inputs` would wait for all that goes on
+/// on the device, and so for what other sessions do there.
 pub(in crate::models) fn run(
     session: &mut Session,
     inputs: &[(&str, Input)],
@@ -43,13 +45,12 @@ pub(in crate::models) fn run(
     for (name, target) in outputs {
         match target {
             Target::Into(tensor) => binding.bind_output(name, tensor)?,
-            Target::Anew => {
-                binding.bind_output_to_device(name, memory.name())?;
+            Target::Anew(place) => {
+                binding.bind_output_to_device(name, memory.name(place))?;
                 made.push(name);
             }
         }
     }
-    binding.synchronize_inputs()?;
     let mut outputs = session.run_binding_with_options(&binding, options)?;
     let values = made.into_iter().filter_map(|name| outputs.remove(name));
     Ok(values.collect())

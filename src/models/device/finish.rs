@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use ort::value::DynValue;
 
 use super::bound::{self, Input, Target};
-use super::memory::{Buffer, Memory, Pool};
+use super::memory::{self, Buffer, Memory, Place, Pool};
 use super::ready::DeviceFrame;
 use super::stage::{Beside, out_of_reach, set, start};
 use super::transfer::{Sink, transfer};
@@ -29,8 +29,7 @@ pub(super) struct Finishing {
     pub(super) memory: Arc<Memory>,
     /// Where planes lie that do not come back.
     pub(super) new: Vec<Arc<Pool>>,
-    /// On the host: what came back, and a single number.
-    pub(super) out: Vec<Buffer>,
+    /// On the host: a single number.
     pub(super) late: Buffer,
 }
 
@@ -140,27 +139,30 @@ impl Finisher {
             Some((name.as_str(), value))
         });
         let inputs: Vec<_> = inputs.collect();
+        let names: Vec<_> = (0..with.new.len()).map(|i| format!("out{i}")).collect();
+        let names = names.iter().map(String::as_str);
         let mut new: Vec<Buffer> = Vec::new();
-        let values = match &out {
-            Sink::Host(_) => &mut with.out,
+        let outputs: Vec<_> = match &out {
+            Sink::Host(_) => names
+                .map(|name| (name, Target::Anew(Place::Staging)))
+                .collect(),
             Sink::Copied(_) => {
                 let planes = with.new.iter().map(Pool::take);
                 new = planes.collect::<ort::Result<_>>().map_err(failed)?;
-                &mut new
+                names
+                    .zip(new.iter_mut().map(|value| Target::Into(value)))
+                    .collect()
             }
         };
-        let names: Vec<_> = (0..values.len()).map(|i| format!("out{i}")).collect();
-        let outputs = names.iter().map(String::as_str).zip(values);
-        let outputs = outputs.map(|(name, value)| (name, Target::Into(value)));
         let options = with.canceller.options(task.clear);
-        let run = bound::run(session, &inputs, outputs.collect(), &with.memory, options);
+        let run = bound::run(session, &inputs, outputs, &with.memory, options);
         if with.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        run.map_err(failed)?;
+        let values = run.map_err(failed)?;
         match out {
             Sink::Host(planes) => {
-                for (plane, value) in planes.iter_mut().zip(&with.out) {
+                for (plane, value) in planes.iter_mut().zip(&values) {
                     copy_out(value, plane).map_err(failed)?;
                 }
                 Ok(())
@@ -231,9 +233,9 @@ impl Finishing {
 }
 
 /// A plane's rows, with whatever lies between them.
-fn copy_out(from: &Buffer, plane: &mut PlaneMut) -> ort::Result<()> {
+fn copy_out(from: &DynValue, plane: &mut PlaneMut) -> ort::Result<()> {
     let row = plane.row_bytes();
-    let from = from.bytes().ok_or_else(out_of_reach)?;
+    let from = memory::bytes(from).ok_or_else(out_of_reach)?;
     let rows = plane.data.chunks_mut(plane.stride);
     for (into, from) in rows.zip(from.chunks_exact(row)) {
         into[..row].copy_from_slice(from);

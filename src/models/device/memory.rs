@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{Session, SharedSessionInner};
-use ort::value::{DynTensor, Shape, TensorElementType};
+use ort::value::{DynTensor, DynTensorValueType, DynValue, Shape, TensorElementType};
 
 use crate::models::ExecutionProvider;
 use crate::models::shared::lock;
@@ -32,7 +32,8 @@ pub(in crate::models) struct Memory {
     // an allocator may not be used by two threads at a time
     device: Mutex<Allocator>,
     staging: Mutex<Allocator>,
-    name: MemoryInfo<'static>,
+    device_name: MemoryInfo<'static>,
+    staging_name: MemoryInfo<'static>,
     /// What the allocators belong to.
     _session: Arc<SharedSessionInner>,
 }
@@ -50,37 +51,38 @@ impl Memory {
         };
         let arena =
             |place, number| allocator(place, number, AllocatorType::Arena, MemoryType::Default);
-        let named = |place, number| {
-            MemoryInfo::new(place, number, AllocatorType::Device, MemoryType::Default)
-        };
-        let (on_device, staging, name) = match provider {
+        let named =
+            |place, number, memory| MemoryInfo::new(place, number, AllocatorType::Device, memory);
+        const PINNED: AllocationDevice = AllocationDevice::CUDA_PINNED;
+        let (on_device, staging, device_name, staging_name) = match provider {
             ExecutionProvider::Cuda | ExecutionProvider::TensorRt => (
                 arena(AllocationDevice::CUDA, device)?,
-                allocator(
-                    AllocationDevice::CUDA_PINNED,
-                    device,
-                    AllocatorType::Device,
-                    MemoryType::CPUInput,
-                )?,
-                named(AllocationDevice::CUDA, device)?,
+                allocator(PINNED, device, AllocatorType::Device, MemoryType::CPUInput)?,
+                named(AllocationDevice::CUDA, device, MemoryType::Default)?,
+                named(PINNED, device, MemoryType::CPUInput)?,
             ),
             ExecutionProvider::Auto | ExecutionProvider::Cpu => (
                 arena(AllocationDevice::CPU, 0)?,
                 arena(AllocationDevice::CPU, 0)?,
-                named(AllocationDevice::CPU, 0)?,
+                named(AllocationDevice::CPU, 0, MemoryType::Default)?,
+                named(AllocationDevice::CPU, 0, MemoryType::Default)?,
             ),
         };
         Ok(Self {
             device: on_device,
             staging,
-            name,
+            device_name,
+            staging_name,
             _session: session.inner(),
         })
     }
 
-    /// What the memory where sessions compute is called.
-    pub(super) fn name(&self) -> &MemoryInfo<'static> {
-        &self.name
+    /// What the memory of a place is called.
+    pub(super) fn name(&self, place: Place) -> &MemoryInfo<'static> {
+        match place {
+            Place::Device => &self.device_name,
+            Place::Staging => &self.staging_name,
+        }
     }
 
     fn tensor(
@@ -139,11 +141,6 @@ impl Pool {
         })
     }
 
-    #[cfg(test)]
-    pub(in crate::models) fn shape(&self) -> &Shape {
-        &self.shape
-    }
-
     /// Gives back the values that nobody has.
     pub(in crate::models) fn clear(&self) {
         let spare = std::mem::take(&mut *lock(&self.spare));
@@ -160,6 +157,7 @@ pub(in crate::models) struct Buffer {
 
 impl Buffer {
     /// Its bytes, if the host can reach them.
+    #[cfg(test)]
     pub(in crate::models) fn bytes(&self) -> Option<&[u8]> {
         let length = self.length()?;
         let data = self.data_ptr().cast::<u8>();
@@ -209,6 +207,20 @@ impl DerefMut for Buffer {
             None => unreachable!("it is taken out by dropping only"),
         }
     }
+}
+
+/// The bytes of a tensor, if it is one and the host can reach them.
+pub(in crate::models) fn bytes(value: &DynValue) -> Option<&[u8]> {
+    let tensor = value.view().downcast::<DynTensorValueType>().ok()?;
+    let elements = tensor.shape().num_elements();
+    let length = tensor.data_type().byte_size(elements)?;
+    if !tensor.memory_info().is_cpu_accessible() {
+        return None;
+    }
+    let data = tensor.data_ptr().cast::<u8>();
+    // SAFETY: the host can reach the tensor's memory, which has this many bytes; a run has set them, and
+    // nobody writes to them while the value is borrowed.
+    Some(unsafe { std::slice::from_raw_parts(data, length) })
 }
 
 impl Drop for Buffer {

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ort::session::Session;
+use ort::value::DynValue;
 
 use super::bound::{self, Input, Target};
-use super::memory::{Buffer, Memory, Pool};
+use super::memory::{Buffer, Memory, Place, Pool};
 use super::stage::out_of_reach;
 use super::transfer::{Source, transfer};
 use crate::frames::{FrameLayout, Plane};
@@ -22,7 +23,7 @@ pub struct DeviceFrame {
     pub(super) planes: Vec<Buffer>,
     pub(super) picture: Buffer,
     /// On the host.
-    thumbnail: Buffer,
+    thumbnail: DynValue,
     pub(super) id: u64,
     /// Of which stage it is.
     pub(super) stage: u64,
@@ -33,7 +34,6 @@ pub struct DeviceFrame {
 pub(super) struct Pools {
     pub(super) planes: Vec<Arc<Pool>>,
     pub(super) picture: Arc<Pool>,
-    pub(super) thumbnail: Arc<Pool>,
 }
 
 /// Makes frames ready for the network, one at a time.
@@ -98,25 +98,25 @@ impl Readier {
                 copy_in(plane, staging).map_err(failed)?;
             }
         }
-        let mut frame = self.room().map_err(failed)?;
-        let names: Vec<_> = (0..frame.planes.len())
+        let (mut kept, mut picture) = self.room().map_err(failed)?;
+        let names: Vec<_> = (0..kept.len())
             .map(|index| (format!("plane{index}"), format!("kept{index}")))
             .collect();
         let mut outputs = vec![
-            ("picture", Target::Into(&mut frame.picture)),
-            ("thumbnail", Target::Into(&mut frame.thumbnail)),
+            ("picture", Target::Into(&mut picture)),
+            ("thumbnail", Target::Anew(Place::Staging)),
         ];
         let given = match source {
             Source::Host(_) => {
-                for ((_, name), value) in names.iter().zip(&mut frame.planes) {
+                for ((_, name), value) in names.iter().zip(&mut kept) {
                     outputs.push((name, Target::Into(value)));
                 }
                 &self.staging
             }
             Source::Copied(copy) => {
                 // to where they are kept, so that the graph need not
-                transfer(&mut frame.planes, copy).map_err(failed)?;
-                &frame.planes
+                transfer(&mut kept, copy).map_err(failed)?;
+                &kept
             }
         };
         let inputs = names.iter().zip(given);
@@ -128,21 +128,23 @@ impl Readier {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        run.map_err(failed)?;
-        frame.id = ID.fetch_add(1, Ordering::Relaxed);
-        Ok(frame)
-    }
-
-    /// Room for a frame.
-    fn room(&self) -> ort::Result<DeviceFrame> {
-        let planes = self.pools.planes.iter().map(Pool::take);
+        let thumbnail = run.map_err(failed)?.pop();
         Ok(DeviceFrame {
-            planes: planes.collect::<ort::Result<_>>()?,
-            picture: self.pools.picture.take()?,
-            thumbnail: self.pools.thumbnail.take()?,
-            id: 0,
+            planes: kept,
+            picture,
+            thumbnail: thumbnail.ok_or_else(|| failed(out_of_reach()))?,
+            id: ID.fetch_add(1, Ordering::Relaxed),
             stage: self.stage,
         })
+    }
+
+    /// Room for a frame's planes, and for its picture.
+    fn room(&self) -> ort::Result<(Vec<Buffer>, Buffer)> {
+        let planes = self.pools.planes.iter().map(Pool::take);
+        Ok((
+            planes.collect::<ort::Result<_>>()?,
+            self.pools.picture.take()?,
+        ))
     }
 }
 

@@ -125,7 +125,7 @@ mod tests {
                 stage.difference(a, b).unwrap();
                 let needed = Shares::needed(&geometry(info, size), 0);
                 let needed = [needed.ready, needed.finish, needed.differ];
-                for ((held, graph), needed) in stage.held().into_iter().zip(needed) {
+                for ((held, graph), needed) in stage.held(look.cells).into_iter().zip(needed) {
                     let taken = held + graph.encoded_len() as u64;
                     assert!(taken <= needed, "{format} {look:?}: {taken} of {needed}");
                     assert!(

@@ -8,7 +8,7 @@ use ort::session::Session;
 
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
-use super::memory::{Buffer, Memory};
+use super::memory::{self, Buffer, Memory};
 use super::ready::{DeviceFrame, Pools, Preparation, Readier};
 use super::share::Shares;
 use super::values::{Values, join_for, joined};
@@ -80,8 +80,6 @@ struct Differ {
     limit: u64,
     /// Made with the first comparison.
     session: Option<Beside>,
-    /// On the host.
-    found: Buffer,
 }
 
 /// How frames and pictures are scaled.
@@ -138,7 +136,6 @@ impl Stage {
         let values = Values::new(
             &ready.session,
             join,
-            look,
             &geometry,
             &layout,
             &signature.inputs,
@@ -154,7 +151,6 @@ impl Stage {
             geometry: geometry.clone(),
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
             memory: Arc::clone(&values.memory),
-            out: values.out,
             new: values.pools.planes.clone(),
             late: values.late,
         };
@@ -163,7 +159,6 @@ impl Stage {
             provider,
             limit: shares.differ,
             session: None,
-            found: values.found,
         };
         let number = STAGE.fetch_add(1, Ordering::Relaxed);
         let readier = Readier {
@@ -233,7 +228,7 @@ impl Stage {
             inputs.push((first.as_str(), Input::Tensor(a)));
             inputs.push((second.as_str(), Input::Tensor(b)));
         }
-        let outputs = vec![("difference", Target::Into(&mut differ.found))];
+        let outputs = vec![("difference", Target::Anew(memory::Place::Staging))];
         let options = self.canceller.options(false);
         let run = bound::run(
             &mut session.session,
@@ -242,8 +237,8 @@ impl Stage {
             &self.memory,
             options,
         );
-        self.done(run)?;
-        let found = self.differ.found.bytes();
+        let values = self.done(run)?;
+        let found = values.first().and_then(memory::bytes);
         let found = found.and_then(|bytes| bytes.first_chunk().copied());
         Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
     }
@@ -368,15 +363,13 @@ impl Stage {
         usages.reduce(std::ops::Add::add)
     }
 
-    /// What the sessions hold that make ready, finish and compare, and the graphs of these.
+    /// What the sessions hold that make ready (thumbnails of so many `cells`, too), finish and compare, and the graphs of these.
     #[cfg(test)]
-    pub(super) fn held(&self) -> [(u64, ModelProto); 3] {
+    pub(super) fn held(&self, cells: (usize, usize)) -> [(u64, ModelProto); 3] {
         use crate::models::shared::lock;
         let held = |usage: Option<Usage>| usage.map_or(0, |usage| usage.held);
         let finisher = lock(&self.finisher);
         let differ = self.differ.session.as_ref();
-        let cells = self.pools.thumbnail.shape();
-        let cells = (cells[1] as usize, cells[0] as usize);
         [
             (held(self.arena.usage()), self.geometry.ready(cells)),
             (
@@ -401,7 +394,7 @@ impl Stage {
         self.clear = true;
         if reason == Reason::Pressure {
             let pools = self.pools.planes.iter();
-            for pool in pools.chain([&self.pools.picture, &self.pools.thumbnail]) {
+            for pool in pools.chain([&self.pools.picture]) {
                 pool.clear();
             }
         }

@@ -7,7 +7,7 @@ use ort::value::TensorElementType;
 
 use super::memory::{self, Buffer, Memory, Pool};
 use super::ready::Pools;
-use super::stage::{Beside, Look};
+use super::stage::Beside;
 use crate::frames::{FrameLayout, Sample};
 use crate::models::graph::frame::{Geometry, join};
 use crate::models::graph::proto::ModelProto;
@@ -43,17 +43,14 @@ pub(super) struct Values {
     pub(super) join: Option<(Beside, Buffer)>,
     pub(super) pools: Pools,
     pub(super) staging: Vec<Buffer>,
-    pub(super) out: Vec<Buffer>,
     pub(super) moment: Buffer,
     pub(super) late: Buffer,
-    pub(super) found: Buffer,
 }
 
 impl Values {
     pub(super) fn new(
         ready: &Session,
         join: Option<Beside>,
-        look: &Look,
         geometry: &Geometry,
         layout: &FrameLayout,
         inputs: &Inputs,
@@ -80,9 +77,8 @@ impl Values {
         let float = TensorElementType::Float32;
         let one = |rank| pool(staging, float, &vec![1; rank]).take();
         let (width, height) = (geometry.padded.0 as i64, geometry.padded.1 as i64);
-        let (columns, rows) = (look.cells.0 as i64, look.cells.1 as i64);
         let host = planes(staging);
-        let taken = || host.iter().map(Pool::take).collect::<ort::Result<_>>();
+        let taken = host.iter().map(Pool::take).collect::<ort::Result<_>>();
         let scalar = match inputs {
             Inputs::PicturesAndTimestep {
                 form: Timestep::Scalar(rank),
@@ -96,16 +92,13 @@ impl Values {
             Ok((beside, joined))
         };
         Ok(Self {
-            staging: taken()?,
-            out: taken()?,
+            staging: taken?,
             moment: one(scalar)?,
             late: one(1)?,
-            found: one(1)?,
             join: join.map(joined).transpose()?,
             pools: Pools {
                 planes: planes(device),
                 picture: pool(device, float, &[1, 3, height, width]),
-                thumbnail: pool(staging, float, &[rows, columns]),
             },
             memory,
         })

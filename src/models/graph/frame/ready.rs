@@ -26,6 +26,12 @@ pub(super) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
     }
     let mut model = builder.finish();
     let mut graph = Appender::new(model.graph.get_or_insert_default(), "v");
+    for (index, shape) in shapes.iter().enumerate() {
+        // all else reads what was brought to the device, so that the host's memory is read once
+        let kept = format!("kept{index}");
+        graph.node_as(&kept, "Identity", &[&format!("plane{index}")], vec![]);
+        graph.output(value(&kept, shape.element(), &shape.dims()));
+    }
     let picture = match geometry.is_rgb() {
         true => rgb(geometry, &shapes, &mut graph),
         false => converted(geometry, &shapes, &mut graph),
@@ -34,11 +40,6 @@ pub(super) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
     let (width, height) = geometry.small;
     let (padded_width, padded_height) = geometry.padded;
     let behind = (padded_height - height, padded_width - width);
-    for (index, shape) in shapes.iter().enumerate() {
-        let kept = format!("kept{index}");
-        graph.node_as(&kept, "Identity", &[&format!("plane{index}")], vec![]);
-        graph.output(value(&kept, shape.element(), &shape.dims()));
-    }
     let picture = lift(&mut graph, &picture);
     let padded = repeat_border(&mut graph, &picture, 4, (0, 0), behind);
     graph.name_as("picture", padded);
@@ -50,7 +51,7 @@ pub(super) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
 /// `[3, height, width]` of packed RGB.
 fn rgb(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
     let shape = &shapes[0];
-    let levels = shape.levels(graph, "plane0");
+    let levels = shape.levels(graph, "kept0");
     let order: Vec<_> = geometry
         .components()
         .iter()
@@ -68,7 +69,7 @@ fn rgb(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
 /// `[3, height, width]` of luma and chroma, or luma alone.
 fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
     let planes: Vec<_> = (0..shapes.len())
-        .map(|index| shapes[index].levels(graph, &format!("plane{index}")))
+        .map(|index| shapes[index].levels(graph, &format!("kept{index}")))
         .collect();
     let mut parts = vec![shrunk(geometry, &shapes[0], graph, &planes[0])];
     // both kinds of chroma in one plane, or one after the other

@@ -158,13 +158,15 @@ fn geometry(info: &VideoInfo, small: (usize, usize), method: ScaleMethod) -> Geo
 }
 
 /// The geometries that are tried: frame, and network's picture.
-const SIZES: [((usize, usize), (usize, usize)); 6] = [
+const SIZES: [((usize, usize), (usize, usize)); 7] = [
     ((96, 64), (96, 64)),
     ((96, 64), (48, 32)),
     ((131, 71), (60, 35)),
     ((97, 71), (40, 31)),
     ((128, 96), (100, 75)),
     ((201, 90), (31, 20)),
+    // the scale between them is rounded, and 48 times that is a bit less than 50
+    ((50, 34), (48, 32)),
 ];
 
 /// By how many levels of 8 bits two lists of numbers differ at most; `most` is the highest.

@@ -12,22 +12,22 @@ use super::finish::{Finisher, Finishing, Task};
 use super::memory::{self, Buffer, Memory, Pool};
 use super::transfer::{Source, transfer};
 use crate::frames::{FrameError, FrameLayout, Plane, Sample, ScaleMethod};
+use crate::models::answer::Answer;
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
+use crate::models::encoder::Seen;
 use crate::models::graph::frame::{Geometry, join};
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
 use crate::models::memory::{Reason, Usage, is_shortage};
 use crate::models::network::{self, Network};
-use crate::models::prepared::padded_size;
+use crate::models::prepared::{new_id, padded_size};
 use crate::models::runtime::runtime;
 use crate::models::signature::{Inputs, Timestep};
 use crate::models::{
     Canceller, ExecutionProvider, Interpolator, LoadOptions, ModelError, ModelKind, WarmUp, session,
 };
 
-/// Tells every frame that was prepared from all others.
-static ID: AtomicU64 = AtomicU64::new(1);
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
 
@@ -236,7 +236,7 @@ impl Stage {
         let options = self.canceller.options(self.clear);
         let run = bound::run(&mut self.ready, &inputs, outputs, &self.memory, options);
         self.done(run)?;
-        frame.id = ID.fetch_add(1, Ordering::Relaxed);
+        frame.id = new_id();
         Ok(frame)
     }
 
@@ -313,10 +313,14 @@ impl Stage {
         }
         self.found = None;
         let found = interpolator.find((a.id, b.id), phase, |network, places, moment| {
+            let seen = |id, picture| Seen { id, picture };
             let pictures = places.map(|place| match place {
-                Place::First => Some(Input::Tensor(&a.picture)),
-                Place::Second => Some(Input::Tensor(&b.picture)),
-                Place::Made(answer) => answer.values().first().map(Input::Value),
+                Place::First => Some(seen(a.id, Input::Tensor(&a.picture))),
+                Place::Second => Some(seen(b.id, Input::Tensor(&b.picture))),
+                Place::Made(answer) => {
+                    let picture = answer.values().first().map(Input::Value);
+                    picture.map(|picture| seen(answer.id(), picture))
+                }
             });
             match pictures {
                 [Some(a), Some(b)] => self.ask(network, [a, b], moment),
@@ -335,11 +339,11 @@ impl Stage {
     fn ask(
         &mut self,
         network: &mut Network,
-        pictures: [Input; 2],
+        pictures: [Seen<Input>; 2],
         moment: f32,
-    ) -> Result<network::Answer, ModelError> {
+    ) -> Result<Answer, ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
-        let [a, b] = pictures;
+        let [a, b] = pictures.map(|seen| seen.picture);
         if let Some((session, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
@@ -370,7 +374,7 @@ impl Stage {
                 (timestep, joined.unwrap_or(Input::Tensor(&self.moment))),
             ],
         };
-        network.run_bound(&inputs, &self.memory, self.geometry.padded)
+        network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
     /// What makes the frame that the latest estimate, of these two at `phase`, is about.

@@ -12,10 +12,12 @@ use crate::models::memory::Room;
 /// What is to fail.
 static RUNS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
+static LOADS_BEFORE: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static ROOM: Mutex<Option<Room>> = Mutex::new(None);
 static DEVICE: AtomicBool = AtomicBool::new(false);
+static ENCODED: AtomicU64 = AtomicU64::new(0);
 static FAILED: AtomicU64 = AtomicU64::new(0);
 static APART: AtomicBool = AtomicBool::new(false);
 static SENT_APART: AtomicU64 = AtomicU64::new(0);
@@ -27,7 +29,7 @@ static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 pub fn clear() {
     RUNS_ABOVE.store(usize::MAX, SeqCst);
     NEXT_RUNS.store(0, SeqCst);
-    LOADS.store(0, SeqCst);
+    fail_next_loads(0);
     BUFFERS_ABOVE.store(usize::MAX, SeqCst);
     set_room(None);
     FAILED.store(0, SeqCst);
@@ -113,6 +115,12 @@ pub fn fail_next_runs(count: u64) {
 
 /// The next so many sessions find no memory.
 pub fn fail_next_loads(count: u64) {
+    fail_loads_after(0, count);
+}
+
+/// So many sessions are made, and the next so many find no memory.
+pub fn fail_loads_after(before: u64, count: u64) {
+    LOADS_BEFORE.store(before, SeqCst);
     LOADS.store(count, SeqCst);
 }
 
@@ -168,8 +176,22 @@ pub(crate) fn run(pixels: usize) -> ort::Result<()> {
     Ok(())
 }
 
+/// On how many pictures networks' encoders have run in this process.
+pub fn encoded() -> u64 {
+    ENCODED.load(SeqCst)
+}
+
+pub(crate) fn encode(pixels: usize) -> ort::Result<()> {
+    run(pixels)?;
+    ENCODED.fetch_add(1, SeqCst);
+    Ok(())
+}
+
 pub(crate) fn load(bytes: usize) -> ort::Result<()> {
     let one_less = |count: u64| count.checked_sub(1);
+    if LOADS_BEFORE.fetch_update(SeqCst, SeqCst, one_less).is_ok() {
+        return Ok(());
+    }
     match LOADS.fetch_update(SeqCst, SeqCst, one_less) {
         Ok(_) => Err(shortage(bytes)),
         Err(_) => Ok(()),

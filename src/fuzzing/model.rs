@@ -5,7 +5,7 @@ use prost::Message;
 
 use crate::models::graph::blend::Blend;
 use crate::models::graph::proto::{ModelProto, TensorProto};
-use crate::models::graph::{self, border, edit, functions, half};
+use crate::models::graph::{self, border, edit, functions, half, siamese};
 use crate::models::signature::{Inputs, Outputs, Signature};
 use crate::models::statement::{MAX_ALIGN, Stated};
 
@@ -63,7 +63,9 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
             halved(&cut);
         }
     }
+    parted(&model, &signature);
     edit::prune(model.graph.get_or_insert_default());
+    parted(&model, &signature);
     let left = model.clone();
     assert_eq!(edit::prune(model.graph.get_or_insert_default()), 0);
     assert_eq!(
@@ -74,6 +76,21 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
     edit::use_own_grid_sample(&mut model);
     halved(&model);
     referred(&model, file);
+}
+
+/// Splits a copy, if there is an encoder in it: what one part gives the other takes, for either picture.
+fn parted(model: &ModelProto, signature: &Signature) {
+    let Some(parts) = siamese::split(model, signature) else {
+        return;
+    };
+    let graph = parts.rest.graph.as_ref();
+    let inputs: Vec<_> = graph.iter().flat_map(|graph| &graph.input).collect();
+    let takes = |name: &String| inputs.iter().any(|input| input.name.as_ref() == Some(name));
+    assert!(parts.features.iter().flatten().all(takes));
+    assert_eq!(outputs(&parts.encoder), parts.features[0]);
+    assert_eq!(parts.features[0].len(), parts.features[1].len());
+    halved(&parts.encoder);
+    halved(&parts.rest);
 }
 
 /// Converts a copy to 16 bits; a refusal leaves it as it was.

@@ -113,6 +113,11 @@ impl<T> Bisection<T> {
         }
     }
 
+    /// The pictures that were made and are kept.
+    pub(super) fn made(&self) -> impl Iterator<Item = &T> {
+        self.made.iter().map(|(_, picture)| picture)
+    }
+
     /// The picture that was made at a slot.
     pub(super) fn at(&self, slot: u32) -> Option<&T> {
         let made = self.made.iter().find(|(at, _)| *at == slot);

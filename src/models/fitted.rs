@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use ort::session::Session;
 
+use super::answer::Answer;
 use super::arena::Arena;
 use super::device::driver::Driver;
 use super::device::engines::{self, Store};
 use super::device::providers::{self, Purpose};
+use super::encoder::Seen;
 use super::graph::proto::ModelProto;
 use super::graph::{self, edit};
-use super::network::{Answer, Network};
+use super::network::Network;
 use super::runtime::runtime;
 use super::session::{On, Source, Starter};
 use super::shared::{Key, Loaded, Registry, Shared};
@@ -155,8 +157,16 @@ impl Fitting {
         let runtime = runtime().map_err(|error| error.to_string())?;
         let starter = Starter::new(runtime, &source.options, &source.file, interrupt);
         let mut model = source.model.clone();
+        // the encoder itself stays a session for any size: it runs once a picture
+        let features = match &self.loaded.encoder {
+            Some(encoder) => encoder.shapes(self.size)?,
+            None => Vec::new(),
+        };
         if let Some(graph) = &mut model.graph {
-            edit::fix_inputs(graph, &shapes(&self.loaded.signature, self.size));
+            let features = features.iter().map(|(name, dims)| (&**name, dims.clone()));
+            let mut shapes = shapes(&self.loaded.signature, self.size);
+            shapes.extend(features);
+            edit::fix_inputs(graph, &shapes);
         }
         let cuda = |purpose| providers::cuda(&source.options, purpose);
         let session = match source.provider {
@@ -270,10 +280,11 @@ fn timed(
     [a, b]: &[Vec<f32>; 2],
     size: (usize, usize),
 ) -> Result<(Answer, Duration), ModelError> {
-    let mut answer = network.run([a, b], size, 0.5)?;
+    let pictures = [a, b].map(|planes| Seen::once(planes.as_slice()));
+    let mut answer = network.run(pictures, size, 0.5)?;
     let mut best = Duration::MAX;
     for _ in 0..RUNS {
-        answer = network.run([a, b], size, 0.5)?;
+        answer = network.run(pictures, size, 0.5)?;
         best = best.min(network.took());
     }
     Ok((answer, best))
@@ -352,8 +363,8 @@ mod tests {
             Network::new("lite".into(), loaded.loaded()).unwrap()
         });
         let [mut full, mut half] = [full, half];
-        let [a, b] = &pair;
-        let run = |network: &mut Network, moment| network.run([a, b], size, moment).unwrap();
+        let pictures = pair.each_ref().map(|planes| Seen::once(planes.as_slice()));
+        let run = |network: &mut Network, moment| network.run(pictures, size, moment).unwrap();
         let expected = run(&mut full, 0.5);
         check(&expected, &run(&mut half, 0.5), true).unwrap();
         assert!(check(&expected, &run(&mut full, 0.1), true).is_err());

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use super::answer::Answer;
 use super::bisect::{self, Bisection, Place, Step};
 use super::device::finish::Finisher;
+use super::encoder::Seen;
 use super::library;
 use super::memory::{Clears, Reason, Usage};
-use super::network::{Answer, Network};
+use super::network::Network;
 use super::runtime::runtime;
 use super::shared::{self, Key, Loaded, Shared};
 use super::signature::Outputs;
@@ -90,7 +92,7 @@ impl WarmUp {
             model: self.network.label().into(),
             reason: error.to_string(),
         })?;
-        let pictures = [nothing.as_slice(); 2];
+        let pictures = [Seen::once(nothing.as_slice()); 2];
         let answer = self.network.run(pictures, self.size, 0.5)?;
         match self.finisher {
             Some(finisher) => shared::lock(&finisher).get_ready(answer.values()),
@@ -346,11 +348,15 @@ impl Interpolator {
             self.make_room(a)?;
         }
         let found = self.find((a.id(), b.id()), phase, |network, places, moment| {
+            let seen = |id, picture| Seen { id, picture };
             let pictures = places.map(|place| match place {
-                Place::First => Ok(a.data()),
-                Place::Second => Ok(b.data()),
+                Place::First => Ok(seen(a.id(), a.data())),
+                Place::Second => Ok(seen(b.id(), b.data())),
                 // at the network's size and precision, as it came
-                Place::Made(answer) => answer.picture(a.padded()),
+                Place::Made(answer) => {
+                    let planes = answer.picture(a.padded());
+                    planes.map(|planes| seen(answer.id(), planes))
+                }
             });
             let [first, second] = pictures;
             let pictures = first.and_then(|first| Ok([first, second?]));
@@ -389,8 +395,12 @@ impl Interpolator {
         // the memory of the last answer is free to be used again
         self.answer = None;
         self.tell_place();
+        self.bisection.begin(pair);
+        let made = self.bisection.made().map(|answer| answer.id());
+        let there: Vec<u64> = [pair.0, pair.1].into_iter().chain(made).collect();
+        self.network.keep_features(|id| there.contains(&id));
         let moment = match (self.info.kind, self.info.any_phase) {
-            (ModelKind::Picture, false) => return self.bisected(pair, phase, run),
+            (ModelKind::Picture, false) => return self.bisected(phase, run),
             (ModelKind::Motion, false) => match bisect::nearest(phase, 1) {
                 0.0 => return Ok(Found::First),
                 1.0 => return Ok(Found::Second),
@@ -413,9 +423,9 @@ impl Interpolator {
     }
 
     /// The picture at `phase` from a network that knows midpoints only.
+    /// The pair is the one that the bisection has begun with.
     fn bisected(
         &mut self,
-        pair: (u64, u64),
         phase: f32,
         mut run: impl FnMut(
             &mut Network,
@@ -424,7 +434,6 @@ impl Interpolator {
         ) -> Result<Answer, ModelError>,
     ) -> Result<Found, ModelError> {
         let slot = bisect::slot(phase, self.bisection_depth);
-        self.bisection.begin(pair);
         loop {
             let (middle, picture) = match self.bisection.step(slot) {
                 Step::There(Place::First) => return Ok(Found::First),

@@ -13,7 +13,7 @@ use super::shared::Loaded;
 use super::signature::Signature;
 use super::statement::Stated;
 use super::turns::Turns;
-use super::{Interrupt, LoadOptions, ModelError, measure, session, unblend};
+use super::{Interrupt, LoadOptions, ModelError, encoder, measure, session, unblend};
 use crate::frames::space;
 
 /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
@@ -40,9 +40,12 @@ pub(super) fn load(
     let mut model = graph::decode_shared(&bytes).map_err(unusable)?;
     let mut signature = Signature::of(&model, stated).map_err(unusable)?;
     border::normalise(&mut model, &mut signature);
-    let start = |model, mut signature: Signature| {
-        let started = session::start(runtime, options, label, model, &signature, file, interrupt)?;
-        signature.notes.extend(started.precision_note);
+    let begin = |model| session::start(runtime, options, label, model, file, interrupt);
+    let start = |mut model, mut signature: Signature| {
+        session::keep_outputs(&mut model, &signature.outputs);
+        let started = begin(model)?;
+        let notes = &mut signature.notes;
+        notes.extend(started.precision_note.filter(|note| !notes.contains(note)));
         let arena = Arena::of(&started.session, started.provider, options.device);
         Ok(Loaded {
             signature,
@@ -53,12 +56,17 @@ pub(super) fn load(
             source: started.source,
             session: Arc::new(Turns::new(started.session)),
             arena: Arc::new(arena),
+            encoder: None,
         })
     };
-    match measured {
-        true => examine(label, &mut model, signature, start),
-        false => start(model, signature),
-    }
+    let whole = match measured {
+        true => examine(label, &mut model, signature, start)?,
+        false => start(model.clone(), signature)?,
+    };
+    session::keep_outputs(&mut model, &whole.signature.outputs);
+    Ok(encoder::part_off(
+        options, label, &model, whole, begin, start,
+    ))
 }
 
 /// Starts a network and measures it; where its picture is made of motion, starts it anew with that

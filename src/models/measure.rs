@@ -7,8 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::network::{Answer, Network};
-use super::signature::{DEFAULT_ALIGN, Outputs};
+use super::answer::Answer;
+use super::encoder::Seen;
+use super::network::Network;
+use super::signature::{DEFAULT_ALIGN, Outputs, Signature};
 use super::{Canceller, ModelError};
 
 /// The largest alignment that is tried: what RIFE 4.25 lite needs, the most of any known.
@@ -91,14 +93,29 @@ fn measure_within(network: &mut Network, limit: Duration) -> Result<(), ModelErr
     Ok(())
 }
 
+/// What a network that was measured makes of noise, always the same, at the size that was measured or
+/// at its only one.
+pub(super) fn trial(network: &mut Network) -> Result<Answer, ModelError> {
+    attempt(network, 0.25, LONGEST_RUN)
+}
+
+/// The size of that.
+pub(super) fn trial_size(signature: &Signature) -> (usize, usize) {
+    signature.fixed.unwrap_or_else(|| size(signature.align))
+}
+
 /// Runs on noise, at a size that is a multiple of the alignment and of nothing larger.
 fn attempt(network: &mut Network, moment: f32, limit: Duration) -> Result<Answer, ModelError> {
-    let (width, height) = size(network.signature().align);
+    let (width, height) = trial_size(network.signature());
     let pictures = [1, 2].map(|seed| noise(3 * width * height, seed));
     let [a, b] = &pictures;
     let canceller = network.canceller().clone();
     let answer = within(limit, &canceller, || {
-        network.run([a, b], (width, height), moment)
+        network.run(
+            [a, b].map(|planes| Seen::once(planes.as_slice())),
+            (width, height),
+            moment,
+        )
     });
     if let Err(ModelError::Cancelled) = answer {
         return Err(ModelError::Unusable {

@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
+mod answer;
 mod arena;
 mod bisect;
 mod canceller;
 pub mod device;
+mod encoder;
 mod error;
 mod fitted;
 pub mod graph;

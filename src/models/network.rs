@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
+use super::answer::Answer;
 use super::arena::Arena;
 use super::device::bound::{self, Input, Target};
 use super::device::memory::{Memory, Place};
+use super::encoder::{Encodings, Features, Seen, Sight};
 use super::fitted::Fitted;
 use super::memory::{self, Clears, Reason, Usage};
 use super::shared::Loaded;
 use super::signature::{Inputs, Signature, Timestep};
 use super::turns::Turns;
 use super::{Canceller, ExecutionProvider, ModelError, Precision, room, session};
-use crate::frames::{Motion, space};
+use crate::frames::{FrameError, space};
 
 /// A network that can be run.
 pub(super) struct Network {
@@ -25,6 +27,8 @@ pub(super) struct Network {
     signature: Signature,
     /// Others may use it too.
     session: Arc<Turns<Session>>,
+    /// What it looks for in each picture alone, where that is done apart.
+    encodings: Option<Encodings>,
     canceller: Canceller,
     arena: Arc<Arena>,
     provider: ExecutionProvider,
@@ -47,16 +51,21 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(label: String, loaded: &Loaded) -> Result<Self, ModelError> {
         let session = Arc::clone(&loaded.session);
+        let encodings = loaded.encoder.as_ref().map(Encodings::of);
         let canceller = (loaded.arena.clearing())
             .and_then(|clearing| Canceller::new(&session, clearing))
             .map_err(|error| ModelError::Unusable {
                 model: label.clone(),
                 reason: error.to_string(),
             })?;
+        if let Some(encodings) = &encodings {
+            canceller.watch(encodings.session());
+        }
         Ok(Self {
             label,
             signature: loaded.signature.clone(),
             session,
+            encodings,
             canceller,
             arena: Arc::clone(&loaded.arena),
             provider: loaded.provider,
@@ -104,8 +113,9 @@ impl Network {
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
         let fitted = self.fitted.as_ref().map(Fitted::arena);
-        let arenas = [Some(&*self.arena), fitted].into_iter().flatten();
-        arenas.filter_map(Arena::usage).reduce(Usage::add)
+        let encoder = self.encodings.as_ref().map(Encodings::arena);
+        let arenas = [Some(&*self.arena), fitted, encoder].into_iter();
+        arenas.flatten().filter_map(Arena::usage).reduce(Usage::add)
     }
 
     /// Has a session for one size take over, from the run after the next on: with the next one the
@@ -122,8 +132,9 @@ impl Network {
         self.fitted = Some(fitted);
     }
 
-    /// Gives up sessions for other sizes than this.
+    /// Gives up sessions for other sizes than this, and what was found in pictures of those.
     pub(super) fn fit(&mut self, size: (usize, usize)) {
+        self.keep_features(|_| false);
         for fitted in [&mut self.fitted, &mut self.coming] {
             fitted.take_if(|fitted| fitted.size() != size);
         }
@@ -142,8 +153,18 @@ impl Network {
         match reason {
             // what another size needed
             Reason::Interval => self.stacked.shrink_to_fit(),
-            // the next run lays it out anew
-            Reason::Pressure => (self.stacked, self.stacked_for) = (Vec::new(), (0, 0)),
+            Reason::Pressure => {
+                // the next run lays it out and finds them anew
+                (self.stacked, self.stacked_for) = (Vec::new(), (0, 0));
+                self.keep_features(|_| false);
+            }
+        }
+    }
+
+    /// Drops what was found in pictures that are not `there` any more.
+    pub(super) fn keep_features(&mut self, there: impl Fn(u64) -> bool) {
+        if let Some(encodings) = &mut self.encodings {
+            encodings.retain(there);
         }
     }
 
@@ -155,26 +176,44 @@ impl Network {
     /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
     pub(super) fn run(
         &mut self,
-        pictures: [&[f32]; 2],
+        pictures: [Seen<&[f32]>; 2],
         size: (usize, usize),
         moment: f32,
     ) -> Result<Answer, ModelError> {
         self.retried(|network, clears| {
             network.make_room(size)?;
-            let run = network.run_session(pictures, size, moment, clears);
+            let sights = pictures.map(|seen| seen.map(Sight::Host));
+            let features = network.encode(sights, size, clears);
+            let run = features.and_then(|features| match features {
+                Some(features) => {
+                    let planes = pictures.map(|seen| seen.picture);
+                    network.run_session(planes, &features, size, moment, clears)
+                }
+                None => Ok(None),
+            });
             run.map_err(|error| failed(&network.label, &error))
         })
     }
 
     /// Runs it on what lies in some memory, where its answer then lies, too. `inputs` are those of its
-    /// signature, for pictures of this size.
+    /// signature, for these pictures of this size.
     pub(super) fn run_bound(
         &mut self,
+        pictures: [Seen<Input>; 2],
         inputs: &[(&str, Input)],
         memory: &Memory,
         size: (usize, usize),
     ) -> Result<Answer, ModelError> {
         self.retried(|network, clears| {
+            let sights = pictures.map(|seen| seen.map(|input| Sight::Bound(input, memory)));
+            let features = network.encode(sights, size, clears);
+            let features = features.map_err(|error| failed(&network.label, &error))?;
+            let Some(features) = features else {
+                return Ok(None);
+            };
+            let found = network.named(&features);
+            let found = found.map(|(name, value)| (name, Input::Value(value)));
+            let inputs: Vec<_> = inputs.iter().copied().chain(found).collect();
             let canceller = &network.canceller;
             let names = network.signature.outputs.names();
             let outputs: Vec<_> = names
@@ -184,7 +223,7 @@ impl Network {
                 #[cfg(feature = "faults")]
                 crate::faults::run(size.0 * size.1)?;
                 let options = canceller.options(clears);
-                bound::run(session, inputs, outputs, memory, options).map(Answer)
+                bound::run(session, &inputs, outputs, memory, options).map(Answer::new)
             };
             let called_off = || canceller.is_cancelled();
             let answer = network.session_for(size).take(called_off, run);
@@ -192,6 +231,35 @@ impl Network {
                 .transpose()
                 .map_err(|error| failed(&network.label, &error))
         })
+    }
+
+    /// What is found in each of two pictures alone, where it looks for anything; `None` if it was cancelled.
+    fn encode(
+        &mut self,
+        pictures: [Seen<Sight>; 2],
+        size: (usize, usize),
+        clears: bool,
+    ) -> ort::Result<Option<[Features; 2]>> {
+        let mut features = [Features::default(), Features::default()];
+        if let Some(encodings) = &mut self.encodings {
+            for (seen, features) in pictures.into_iter().zip(&mut features) {
+                match encodings.find(seen, size, &self.canceller, clears)? {
+                    Some(found) => *features = found,
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(features))
+    }
+
+    /// Features by the names of the inputs they are for.
+    fn named<'f>(
+        &'f self,
+        features: &'f [Features; 2],
+    ) -> impl Iterator<Item = (&'f str, &'f DynValue)> {
+        let names = self.encodings.iter().flat_map(Encodings::names);
+        let all = names.zip(features);
+        all.flat_map(|(names, values)| names.iter().map(String::as_str).zip(values.iter()))
     }
 
     /// What runs pictures of a size.
@@ -265,16 +333,21 @@ impl Network {
             Inputs::Pictures(_) | Inputs::PicturesAndTimestep { .. } => 0,
         };
         let room = space::reserve(&mut self.stacked, planes * width * height);
-        room.map_err(|error| ModelError::Memory {
+        room.map_err(|error| self.no_memory(&error))
+    }
+
+    fn no_memory(&self, error: &FrameError) -> ModelError {
+        ModelError::Memory {
             model: self.label.clone(),
             reason: error.to_string(),
-        })
+        }
     }
 
     /// `None` if it was cancelled before its turn came.
     fn run_session(
         &mut self,
         [a, b]: [&[f32]; 2],
+        features: &[Features; 2],
         (width, height): (usize, usize),
         moment: f32,
         clears: bool,
@@ -326,6 +399,8 @@ impl Network {
                 inputs.push((timestep, input.into()));
             }
         }
+        let features = self.named(features);
+        inputs.extend(features.map(|(name, value)| (name, value.into())));
         let names = self.signature.outputs.names();
         let canceller = &self.canceller;
         let mut took = Duration::ZERO;
@@ -335,7 +410,7 @@ impl Network {
             let start = Instant::now();
             let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
             took = start.elapsed();
-            Ok(Answer(
+            Ok(Answer::new(
                 names.filter_map(|name| outputs.remove(name)).collect(),
             ))
         };
@@ -353,101 +428,6 @@ pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
     match memory::is_shortage(&reason) {
         true => ModelError::Memory { model, reason },
         false => ModelError::Run { model, reason },
-    }
-}
-
-/// What a network gave: a picture, or flow and mask.
-pub(super) struct Answer(Vec<DynValue>);
-
-impl Answer {
-    /// What a network might have given.
-    #[cfg(test)]
-    pub(super) fn new(values: Vec<DynValue>) -> Self {
-        Self(values)
-    }
-
-    /// Its values, wherever they lie.
-    pub(super) fn values(&self) -> &[DynValue] {
-        &self.0
-    }
-
-    /// The planes of a picture of the padded size.
-    pub(super) fn picture(&self, (width, height): (usize, usize)) -> Result<&[f32], String> {
-        let (dims, data) = self.tensor(0)?;
-        if dims != [1, 3, height, width] {
-            return Err(format!("a picture {dims:?}, not [1, 3, {height}, {width}]"));
-        }
-        Ok(data)
-    }
-
-    /// Motion between pictures of `size` within the padded size.
-    pub(super) fn motion(
-        &self,
-        size: (usize, usize),
-        (padded_width, padded_height): (usize, usize),
-    ) -> Result<Motion<'_>, String> {
-        let (flow_dims, flow) = self.tensor(0)?;
-        let (mask_dims, mask) = self.tensor(1)?;
-        let [_, _, height, width] = flow_dims;
-        let stride = padded_width.checked_div(width).unwrap_or(0);
-        if flow_dims != [1, 4, height, width]
-            || mask_dims != [1, 1, height, width]
-            || (width * stride, height * stride) != (padded_width, padded_height)
-        {
-            return Err(format!(
-                "flow {flow_dims:?} and mask {mask_dims:?} for a picture of {padded_width}x{padded_height}: \
-                 expected [1, 4, h, w] and [1, 1, h, w] on a grid a whole number of times coarser"
-            ));
-        }
-        let stride = stride as f32;
-        Ok(Motion {
-            width,
-            height,
-            cover_x: size.0 as f32 / stride,
-            cover_y: size.1 as f32 / stride,
-            unit: 1.0 / stride,
-            flow,
-            mask,
-        })
-    }
-
-    /// Whether two answers are the same to the last bit.
-    pub(super) fn equals(&self, other: &Self) -> Result<bool, String> {
-        let bits = |value: &f32| value.to_bits();
-        for index in 0..self.0.len() {
-            let (mine, its) = (self.tensor(index)?, other.tensor(index)?);
-            if mine.0 != its.0 || !mine.1.iter().map(bits).eq(its.1.iter().map(bits)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// By how much two answers to the same question differ, on average: flow in pixels or a picture,
-    /// and the mask.
-    pub(super) fn distance(&self, other: &Self) -> Result<[f64; 2], String> {
-        let mut distances = [0.0; 2];
-        for (index, distance) in distances.iter_mut().enumerate().take(self.0.len()) {
-            let ((mine, a), (its, b)) = (self.tensor(index)?, other.tensor(index)?);
-            if mine != its {
-                return Err(format!("an output {its:?}, not {mine:?}"));
-            }
-            let apart = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs()));
-            *distance = apart.sum::<f64>() / a.len().max(1) as f64;
-        }
-        Ok(distances)
-    }
-
-    /// One output with its shape as numbers.
-    fn tensor(&self, index: usize) -> Result<([usize; 4], &[f32]), String> {
-        let value = self.0.get(index).ok_or("an output is missing")?;
-        let (shape, data) = value
-            .try_extract_tensor::<f32>()
-            .map_err(|error| error.to_string())?;
-        let dims: Option<Vec<usize>> = shape.iter().map(|&dim| dim.try_into().ok()).collect();
-        let dims = dims.and_then(|dims| <[usize; 4]>::try_from(dims).ok());
-        let dims = dims.ok_or_else(|| format!("an output of shape {:?}", &**shape))?;
-        Ok((dims, data))
     }
 }
 

@@ -8,8 +8,11 @@ use crate::frames::{FrameError, Picture, space};
 /// The most pixels of a padded picture.
 const MAX_PIXELS: usize = 1 << 26;
 
-/// Tells every picture that was prepared from all others.
-static ID: AtomicU64 = AtomicU64::new(1);
+/// A number that no other picture has or had; never 0.
+pub(super) fn new_id() -> u64 {
+    static ID: AtomicU64 = AtomicU64::new(1);
+    ID.fetch_add(1, Ordering::Relaxed)
+}
 
 /// A picture padded to the size a network takes. It is storage to be reused: preparing another
 /// picture of the same size into it allocates nothing.
@@ -93,7 +96,7 @@ impl Prepared {
         }
         self.size = (width, height);
         self.padded = (padded_width, padded_height);
-        self.id = ID.fetch_add(1, Ordering::Relaxed);
+        self.id = new_id();
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use ort::session::builder::SessionBuilder;
 use super::device::providers::{self, Purpose};
 use super::graph::{self, edit, functions, half, proto::ModelProto};
 use super::runtime::Runtime;
-use super::signature::{Outputs, Signature};
+use super::signature::Outputs;
 use super::{
     ExecutionProvider, Interrupt, LoadOptions, ModelError, Precision, arena, memory, ops, room,
 };
@@ -46,18 +46,16 @@ pub(super) struct Source {
     pub(super) precision: Precision,
 }
 
-/// Starts `model` (whose unneeded parts are dropped) as the options ask for. Weights that are
+/// Starts `model` as the options ask for. Weights that are
 /// parts of `file` are read from there.
 pub(super) fn start(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
-    mut model: ModelProto,
-    signature: &Signature,
+    model: ModelProto,
     file: &Arc<[u8]>,
     interrupt: &Interrupt,
 ) -> Result<Started, ModelError> {
-    keep_outputs(&mut model, &signature.outputs);
     let starter = Starter::new(runtime, options, file, interrupt);
     let mut note = None;
     match options.provider {
@@ -267,7 +265,7 @@ impl Started {
 }
 
 /// Drops the outputs that are not asked for and everything only they need.
-fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
+pub(super) fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     let Some(graph) = &mut model.graph else {
         return;
     };
@@ -323,6 +321,11 @@ pub(super) fn plain(message: &str) -> String {
     // what follows is a number, its name and the message
     let rest = &message[start + MARK.len()..];
     rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
+}
+
+/// Whether there is a limit to what a session may take, beside what the machine has.
+pub(super) fn is_limited(options: &LoadOptions) -> bool {
+    arena_limit(options.memory_limit).is_some()
 }
 
 /// What an arena on the CPU may take: as much as was asked for; and where the address space has an

@@ -9,6 +9,7 @@ use once_cell::sync::OnceCell;
 use ort::session::Session;
 
 use super::arena::Arena;
+use super::encoder::Encoder;
 use super::library::Digest;
 use super::session::Source;
 use super::signature::Signature;
@@ -31,6 +32,8 @@ pub(super) struct Loaded {
     pub(super) session: Arc<Turns<Session>>,
     /// Of the session.
     pub(super) arena: Arc<Arena>,
+    /// What looks at each picture alone, where that is not left to the session.
+    pub(super) encoder: Option<Arc<Encoder>>,
     /// What sessions for one size are made of, where that is worth while.
     pub(super) source: Option<Source>,
 }

@@ -4,6 +4,7 @@
 //! once cut at flow and mask, on the same small pair, and the pictures have to be the same.
 
 use super::ModelError;
+use super::encoder::Seen;
 use super::graph::blend::Blend;
 use super::graph::proto::ModelProto;
 use super::network::Network;
@@ -106,7 +107,7 @@ fn compared(
     let size = size(&known);
     let pair = pair(size);
     let [a, b] = &pair;
-    let planes = [a.data.as_slice(), &b.data];
+    let planes = [a.data.as_slice(), &b.data].map(Seen::once);
     let answer = picture.run(planes, size, MOMENT)?;
     let expected = answer.picture(size)?;
     let answer = motion.run(planes, size, MOMENT)?;

@@ -6,7 +6,7 @@ pub(crate) mod foreign;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, ints};
+use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
 use gstvfiinterp::models::graph::encode;
 
 use foreign::{Answer, Foreign, Form};
@@ -169,6 +169,55 @@ pub(crate) fn slow(rounds: usize) -> Vec<u8> {
     let last = format!("x{rounds}");
     let model = model
         .node("Add", &[&last, "img1"], &["output"])
+        .output("output", PICTURE);
+    encode(&model.finish())
+}
+
+/// Looks for four things in each picture alone, the same in both, and answers with a mixture of that and
+/// the pictures; one input of as many `channels`, or two pictures.
+pub(crate) fn siamese(channels: Option<i64>) -> Vec<u8> {
+    let weights = |count: i64, seed: i64| -> Vec<f32> {
+        let value = |i: i64| ((i * 37 + seed * 101) % 64 - 32) as f32 / 160.0;
+        (0..count).map(value).collect()
+    };
+    let pads = || vec![ints("pads", &[1, 1, 1, 1])];
+    let mut model = GraphBuilder::new("siamese", 17)
+        .constant("look", &[16, 3, 3, 3], &weights(432, 1))
+        .constant("again", &[4, 16, 3, 3], &weights(576, 2))
+        .constant("mix", &[16, 14, 3, 3], &weights(2016, 3))
+        .constant("paint", &[3, 16, 3, 3], &weights(432, 4))
+        .constant("slope", &[1], &[0.2]);
+    model = match channels {
+        Some(channels) => model
+            .input("input", &[1, channels, -1, -1])
+            .integers("sizes", &[3, 3, channels - 6])
+            .node_with(
+                "Split",
+                &["input", "sizes"],
+                &["img0", "img1", "moment"],
+                vec![int("axis", 1)],
+            ),
+        None => model.input("img0", PICTURE).input("img1", PICTURE),
+    };
+    for side in ["0", "1"] {
+        let name = |text: &str| format!("{text}{side}");
+        let [img, a, b, c] = ["img", "a", "b", "c"].map(name);
+        model = model
+            .node_with("Conv", &[&img, "look"], &[&a], pads())
+            .node("PRelu", &[&a, "slope"], &[&b])
+            .node_with("Conv", &[&b, "again"], &[&c], pads());
+    }
+    let all = ["img0", "img1", "c0", "c1"];
+    let model = model
+        .node_with("Concat", &all, &["all"], vec![int("axis", 1)])
+        .node_with("Conv", &["all", "mix"], &["mixed"], pads())
+        .node_with("Conv", &["mixed", "paint"], &["painted"], pads());
+    let model = match channels {
+        Some(7) => model.node("Mul", &["painted", "moment"], &["moved"]),
+        _ => model.node("Identity", &["painted"], &["moved"]),
+    };
+    let model = model
+        .node("Add", &["moved", "img0"], &["output"])
         .output("output", PICTURE);
     encode(&model.finish())
 }

@@ -13,7 +13,7 @@ use crate::frames::PlaneMut;
 use crate::models::graph::frame::{Answer, Geometry};
 use crate::models::memory::Usage;
 use crate::models::shared::lock;
-use crate::models::{Canceller, ExecutionProvider, LoadOptions, ModelError, network};
+use crate::models::{Canceller, ExecutionProvider, LoadOptions, ModelError, answer, network};
 
 /// What frames are finished with.
 pub(super) struct Finishing {
@@ -44,7 +44,7 @@ pub(in crate::models) struct Finisher {
 pub struct Task {
     finisher: Arc<Mutex<Finisher>>,
     pair: [Arc<DeviceFrame>; 2],
-    answer: Arc<network::Answer>,
+    answer: Arc<answer::Answer>,
     phase: f64,
     clear: bool,
 }
@@ -53,7 +53,7 @@ impl Task {
     pub(super) fn new(
         finisher: &Arc<Mutex<Finisher>>,
         pair: [Arc<DeviceFrame>; 2],
-        answer: Arc<network::Answer>,
+        answer: Arc<answer::Answer>,
         phase: f64,
         clear: bool,
     ) -> Self {

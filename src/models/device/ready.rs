@@ -1,6 +1,5 @@
 //! The first part of a frame's way on a device, which may go on while the network is at the pair before.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ort::session::Session;
@@ -11,11 +10,9 @@ use super::memory::{Buffer, Memory, Place, Pool};
 use super::stage::out_of_reach;
 use super::transfer::{Source, transfer};
 use crate::frames::{FrameLayout, Plane};
+use crate::models::prepared::new_id;
 use crate::models::shared::lock;
 use crate::models::{Canceller, ModelError, network};
-
-/// Tells every frame that was made ready from all others.
-static ID: AtomicU64 = AtomicU64::new(1);
 
 /// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
 /// when it is dropped.
@@ -133,7 +130,7 @@ impl Readier {
             planes: kept,
             picture,
             thumbnail: thumbnail.ok_or_else(|| failed(out_of_reach()))?,
-            id: ID.fetch_add(1, Ordering::Relaxed),
+            id: new_id(),
             stage: self.stage,
         })
     }

@@ -13,8 +13,10 @@ use super::ready::{DeviceFrame, Pools, Preparation, Readier};
 use super::share::Shares;
 use super::values::{Values, join_for, joined};
 use crate::frames::{FrameError, FrameLayout, ScaleMethod};
+use crate::models::answer::Answer;
 use crate::models::arena::Arena;
 use crate::models::bisect::Place;
+use crate::models::encoder::Seen;
 use crate::models::graph::frame::Geometry;
 use crate::models::graph::proto::ModelProto;
 use crate::models::interpolator::Found;
@@ -267,10 +269,14 @@ impl Stage {
         }
         self.found = None;
         let found = interpolator.find((a.id, b.id), phase, |network, places, moment| {
+            let seen = |id, picture| Seen { id, picture };
             let pictures = places.map(|place| match place {
-                Place::First => Some(Input::Tensor(&a.picture)),
-                Place::Second => Some(Input::Tensor(&b.picture)),
-                Place::Made(answer) => answer.values().first().map(Input::Value),
+                Place::First => Some(seen(a.id, Input::Tensor(&a.picture))),
+                Place::Second => Some(seen(b.id, Input::Tensor(&b.picture))),
+                Place::Made(answer) => {
+                    let picture = answer.values().first().map(Input::Value);
+                    picture.map(|picture| seen(answer.id(), picture))
+                }
             });
             match pictures {
                 [Some(a), Some(b)] => self.ask(network, [a, b], moment),
@@ -289,11 +295,11 @@ impl Stage {
     fn ask(
         &mut self,
         network: &mut Network,
-        pictures: [Input; 2],
+        pictures: [Seen<Input>; 2],
         moment: f32,
-    ) -> Result<network::Answer, ModelError> {
+    ) -> Result<Answer, ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
-        let [a, b] = pictures;
+        let [a, b] = pictures.map(|seen| seen.picture);
         if let Some((Beside { session, .. }, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
@@ -324,7 +330,7 @@ impl Stage {
                 (timestep, joined.unwrap_or(Input::Tensor(&self.moment))),
             ],
         };
-        network.run_bound(&inputs, &self.memory, self.geometry.padded)
+        network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
     /// What makes the frame that the latest estimate, of these two at `phase`, is about.

@@ -10,7 +10,7 @@ use super::FLOAT;
 use super::algebra::{self, Atom, DEEPEST, Formulas, SAME, Sum};
 use super::append::Appender;
 use super::build::{int, ints, value};
-use super::edit::text;
+use super::edit::{integer, text};
 use super::proto::{GraphProto, ModelProto, NodeProto};
 
 /// What the values added here are called begins with this.
@@ -176,9 +176,7 @@ fn positions(node: &NodeProto) -> Result<(String, bool), String> {
             brief(&padding, LONGEST_NAME)
         ));
     }
-    let aligned = node.attribute.iter().any(|attribute| {
-        attribute.name.as_deref() == Some("align_corners") && attribute.i == Some(1)
-    });
+    let aligned = integer(node, "align_corners") == Some(1);
     let grid = node.input.get(1).ok_or("a GridSample has no positions")?;
     Ok((grid.clone(), aligned))
 }

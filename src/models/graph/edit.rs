@@ -46,13 +46,15 @@ pub fn fix_inputs(graph: &mut GraphProto, shapes: &[(&str, Vec<i64>)]) {
     for (name, dims) in shapes {
         let named = |input: &&mut ValueInfoProto| input.name.as_deref() == Some(name);
         if let Some(input) = graph.input.iter_mut().find(named) {
-            *input = value(name, FLOAT, dims);
+            let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+            let element = tensor.and_then(|tensor| tensor.elem_type);
+            *input = value(name, element.unwrap_or(FLOAT), dims);
         }
     }
 }
 
 /// Adds the names that a node reads, also inside its subgraphs, to `names`.
-fn names_read(node: &NodeProto, names: &mut Vec<String>) {
+pub(super) fn names_read(node: &NodeProto, names: &mut Vec<String>) {
     names.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
     for attribute in &node.attribute {
         for graph in attribute.g.iter().chain(&attribute.graphs) {
@@ -155,6 +157,14 @@ pub(super) fn text<'a>(node: &'a NodeProto, name: &str, default: &'static str) -
         .find(|attribute| attribute.name.as_deref() == Some(name))
         .and_then(|attribute| attribute.s.as_deref())
         .map_or(default.into(), String::from_utf8_lossy)
+}
+
+/// A node's integer attribute, if it is there.
+pub(super) fn integer(node: &NodeProto, name: &str) -> Option<i64> {
+    let mut attributes = node.attribute.iter();
+    attributes
+        .find(|attribute| attribute.name.as_deref() == Some(name))?
+        .i
 }
 
 fn is_eligible(

@@ -12,6 +12,7 @@ pub mod functions;
 pub mod half;
 mod numbers;
 pub mod proto;
+pub mod siamese;
 mod types;
 
 use bounds::domain;

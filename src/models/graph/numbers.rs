@@ -19,7 +19,8 @@ impl TensorProto {
             .then_some(first)
     }
 
-    fn numbers(&self) -> Option<Vec<f64>> {
+    /// All numbers of a small tensor, in its order.
+    pub(super) fn numbers(&self) -> Option<Vec<f64>> {
         fn each<const N: usize>(raw: &[u8], read: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
             let (parts, rest) = raw.as_chunks();
             (rest.is_empty() && parts.len() <= MOST)

@@ -166,7 +166,7 @@ const SIZES: [((usize, usize), (usize, usize)); 7] = [
     ((128, 96), (100, 75)),
     ((201, 90), (31, 20)),
     // the scale between them is rounded, and 48 times that is a bit less than 50
-    ((50, 34), (48, 32)),
+    ((50, 33), (48, 32)),
 ];
 
 /// By how many levels of 8 bits two lists of numbers differ at most; `most` is the highest.

@@ -11,7 +11,8 @@
 //!
 //! Under other names the same file is the libraries that ONNX Runtime's CUDA provider is linked to: the
 //! runtime API ([`runtime`], [`kernels`]), and cuBLAS and cuDNN ([`compute`]), with which that provider starts,
-//! places nodes, copies and runs whole graphs. Kernels compute nothing: what comes out is what lay there.
+//! places nodes, copies and runs whole graphs. Kernels compute nothing, and what the runtime API brings to the host
+//! is one byte all over.
 //!
 //! `CUDA_STAND_IN_DEVICES` is how many devices there are (2), `CUDA_STAND_IN_MEMORY` how many bytes
 //! each process may take of them (no limit).

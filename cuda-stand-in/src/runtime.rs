@@ -99,6 +99,7 @@ fn copy_of(
     };
     match as_said {
         true => Ok(Copy {
+            computed: from.context.is_some() && to.context.is_none(),
             from,
             to,
             width,

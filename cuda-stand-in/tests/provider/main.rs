@@ -30,6 +30,8 @@ const NAME: &str = "NV12 320x240 30/1";
 const FRAME: u64 = 320 * 240 * 3 / 2;
 /// Bytes that come back of each frame, for cuts.
 const THUMBNAIL: u64 = 64 * 48 * 4;
+/// What kernels come to.
+const BLANK: u8 = 0x3d;
 /// More bytes than moments and what sessions for any size reckon on the host come to.
 const SMALL: u64 = 1024;
 

@@ -43,10 +43,9 @@ fn all_of_a_network_of_one_size_is_on_the_device() {
             assert_eq!(network.info().precision, precision);
             let fitting = network.fit((320, 240)).expect("it is on a GPU");
             let heard = warnings();
-            if let Err(error) = fitting.make(&Interrupt::default()) {
-                // it ran, and what nobody computes may differ
-                assert!(error.to_string().contains("its answers differ"), "{error}");
-            }
+            // whether it is faster, nobody can tell here
+            let made = fitting.make(&Interrupt::default());
+            assert!(made.is_ok(), "{model} {precision:?}: {made:?}");
             assert_eq!(concerns(&heard), [""; 0], "{model} {precision:?}");
         }
     }

@@ -15,12 +15,12 @@ PACKAGES := gcc pkg-config python3 python3-pip unzip \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
 	gstreamer1.0-plugins-ugly gstreamer1.0-libav
 
-# The wheel is taken for its library alone, so its Python version need not be this machine's.
 ORT_VERSION := 1.31.1
 ORT_SHA256_x86_64 := 5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f
 ORT_SHA256_aarch64 := da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3
-ORT_WHEEL := onnxruntime-$(ORT_VERSION)-cp311-cp311-manylinux_2_28_$(MACHINE).whl
 ORT_LIB := target/onnxruntime/libonnxruntime.so.$(ORT_VERSION)
+ORT_GPU_SHA256_x86_64 := e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6
+ORT_GPU := target/onnxruntime-gpu/libonnxruntime_providers_cuda.so
 
 PLUGIN := target/release/libgstvfiinterp.so
 
@@ -50,16 +50,27 @@ packages:
 	fi
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
 
+# $(call unpack,PACKAGE,SHA256,LIBRARIES): out of a wheel, whose Python version need not be this machine's
+# because it is taken for its libraries alone.
+define unpack
+@mkdir -p $(@D)
+python3 -m pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
+	--abi cp311 --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_27_$(MACHINE) \
+	--dest target/wheels/$(1) $(1)==$(ORT_VERSION)
+echo "$(2)  $$(echo target/wheels/$(1)/*.whl)" | sha256sum --check --quiet
+unzip -q -o -j target/wheels/$(1)/*.whl onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt \
+	$(patsubst %,'onnxruntime/capi/%',$(3)) -d $(@D)
+rm -r target/wheels/$(1)
+touch $@
+endef
+
 $(ORT_LIB): | packages
-	@mkdir -p target/wheels $(@D)
-	python3 -m pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
-		--abi cp311 --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_27_$(MACHINE) \
-		--dest target/wheels onnxruntime==$(ORT_VERSION)
-	echo "$(ORT_SHA256_$(MACHINE))  target/wheels/$(ORT_WHEEL)" | sha256sum --check --quiet
-	unzip -q -o -j target/wheels/$(ORT_WHEEL) onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt \
-		'onnxruntime/capi/libonnxruntime.so.*' -d $(@D)
-	rm -r target/wheels
-	touch $@
+	$(call unpack,onnxruntime,$(ORT_SHA256_$(MACHINE)),libonnxruntime.so.*)
+
+# 256 MB, so this is no part of `make test`.
+$(ORT_GPU): | packages
+	$(call unpack,onnxruntime-gpu,$(ORT_GPU_SHA256_$(MACHINE)),libonnxruntime.so.* libonnxruntime_providers_cuda.so \
+		libonnxruntime_providers_shared.so)
 
 .PHONY: runtime
 runtime: $(ORT_LIB) ## Unpack ONNX Runtime under target/onnxruntime
@@ -87,6 +98,22 @@ test: setup ## Check formatting, lints and behaviour
 		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
 	fi
 	$(CARGO) test --workspace --locked $(FAULTS) --doc
+
+# Where the provider finds CUDA: the stand-in, under the names of the libraries it is for.
+CUDA := target/cuda-stand-in
+CUDA_NAMES := libcuda.so.1 libcudart.so.13 libcublas.so.13 libcublasLt.so.13 libcurand.so.10 libcudnn.so.9
+PROVIDER_TESTS := --package cuda-stand-in --locked $(FAULTS) --test provider
+
+.PHONY: provider
+provider: setup $(ORT_GPU) ## Test with ONNX Runtime's own CUDA provider, without a GPU
+	@mkdir -p $(CUDA)
+	@for name in $(CUDA_NAMES); do ln -sf ../debug/deps/libcuda_stand_in.so $(CUDA)/$$name; done
+	@export ORT_DYLIB_PATH=$(abspath $(dir $(ORT_GPU))) LD_LIBRARY_PATH=$(abspath $(CUDA)) G_DEBUG=fatal_warnings; \
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run $(PROVIDER_TESTS); \
+	else \
+		set -x; $(CARGO) test $(PROVIDER_TESTS) -- --test-threads 1; \
+	fi
 
 # libFuzzer and AddressSanitizer come with the compiler, so that plain cargo builds the fuzzers; the
 # sanitizer's flag wants a nightly compiler or this variable.

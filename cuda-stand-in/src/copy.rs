@@ -23,6 +23,8 @@ pub(crate) struct Copy {
     pub(crate) to: Side,
     pub(crate) width: usize,
     pub(crate) height: usize,
+    /// Whether it brings what kernels should have computed.
+    pub(crate) computed: bool,
 }
 
 /// `CUDA_MEMCPY2D`'s half for one side.
@@ -99,6 +101,7 @@ impl Copy2d {
             to: self.to.side(context)?,
             width: self.width,
             height: self.height,
+            computed: false,
         })
     }
 }
@@ -126,6 +129,7 @@ impl PeerCopy {
             to: side(&self.to)?,
             width: self.width,
             height: self.height,
+            computed: false,
         })
     }
 }

@@ -9,13 +9,22 @@
 //! Contexts, memory, streams and copies work. All else that libgstcuda (1.22 to 1.29) and GStreamer's plugin
 //! nvcodec look up is there and says that it is not supported.
 //!
+//! Under other names the same file is the libraries that ONNX Runtime's CUDA provider is linked to: the
+//! runtime API ([`runtime`], [`kernels`]), and cuBLAS and cuDNN ([`compute`]), with which that provider starts,
+//! places nodes, copies and runs whole graphs. Kernels compute nothing, and what the runtime API brings to the host
+//! is one byte all over.
+//!
 //! `CUDA_STAND_IN_DEVICES` is how many devices there are (2), `CUDA_STAND_IN_MEMORY` how many bytes
 //! each process may take of them (no limit).
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 
+mod compute;
 mod copy;
+mod kernels;
+mod properties;
+mod runtime;
 mod state;
 mod unsupported;
 
@@ -30,10 +39,18 @@ pub struct Counts {
     pub uploads: u64,
     /// Copies from a device to the host, so far.
     pub downloads: u64,
+    /// Bytes that were copied from the host to a device.
+    pub uploaded: u64,
+    /// Bytes that were copied from a device to the host.
+    pub downloaded: u64,
     /// Copies that stayed on the device, so far.
     pub within: u64,
+    /// Kernels that were launched, and computations that libraries were asked for, so far.
+    pub launches: u64,
     /// Device memories that are allocated.
     pub memories: u64,
+    /// Bytes of them on the first device, and on all others.
+    pub held: [u64; 2],
     /// Pinned host memories that are allocated.
     pub pinned: u64,
     /// Contexts that are alive, primary ones included.
@@ -248,7 +265,7 @@ driver! {
         unsafe { answer(pointer, memory) }
     }
 
-    /// Gives pinned memory back.
+    /// Gives pinned memory back, once all that is under way is done.
     fn cuMemFreeHost(pointer: *mut c_void) {
         state().free_pinned(pointer)
     }

@@ -1,7 +1,7 @@
 //! What the driver keeps: contexts, memory, streams.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,17 @@ pub(crate) enum Status {
     InvalidValue = 1,
     OutOfMemory = 2,
     NotInitialized = 3,
+    NoDevice = 100,
     InvalidDevice = 101,
     InvalidContext = 201,
     InvalidHandle = 400,
     IllegalAddress = 700,
     NotSupported = 801,
 }
+
+/// What lies where nothing was written, because nobody may rely on zeroes, and what kernels come to: a small
+/// number in 32 bits (0.046) and in 16 (1.31), so that answers make sense and do not change.
+const BLANK: u8 = 0x3d;
 
 /// Memory on a device: what the host sees of it are addresses without access.
 pub(crate) struct Memory {
@@ -46,12 +51,16 @@ pub(crate) struct State {
     contexts: HashMap<usize, c_int>,
     /// Contexts and uses of them.
     primaries: HashMap<c_int, (usize, u32)>,
+    /// Devices whose primary contexts the runtime uses.
+    held: HashSet<c_int>,
     memories: BTreeMap<usize, Memory>,
-    pinned: HashMap<usize, Box<[u8]>>,
+    pinned: BTreeMap<usize, Box<[u8]>>,
     streams: HashMap<usize, Stream>,
+    /// The streams that events were recorded in, if they were.
+    events: HashMap<usize, Option<usize>>,
     /// The last handle that was given.
     handle: usize,
-    counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 static STATE: LazyLock<Mutex<State>> = LazyLock::new(Mutex::default);
@@ -71,6 +80,14 @@ pub(crate) fn push(context: usize) {
 
 pub(crate) fn pop() -> Result<usize, Status> {
     STACK.with_borrow_mut(|stack| stack.pop().ok_or(Status::InvalidContext))
+}
+
+/// Makes a context the current one instead of the one that is.
+pub(crate) fn replace(context: usize) {
+    STACK.with_borrow_mut(|stack| {
+        stack.pop();
+        stack.push(context);
+    });
 }
 
 pub(crate) fn current() -> Result<usize, Status> {
@@ -96,7 +113,13 @@ impl State {
     }
 
     pub(crate) fn counts(&self) -> Counts {
+        let mut held = [0; 2];
+        for memory in self.memories.values() {
+            let first = self.contexts.get(&memory.context) == Some(&0);
+            held[usize::from(!first)] += memory.bytes.len() as u64;
+        }
         Counts {
+            held,
             memories: self.memories.len() as u64,
             pinned: self.pinned.len() as u64,
             contexts: self.contexts.len() as u64,
@@ -139,6 +162,12 @@ impl State {
         }
     }
 
+    /// The device of a context.
+    pub(crate) fn device_of(&self, context: usize) -> Result<c_int, Status> {
+        let device = self.contexts.get(&context).copied();
+        device.ok_or(Status::InvalidContext)
+    }
+
     pub(crate) fn destroy_context(&mut self, context: usize) -> Result<(), Status> {
         self.alive(context)?;
         self.contexts.remove(&context);
@@ -158,6 +187,16 @@ impl State {
         Ok(context)
     }
 
+    /// A device's primary context, used once for good.
+    pub(crate) fn hold_primary(&mut self, device: c_int) -> Result<usize, Status> {
+        if self.held.contains(&device) {
+            return Ok(self.primaries[&device].0);
+        }
+        let context = self.retain_primary(device)?;
+        self.held.insert(device);
+        Ok(context)
+    }
+
     pub(crate) fn release_primary(&mut self, device: c_int) -> Result<(), Status> {
         self.device(device)?;
         let Some((context, uses)) = self.primaries.get_mut(&device) else {
@@ -172,9 +211,14 @@ impl State {
         Ok(())
     }
 
+    /// How much memory there is in all.
+    pub(crate) fn total(&self) -> usize {
+        self.limit.unwrap_or(1 << 34)
+    }
+
     pub(crate) fn room(&self) -> Result<(usize, usize), Status> {
         current()?;
-        let total = self.limit.unwrap_or(1 << 34);
+        let total = self.total();
         let used: usize = self
             .memories
             .values()
@@ -221,6 +265,7 @@ impl State {
     }
 
     pub(crate) fn free_pinned(&mut self, address: *mut c_void) -> Result<(), Status> {
+        self.synchronize(|_| true)?;
         let found = self.pinned.remove(&(address as usize));
         found.map(drop).ok_or(Status::InvalidValue)
     }
@@ -244,6 +289,53 @@ impl State {
     pub(crate) fn destroy_stream(&mut self, stream: usize) -> Result<(), Status> {
         self.wait_for(stream)?;
         self.streams.remove(&stream);
+        Ok(())
+    }
+
+    pub(crate) fn create_event(&mut self) -> usize {
+        let handle = self.next_handle();
+        self.events.insert(handle, None);
+        handle
+    }
+
+    pub(crate) fn destroy_event(&mut self, event: usize) -> Result<(), Status> {
+        let found = self.events.remove(&event);
+        found.map(drop).ok_or(Status::InvalidHandle)
+    }
+
+    /// Has an event come after all that is in a stream.
+    pub(crate) fn record(&mut self, event: usize, stream: usize) -> Result<(), Status> {
+        self.stream(stream)?;
+        let recorded = self.events.get_mut(&event).ok_or(Status::InvalidHandle)?;
+        *recorded = Some(stream);
+        Ok(())
+    }
+
+    /// Waits for an event, and for what came into its stream since.
+    pub(crate) fn wait_for_event(&mut self, event: usize) -> Result<(), Status> {
+        let recorded = *self.events.get(&event).ok_or(Status::InvalidHandle)?;
+        match recorded {
+            // all of a stream that is gone was done
+            Some(stream) if self.stream(stream).is_ok() => self.wait_for(stream),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is such a stream; 0 is always there.
+    pub(crate) fn stream(&self, stream: usize) -> Result<(), Status> {
+        match stream == 0 || self.streams.contains_key(&stream) {
+            true => Ok(()),
+            false => Err(Status::InvalidHandle),
+        }
+    }
+
+    /// Launches a kernel, in a stream of this context.
+    pub(crate) fn launch(&mut self, context: usize, stream: usize) -> Result<(), Status> {
+        let foreign = |stream: &Stream| stream.context != context;
+        if stream != 0 && self.streams.get(&stream).is_none_or(foreign) {
+            return Err(Status::InvalidHandle);
+        }
+        self.counts.launches += 1;
         Ok(())
     }
 
@@ -295,9 +387,16 @@ impl State {
         let (from, to) = (copy.from, copy.to);
         let source = self.place(&from, copy)?;
         let target = self.place(&to, copy)?;
+        let bytes = (copy.width * copy.height) as u64;
         match (from.context, to.context) {
-            (None, Some(_)) => self.counts.uploads += 1,
-            (Some(_), None) => self.counts.downloads += 1,
+            (None, Some(_)) => {
+                self.counts.uploads += 1;
+                self.counts.uploaded += bytes;
+            }
+            (Some(_), None) => {
+                self.counts.downloads += 1;
+                self.counts.downloaded += bytes;
+            }
             _ => self.counts.within += 1,
         }
         for line in 0..copy.height {
@@ -305,7 +404,11 @@ impl State {
             // promise.
             unsafe {
                 let source = source.add(line * from.pitch);
-                ptr::copy(source, target.add(line * to.pitch), copy.width);
+                let target = target.add(line * to.pitch);
+                match copy.computed {
+                    true => target.write_bytes(BLANK, copy.width),
+                    false => ptr::copy(source, target, copy.width),
+                }
             }
         }
         Ok(())
@@ -331,6 +434,26 @@ impl State {
         Ok(memory.bytes[offset..].as_mut_ptr())
     }
 
+    /// Sets bytes of a device's memory.
+    pub(crate) fn fill(&mut self, address: usize, value: u8, size: usize) -> Result<(), Status> {
+        let (offset, memory) = self.memory_at(address).ok_or(Status::IllegalAddress)?;
+        let bytes = memory.bytes[offset..].get_mut(..size);
+        bytes.ok_or(Status::IllegalAddress)?.fill(value);
+        Ok(())
+    }
+
+    /// The context whose memory lies at an address; `None`: the host's.
+    pub(crate) fn context_at(&mut self, address: usize) -> Option<usize> {
+        let (_, memory) = self.memory_at(address)?;
+        Some(memory.context)
+    }
+
+    /// Whether memory of the host is pinned.
+    pub(crate) fn is_pinned(&self, address: usize) -> bool {
+        let before = self.pinned.range(..=address).next_back();
+        before.is_some_and(|(start, bytes)| address - start < bytes.len())
+    }
+
     fn memory_at(&mut self, address: usize) -> Option<(usize, &mut Memory)> {
         let (start, memory) = self.memories.range_mut(..=address).next_back()?;
         let offset = address - start;
@@ -351,8 +474,7 @@ impl Memory {
         Ok(Self {
             context,
             reserved: reserved as usize,
-            // nobody may rely on zeroes
-            bytes: vec![0xdb; size].into_boxed_slice(),
+            bytes: vec![BLANK; size].into_boxed_slice(),
         })
     }
 }

@@ -70,6 +70,7 @@ unsupported! {
     cuModuleGetFunction
     cuModuleLoadData
     cuModuleUnload
+    cuTensorMapEncodeTiled
     cuTexObjectCreate
     cuTexObjectDestroy
 }
@@ -90,4 +91,27 @@ unsupported! {
     cuvidMapVideoFrame64
     cuvidUnmapVideoFrame64
     cuvidGetDecoderCaps
+}
+
+// the runtime's, for options of the provider that are off, or kernels that are found by name
+unsupported! {
+    cudaFreeAsync
+    cudaGetDriverEntryPointByVersion
+    cudaGraphDestroy
+    cudaGraphExecDestroy
+    cudaGraphInstantiate
+    cudaGraphLaunch
+    cudaKernelSetAttributeForDevice
+    cudaLibraryGetKernel
+    cudaLibraryLoadData
+    cudaLibraryUnload
+    cudaMallocFromPoolAsync
+    cudaMemPoolCreate
+    cudaMemPoolDestroy
+    cudaMemPoolGetAttribute
+    cudaMemPoolSetAttribute
+    cudaMemPoolTrimTo
+    cudaMemcpyFromSymbol
+    cudaStreamBeginCapture
+    cudaStreamEndCapture
 }

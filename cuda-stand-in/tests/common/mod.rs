@@ -18,8 +18,12 @@ pub(crate) const LIBRARY: &str = "libgstcuda-1.0.so.0";
 pub(crate) struct Counts {
     pub(crate) uploads: u64,
     pub(crate) downloads: u64,
+    pub(crate) uploaded: u64,
+    pub(crate) downloaded: u64,
     pub(crate) within: u64,
+    pub(crate) launches: u64,
     pub(crate) memories: u64,
+    pub(crate) held: [u64; 2],
     pub(crate) pinned: u64,
     pub(crate) contexts: u64,
     pub(crate) streams: u64,

@@ -24,9 +24,9 @@ pub(in crate::models) enum Target<'a> {
 
 /// Runs a session; gives the outputs that were made anew, in their order.
 ///
-/// An input that lies elsewhere than the session wants it is copied as it is bound, and may be written
-/// again when this returns. There is nothing to wait for before the run: `synchronize_inputs` would wait for all that goes on
-/// on the device, and so for what other sessions do there.
+/// Pinned memory is read where it lies, and what else lies elsewhere than the session wants it is copied as it is bound: either
+/// may be written again when this returns. There is nothing to wait for before the run: `synchronize_inputs` would wait
+/// for all that goes on on the device, and so for what other sessions do there.
 pub(in crate::models) fn run(
     session: &mut Session,
     inputs: &[(&str, Input)],

@@ -72,8 +72,8 @@ impl Purpose {
 ///   thread fails: in a process that decodes video on the same device that would be the decoder's.
 /// - `gpu_mem_limit`: of the arena, which on a GPU holds the weights too: the session's part of what all of
 ///   an element's may hold.
-/// - `arena_extend_strategy`: doubling, the default, keeps its first block when memory is given back,
-///   so that giving back costs little; under a limit, doubling would meet it with half of it unused.
+/// - `arena_extend_strategy`: doubling, the default, makes few blocks, of which the first is kept when memory is
+///   given back; under a limit, doubling would meet it with half of it unused.
 ///
 /// A stream of its own is what each session has anyway, so none is given.
 pub(in crate::models) fn cuda_options(options: &LoadOptions, purpose: Purpose) -> Options {

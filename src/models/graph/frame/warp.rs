@@ -118,9 +118,13 @@ impl Field<'_> {
         let mask = graph.node("Where", &[&positive, &small, &other], vec![]);
         let field = graph.node("Concat", &[&flow, &mask], vec![int("axis", 1)]);
         let scale = [1.0, 1.0, (1.0 / ky) as f32, (1.0 / kx) as f32];
-        // the border, repeated, until the enlarged grid is large enough
+        // The border, repeated, until the enlarged grid is large enough, however the runtime rounds what comes
+        // out a hair above or below a whole number.
         let missing = |cells: usize, scale: f32, wanted: usize| {
-            let large = |cells: usize| (cells as f32 * scale).floor() as usize >= wanted;
+            let large = |cells: usize| {
+                let size = cells as f64 * f64::from(scale);
+                size == wanted as f64 || size > wanted as f64 + 1e-3
+            };
             (0..wanted + 2)
                 .find(|more| large(cells + more))
                 .unwrap_or(0)

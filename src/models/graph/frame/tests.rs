@@ -685,3 +685,25 @@ fn differences_are_those_of_the_host() {
         }
     }
 }
+
+/// Where the grid is not a whole number of times coarser than a plane, its enlarged size is rounded.
+#[test]
+fn odd_ratios_of_grid_and_plane_make_graphs_that_start() {
+    for (frame, small, padded, grid) in [
+        ((48, 95), (24, 48), (24, 48), (3, 6)),
+        ((107, 95), (54, 48), (56, 48), (56, 48)),
+        ((62, 71), (21, 24), (24, 24), (6, 6)),
+        ((115, 111), (58, 56), (64, 56), (64, 56)),
+        ((119, 93), (40, 31), (40, 32), (40, 32)),
+    ] {
+        for format in [VideoFormat::Gray8, VideoFormat::Nv12] {
+            let info = info(format, frame.0, frame.1);
+            let geometry = Geometry {
+                padded,
+                ..geometry(&info, small, ScaleMethod::Bilinear)
+            };
+            let model = geometry.finish(Answer::Motion(grid.0, grid.1)).unwrap();
+            session(model, false);
+        }
+    }
+}

@@ -46,9 +46,15 @@ fn growth(model: &str) -> usize {
 
 #[test]
 fn memory_stays_as_it_is_over_many_runs_and_sizes() {
-    // the second halves pairs, and keeps what it makes of one
-    let midpoint = fixtures::TemporaryFile::new("mean.onnx", &fixtures::mean());
-    for model in ["vfi-lite", midpoint.path()] {
+    // the second halves pairs, and keeps what it makes of one; the others keep what is found in pictures
+    let file = fixtures::TemporaryFile::new;
+    let files = [
+        file("mean.onnx", &fixtures::mean()),
+        file("siamese.onnx", &fixtures::siamese(Some(7))),
+        file("siamese_midpoint.onnx", &fixtures::siamese(None)),
+    ];
+    let files = files.iter().map(fixtures::TemporaryFile::path);
+    for model in ["vfi-lite"].into_iter().chain(files) {
         let grown = growth(model);
         assert!(grown < 8 << 20, "{model}: {} KiB more", grown >> 10);
     }

@@ -221,6 +221,8 @@ def make_cache(clips: Path, cache: Path, per_clip: int, drawn: int) -> None:
             found = windows(row, clips, per_clip // 3 if "/ui_" in row["path"] else per_clip, rng)
             print(f"{row['path']}: {len(found)} windows", flush=True)
             real.extend(window.copy() for window in found)
+    if not real:
+        raise ValueError(f"no clip of {clips} has a window of {WINDOW}x{WINDOW} pixels in which something moves, evenly")
     np.save(cache / "real.npy", np.stack(real))
     paths = [clips / row["path"] for row in rows if row["path"].startswith("still/")]
     stills = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]

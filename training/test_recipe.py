@@ -22,9 +22,9 @@ def make_clips(folder: Path) -> None:
     (folder / "train").mkdir(parents=True)
     (folder / "still").mkdir()
     clip = "train/moving.mkv"
-    source = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "mandelbrot=size=480x288:rate=25:end_scale=0.01:maxiter=100"]
+    source = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "mandelbrot=size=640x384:rate=25:end_scale=0.01:maxiter=100"]
     subprocess.run([*source, "-frames:v", "24", "-c:v", "ffv1", str(folder / clip)], check=True)
-    rows = [{"path": clip, "width": "480", "height": "288", "fps": "25"}]
+    rows = [{"path": clip, "width": "640", "height": "384", "fps": "25"}]
     rng = np.random.default_rng(0)
     for index in range(4):
         noise = cv2.resize(rng.integers(0, 256, (64, 64, 3), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)

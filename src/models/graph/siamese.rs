@@ -28,6 +28,7 @@ use terms::{CHANNELS, Names, Terms, is_work};
 
 /// How the encoder calls its picture, where the network has no input for one alone.
 const PICTURE: &str = "vfiinterp/encoder/picture";
+
 /// A network in two parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {

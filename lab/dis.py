@@ -1,7 +1,12 @@
-"""Frames between frames by OpenCV's DIS optical flow: `python dis.py WIDTH HEIGHT STEP`, 8-bit luma in and out by pipe.
+"""Frames between frames by OpenCV's DIS optical flow: `python dis.py WIDTH HEIGHT STEP [even]`, 8-bit luma in and out by
+pipe.
 
 Flow is estimated both ways, brought to the wanted moment as if motion were linear (the formula of Super SloMo, without
 its network), and both frames are warped there and blended. Each frame read is written too, in its place.
+
+With `even`, every frame is read, also those to be rebuilt, and flow is estimated from the true frame to its neighbours.
+Of that only what is even is used, how far they are apart: not where between them the frame truly is. No method that
+takes motion for even can know more.
 """
 
 import sys
@@ -10,10 +15,21 @@ import cv2
 import numpy as np
 
 
-def between(first, second, forward, backward, moment):
-    """The frame at `moment` (0 to 1) between two."""
+def linear(forward, backward, moment):
+    """Flows from `moment` (0 to 1) between two frames to both, of those between the two."""
     to_first = moment * (moment * backward - (1 - moment) * forward)
     to_second = (1 - moment) * ((1 - moment) * forward - moment * backward)
+    return to_first, to_second
+
+
+def even(to_first, to_second, moment):
+    """Flows from a frame to both neighbours as they would be if it were at `moment`, and motion even."""
+    apart = to_second - to_first
+    return -moment * apart, (1 - moment) * apart
+
+
+def between(first, second, to_first, to_second, moment):
+    """The frame at `moment` between two."""
     height, width = first.shape
     here = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     warped = [
@@ -25,16 +41,25 @@ def between(first, second, forward, backward, moment):
 
 def main():
     width, height, step = map(int, sys.argv[1:4])
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    first = None
+    known = sys.argv[4:] == ["even"]
+    calc = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+    first, true = None, []
     while len(data := sys.stdin.buffer.read(width * height)) == width * height:
-        second = np.frombuffer(data, np.uint8).reshape(height, width)
+        frame = np.frombuffer(data, np.uint8).reshape(height, width)
+        if known and first is not None and len(true) < step - 1:
+            true.append(frame)
+            continue
         if first is not None:
-            forward, backward = flow.calc(first, second, None), flow.calc(second, first, None)
-            for part in range(1, step):
-                sys.stdout.buffer.write(between(first, second, forward, backward, part / step).tobytes())
+            moments = [part / step for part in range(1, step)]
+            if known:
+                motion = [even(calc(at, first, None), calc(at, frame, None), moment) for at, moment in zip(true, moments)]
+            else:
+                forward, backward = calc(first, frame, None), calc(frame, first, None)
+                motion = [linear(forward, backward, moment) for moment in moments]
+            for moment, flows in zip(moments, motion):
+                sys.stdout.buffer.write(between(first, frame, *flows, moment).tobytes())
         sys.stdout.buffer.write(data)
-        first = second
+        first, true = frame, []
 
 
 if __name__ == "__main__":

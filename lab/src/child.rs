@@ -6,10 +6,10 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::clip::Clip;
+use crate::clip::{Clip, Picture};
 use crate::luma::Luma;
 
-/// A program at work on a clip's kept frames; gives all frames, the kept ones among them.
+/// A program at work on frames of a clip; gives all frames, the kept ones among them.
 #[derive(Debug)]
 pub(crate) struct Piped {
     name: &'static str,
@@ -20,11 +20,12 @@ pub(crate) struct Piped {
 }
 
 impl Piped {
-    /// Starts a program. After the kept frames it is sent the last one `again` so many times.
+    /// Starts a program. After the frames it is `given` it is sent the last one `again` so many times.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
         clip: &Clip,
+        given: impl Iterator<Item = Result<Picture>> + Send + 'static,
         again: usize,
     ) -> Result<Self> {
         let mut child = command
@@ -41,9 +42,9 @@ impl Piped {
             size: (clip.width, clip.height),
             left: clip.frames,
         };
-        let (input, kept) = (input.context("no pipe")?, clip.kept()?);
+        let input = input.context("no pipe")?;
         // Should it fail, the program ends early, and that is told.
-        thread::spawn(move || feed(input, kept.map(|picture| picture?.luma()), again));
+        thread::spawn(move || feed(input, given.map(|picture| picture?.luma()), again));
         Ok(piped)
     }
 
@@ -85,10 +86,10 @@ impl Drop for Piped {
     }
 }
 
-fn feed(input: ChildStdin, kept: impl Iterator<Item = Result<Luma>>, again: usize) -> Result<()> {
+fn feed(input: ChildStdin, frames: impl Iterator<Item = Result<Luma>>, again: usize) -> Result<()> {
     let mut input = BufWriter::new(input);
     let mut last = None;
-    for luma in kept {
+    for luma in frames {
         let luma = luma?;
         input.write_all(&luma.data)?;
         last = Some(luma);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::child::Piped;
-use crate::clip::Clip;
+use crate::clip::{Clip, Picture};
 use crate::element::Interpolated;
 use crate::luma::Luma;
 
@@ -28,6 +28,8 @@ pub(crate) enum Method {
     Minterpolate,
     /// OpenCV's DIS optical flow, and a warp
     Dis,
+    /// The same flow, but seen with the true frame: as good as motion taken for even can be
+    Even,
     /// The neighbours laid over each other
     Blend,
     /// The earlier neighbour once more
@@ -48,6 +50,7 @@ impl Method {
             Self::Vfi => "vfiinterp",
             Self::Minterpolate => "minterpolate",
             Self::Dis => "DIS flow",
+            Self::Even => "even, known",
             Self::Blend => "blend",
             Self::Repeat => "repeat",
         }
@@ -61,7 +64,7 @@ impl Method {
                 let version = words.split_whitespace().nth(2).unwrap_or_default();
                 Ok(Some(format!("ffmpeg {version}")))
             }
-            Self::Dis => {
+            Self::Dis | Self::Even => {
                 let ask = "import cv2, numpy; cv2.DISOpticalFlow_create; print(cv2.__version__)";
                 let words = answer(Command::new(tools.python).args(["-c", ask]))?;
                 Ok(Some(format!("OpenCV {}", words.trim())))
@@ -75,7 +78,8 @@ impl Method {
         Ok(match self {
             Self::Vfi => Box::new(Interpolated::start(clip, tools.properties)?),
             Self::Minterpolate => Box::new(minterpolate(clip)?),
-            Self::Dis => Box::new(dis(clip, tools.python)?),
+            Self::Dis => Box::new(dis(clip, tools.python, clip.kept()?, &[])?),
+            Self::Even => Box::new(dis(clip, tools.python, clip.all()?, &["even"])?),
             Self::Blend => Box::new(mixed(clip, Luma::blend)?),
             Self::Repeat => Box::new(mixed(clip, |before, _, _| Ok(before.clone()))?),
         })
@@ -112,14 +116,27 @@ fn minterpolate(clip: &Clip) -> Result<Piped> {
         .args(["-video_size", &size, "-framerate", "30", "-i", "-"])
         .args(["-vf", &filter, "-fps_mode", "passthrough"])
         .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
-    Piped::start("ffmpeg", &mut command, clip, HELD_BY_MINTERPOLATE)
+    Piped::start(
+        "ffmpeg",
+        &mut command,
+        clip,
+        clip.kept()?,
+        HELD_BY_MINTERPOLATE,
+    )
 }
 
-fn dis(clip: &Clip, python: &Path) -> Result<Piped> {
+/// Frames rebuilt by the script, out of those it is `given`.
+fn dis(
+    clip: &Clip,
+    python: &Path,
+    given: impl Iterator<Item = Result<Picture>> + Send + 'static,
+    how: &[&str],
+) -> Result<Piped> {
     let mut command = Command::new(python);
     command.args(["-c", DIS]);
     command.args([clip.width, clip.height, clip.step].map(|number| number.to_string()));
-    Piped::start("python", &mut command, clip, 0)
+    command.args(how);
+    Piped::start("python", &mut command, clip, given, 0)
 }
 
 /// What needs only the neighbours and the phase between them.

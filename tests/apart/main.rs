@@ -2,6 +2,8 @@
 //! device: what comes out is the same, and in the same order.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+#[path = "../common/alone.rs"]
+mod alone;
 #[path = "../element/common.rs"]
 #[allow(dead_code)] // written for the element's other tests, too
 mod common;
@@ -10,7 +12,7 @@ mod fixtures;
 
 mod ahead;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
@@ -25,10 +27,7 @@ fn set_up() {}
 
 /// Faults hold for the process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    faults::clear();
-    faults::force_device(false);
+    let guard = alone::alone();
     faults::set_apart(true);
     guard
 }

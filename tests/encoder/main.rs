@@ -2,6 +2,8 @@
 //! run once for a picture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+#[path = "../common/alone.rs"]
+mod alone;
 #[path = "../element/common.rs"]
 #[allow(dead_code)] // written for the element's other tests, too
 mod common;
@@ -10,8 +12,6 @@ mod fixtures;
 #[path = "../common/waves.rs"]
 mod waves;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use gst::prelude::*;
 use gstvfiinterp::faults;
 use gstvfiinterp::models::memory::Reason;
@@ -19,6 +19,7 @@ use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared,
 };
 
+use alone::alone;
 use common::*;
 use waves::picture;
 
@@ -27,15 +28,6 @@ const WHOLE: u64 = 1 << 40;
 
 /// Before the first test of a process; `common` calls it.
 fn set_up() {}
-
-/// Counts are of the process: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    faults::clear();
-    faults::force_device(false);
-    guard
-}
 
 /// On how many pictures an encoder runs meanwhile.
 fn encoded<R>(work: impl FnOnce() -> R) -> (u64, R) {

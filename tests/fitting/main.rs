@@ -2,14 +2,16 @@
 //! test wants.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+#[path = "../common/alone.rs"]
+mod alone;
 #[path = "../element/common.rs"]
 #[allow(dead_code)] // written for the element's other tests, too
 mod common;
 #[path = "../common/fixtures.rs"]
 mod fixtures;
 
+use std::sync::MutexGuard;
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
@@ -23,11 +25,7 @@ const SETTLED: u64 = 40;
 
 /// Faults hold for the process: one test at a time. Sessions are made as the sender says.
 fn alone() -> (MutexGuard<'static, ()>, Sender<Result<(), String>>) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    faults::clear();
-    faults::force_device(false);
-    (guard, faults::fit())
+    (alone::alone(), faults::fit())
 }
 
 /// The element at work, and its bus. A model of its own, so that tests share no session.

@@ -2,32 +2,25 @@
 //! lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+#[path = "../common/alone.rs"]
+mod alone;
 #[path = "../element/common.rs"]
 #[allow(dead_code)] // written for the element's other tests, too
 mod common;
 #[path = "../common/fixtures.rs"]
 mod fixtures;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use gst::prelude::*;
 use gstvfiinterp::faults;
 use gstvfiinterp::models::memory::Room;
 
+use alone::alone;
 use common::*;
 
 const TEXT: &str = "GRAY8 320x240 30/1";
 
 /// Before the first test of a process; `common` calls it.
 fn set_up() {}
-
-/// Faults hold for the process: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    faults::clear();
-    guard
-}
 
 /// The element at work, and its bus.
 fn rig(set: impl FnOnce(&gst::Element)) -> (Rig, gst::Bus) {

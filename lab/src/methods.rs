@@ -11,7 +11,7 @@ use crate::element::Interpolated;
 use crate::luma::Luma;
 
 /// The script that rebuilds frames with OpenCV.
-const DIS: &str = include_str!("../dis.py");
+const DIS: &str = include_str!("../dis_flow.py");
 
 /// The filter holds frames back, and does not give them out at the end.
 const HELD_BY_MINTERPOLATE: usize = 3;

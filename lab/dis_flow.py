@@ -1,4 +1,4 @@
-"""Frames between frames by OpenCV's DIS optical flow: `python dis.py WIDTH HEIGHT STEP [even]`, 8-bit luma in and out by
+"""Frames between frames by OpenCV's DIS optical flow: `python dis_flow.py WIDTH HEIGHT STEP [even]`, 8-bit luma in and out by
 pipe.
 
 Flow is estimated both ways, brought to the wanted moment as if motion were linear (the formula of Super SloMo, without

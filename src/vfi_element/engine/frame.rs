@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use super::host::HostFrame;
 use super::transit::{self, copier};
 use super::{Engine, Failure, Way, not_ready, readable};
-use crate::models::device::DeviceFrame;
+use crate::frames::FrameLayout;
+use crate::models::device::{DeviceFrame, Preparation};
 use crate::vfi_element::content::Thumbnail;
+use crate::vfi_element::cuda::Copier;
 
 /// An input frame and what the network needs of it.
 #[derive(Debug)]
@@ -45,6 +47,37 @@ pub(in crate::vfi_element) struct Ready {
 /// What is to be done to have it; `None` if that can't be done, which turns out again in the frame's own turn.
 pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + Send>;
 
+/// All it takes to make a frame ready where the network is, on whatever thread.
+struct Readier {
+    preparation: Preparation,
+    /// If the frame lies in CUDA's memory.
+    copier: Option<Arc<Copier>>,
+    layout: FrameLayout,
+    info: gst_video::VideoInfo,
+    /// Of the network's picture.
+    size: (usize, usize),
+    generation: u64,
+}
+
+impl Readier {
+    fn run(self, buffer: &gst::Buffer, mut thumbnail: Thumbnail) -> Result<Small, Failure> {
+        let (layout, info) = (&self.layout, &self.info);
+        let made = transit::prepare(
+            self.preparation,
+            self.copier.as_deref(),
+            layout,
+            info,
+            buffer,
+        )?;
+        thumbnail.set_cells(self.size, made.thumbnail());
+        Ok(Small {
+            made: Made::Device(Arc::new(made)),
+            thumbnail,
+            generation: self.generation,
+        })
+    }
+}
+
 impl Frame {
     /// A frame of which `small` has been made, if anything.
     pub(in crate::vfi_element) fn new(buffer: gst::Buffer, small: Option<Small>) -> Self {
@@ -63,30 +96,39 @@ impl Engine {
     /// What makes a frame ready that comes next, beside the network. `None` where nothing is gained: on the
     /// host the network takes the processor anyway.
     pub(in crate::vfi_element) fn make_ready(&mut self, buffer: gst::Buffer) -> Option<MakeReady> {
-        let stage = self.stage.as_ref()?;
-        let Way::Device(device) = &stage.way else {
+        let Way::Device(_) = self.stage.as_ref()?.way else {
             return None;
         };
-        let preparation = device.prepare();
-        let copier = copier(&mut self.copier, self.device, &buffer).ok()?;
-        let (layout, info) = (stage.layout.clone(), stage.info.clone());
-        let (size, generation) = (stage.look.size, stage.generation);
-        let mut thumbnail = std::mem::take(&mut self.spare);
+        let readier = self.readier(&buffer).ok()?;
+        let thumbnail = std::mem::take(&mut self.spare);
         Some(Box::new(move || {
             let start = Instant::now();
-            let copier = copier.as_deref();
-            let made = transit::prepare(preparation, copier, &layout, &info, &buffer).ok()?;
-            thumbnail.set_cells(size, made.thumbnail());
+            let small = readier.run(&buffer, thumbnail).ok()?;
+            let took = start.elapsed();
             Some(Ready {
                 buffer,
-                small: Small {
-                    made: Made::Device(Arc::new(made)),
-                    thumbnail,
-                    generation,
-                },
-                took: start.elapsed(),
+                small,
+                took,
             })
         }))
+    }
+
+    /// What makes a frame ready where the network is.
+    fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Readier, Failure> {
+        let Some(stage) = &self.stage else {
+            return Err(not_ready());
+        };
+        let Way::Device(device) = &stage.way else {
+            return Err(not_ready());
+        };
+        Ok(Readier {
+            preparation: device.prepare(),
+            copier: copier(&mut self.copier, self.device, buffer)?,
+            layout: stage.layout.clone(),
+            info: stage.info.clone(),
+            size: stage.look.size,
+            generation: stage.generation,
+        })
     }
 
     /// Makes what the network needs of two frames, and gives their thumbnails.
@@ -115,25 +157,18 @@ impl Engine {
         // the memory it takes is given back first
         let outdated = frame.small.take().map(|small| small.thumbnail);
         let mut thumbnail = outdated.unwrap_or_else(|| std::mem::take(&mut self.spare));
-        let (buffer, info) = (&frame.buffer, &stage.info);
-        let made = match &mut stage.way {
+        let buffer = &frame.buffer;
+        frame.small = Some(match &mut stage.way {
             Way::Host(host) => {
-                let made = host.prepare(&self.interpolator, &readable(buffer, info)?)?;
+                let made = host.prepare(&self.interpolator, &readable(buffer, &stage.info)?)?;
                 thumbnail.set(&made.picture);
-                Made::Host(made)
+                Small {
+                    made: Made::Host(made),
+                    thumbnail,
+                    generation,
+                }
             }
-            Way::Device(device) => {
-                let copier = copier(&mut self.copier, self.device, buffer)?;
-                let (preparation, copier) = (device.prepare(), copier.as_deref());
-                let made = transit::prepare(preparation, copier, &stage.layout, info, buffer)?;
-                thumbnail.set_cells(stage.look.size, made.thumbnail());
-                Made::Device(Arc::new(made))
-            }
-        };
-        frame.small = Some(Small {
-            made,
-            thumbnail,
-            generation,
+            Way::Device(_) => self.readier(buffer)?.run(buffer, thumbnail)?,
         });
         Ok(())
     }

@@ -194,9 +194,9 @@ $(PYTHON_ENV)/installed: training/requirements.txt
 	touch $@
 
 .PHONY: recipe
-recipe: setup $(PYTHON_ENV)/installed ## Train for a minute, export, and let the element run what came out
+recipe: setup $(PYTHON_ENV)/installed ## Train for a minute, export, let the element run it; test scripts
 	@command -v ffmpeg >/dev/null || { echo "ffmpeg is missing: apt-get install ffmpeg" >&2; exit 1; }
-	$(PYTHON_ENV)/bin/pytest -q training --basetemp $(PYTHON_ENV)/run
+	$(PYTHON_ENV)/bin/pytest -q lab training --basetemp $(PYTHON_ENV)/run
 	$(CARGO) run -p vfi-lab -- quality assets/demo/truth_60.mp4 --methods vfi,blend \
 		--model $(PYTHON_ENV)/run/test_recipe0/vfi-lite.onnx
 

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::HostFrame;
-use super::transit::{self, copier};
 use super::{Engine, Failure, Way, not_ready, readable};
-use crate::frames::FrameLayout;
-use crate::models::device::{DeviceFrame, Preparation};
+use crate::models::device::DeviceFrame;
 use crate::vfi_element::content::Thumbnail;
-use crate::vfi_element::cuda::Copier;
 
 /// An input frame and what the network needs of it.
 #[derive(Debug)]
@@ -24,9 +21,9 @@ pub(in crate::vfi_element) struct Frame {
 #[derive(Debug)]
 pub(in crate::vfi_element) struct Small {
     pub(super) made: Made,
-    thumbnail: Thumbnail,
+    pub(super) thumbnail: Thumbnail,
     /// The configuration it was made under.
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 /// The same, where frames are made.
@@ -46,37 +43,6 @@ pub(in crate::vfi_element) struct Ready {
 
 /// What is to be done to have it; `None` if that can't be done, which turns out again in the frame's own turn.
 pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + Send>;
-
-/// All it takes to make a frame ready where the network is, on whatever thread.
-struct Readier {
-    preparation: Preparation,
-    /// If the frame lies in CUDA's memory.
-    copier: Option<Arc<Copier>>,
-    layout: FrameLayout,
-    info: gst_video::VideoInfo,
-    /// Of the network's picture.
-    size: (usize, usize),
-    generation: u64,
-}
-
-impl Readier {
-    fn run(self, buffer: &gst::Buffer, mut thumbnail: Thumbnail) -> Result<Small, Failure> {
-        let (layout, info) = (&self.layout, &self.info);
-        let made = transit::prepare(
-            self.preparation,
-            self.copier.as_deref(),
-            layout,
-            info,
-            buffer,
-        )?;
-        thumbnail.set_cells(self.size, made.thumbnail());
-        Ok(Small {
-            made: Made::Device(Arc::new(made)),
-            thumbnail,
-            generation: self.generation,
-        })
-    }
-}
 
 impl Frame {
     /// A frame of which `small` has been made, if anything.
@@ -111,24 +77,6 @@ impl Engine {
                 took,
             })
         }))
-    }
-
-    /// What makes a frame ready where the network is.
-    fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Readier, Failure> {
-        let Some(stage) = &self.stage else {
-            return Err(not_ready());
-        };
-        let Way::Device(device) = &stage.way else {
-            return Err(not_ready());
-        };
-        Ok(Readier {
-            preparation: device.prepare(),
-            copier: copier(&mut self.copier, self.device, buffer)?,
-            layout: stage.layout.clone(),
-            info: stage.info.clone(),
-            size: stage.look.size,
-            generation: stage.generation,
-        })
     }
 
     /// Makes what the network needs of two frames, and gives their thumbnails.

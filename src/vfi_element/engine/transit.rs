@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
+use super::frame::Small;
 use super::{Engine, Failure, Frame, Made, Way, not_ready, readable, writable};
 use crate::frames::FrameLayout;
-use crate::models::device::{Dense, DeviceFrame, Preparation, Sink, Source, Task};
+use crate::models::device::{Dense, Preparation, Sink, Source, Task};
+use crate::vfi_element::content::Thumbnail;
 use crate::vfi_element::cuda::{self, Copier};
 
 /// What copies a frame, if it lies in CUDA's memory on `device`; made in `place` with the first one.
@@ -26,20 +28,40 @@ pub(super) fn copier(
     Ok(Some(Arc::clone(copier)))
 }
 
-/// Makes a frame ready where the network is.
-pub(super) fn prepare(
+/// All it takes to make a frame ready where the network is, on whatever thread.
+pub(super) struct Readier {
     preparation: Preparation,
-    copier: Option<&Copier>,
-    layout: &FrameLayout,
-    info: &gst_video::VideoInfo,
-    buffer: &gst::Buffer,
-) -> Result<DeviceFrame, Failure> {
-    if let Some(copier) = copier {
-        let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
-        return Ok(preparation.run(Source::Copied(&mut fetch))?);
+    /// If the frame lies in CUDA's memory.
+    copier: Option<Arc<Copier>>,
+    layout: FrameLayout,
+    info: gst_video::VideoInfo,
+    /// Of the network's picture.
+    size: (usize, usize),
+    generation: u64,
+}
+
+impl Readier {
+    /// Makes the frame in `buffer` ready, its thumbnail in the place of another.
+    pub(super) fn run(
+        self,
+        buffer: &gst::Buffer,
+        mut thumbnail: Thumbnail,
+    ) -> Result<Small, Failure> {
+        let (preparation, info) = (self.preparation, &self.info);
+        let made = if let Some(copier) = self.copier {
+            let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
+            preparation.run(Source::Copied(&mut fetch))?
+        } else {
+            let mapped = readable(buffer, info)?;
+            preparation.run(Source::Host(&self.layout.planes(&mapped)?))?
+        };
+        thumbnail.set_cells(self.size, made.thumbnail());
+        Ok(Small {
+            made: Made::Device(Arc::new(made)),
+            thumbnail,
+            generation: self.generation,
+        })
     }
-    let mapped = readable(buffer, info)?;
-    Ok(preparation.run(Source::Host(&layout.planes(&mapped)?))?)
 }
 
 /// Has a frame made in a buffer.
@@ -59,6 +81,24 @@ pub(super) fn finish(
 }
 
 impl Engine {
+    /// What makes a frame ready where the network is.
+    pub(super) fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Readier, Failure> {
+        let Some(stage) = &self.stage else {
+            return Err(not_ready());
+        };
+        let Way::Device(device) = &stage.way else {
+            return Err(not_ready());
+        };
+        Ok(Readier {
+            preparation: device.prepare(),
+            copier: copier(&mut self.copier, self.device, buffer)?,
+            layout: stage.layout.clone(),
+            info: stage.info.clone(),
+            size: stage.look.size,
+            generation: stage.generation,
+        })
+    }
+
     /// [`Engine::difference`] of frames that lie on the device, as the network does.
     pub(super) fn device_difference(
         &mut self,

@@ -12,10 +12,10 @@ use gst::prelude::*;
 use crate::progress::Counter;
 
 /// How long the encoder may take to give out what it holds; then the file is closed without that.
-const DRAIN: Duration = Duration::from_millis(1000);
+const DRAIN: Duration = Duration::from_millis(1400);
 
 /// How long the muxer may take to close the file; then there is none.
-const CLOSE: Duration = Duration::from_millis(800);
+const CLOSE: Duration = Duration::from_millis(400);
 
 /// Where streams are ended.
 ///

@@ -50,7 +50,9 @@ pub(crate) fn run(pipeline: &Pipeline, end: &End) -> Result<Outcome> {
                 progress.say(&format!("warning: {}", warning.error()));
             }
             gst::MessageView::StreamCollection(found) if !has_video(&found.stream_collection()) => {
-                return Err(anyhow!("there is no video in the file"));
+                return Err(anyhow!(
+                    "no video was found in the file; in an .mp4, a track shorter than a fifth of the file is taken for a preview"
+                ));
             }
             gst::MessageView::Element(_) => hint = elements::missing(&message).or(hint),
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use crate::elements::{kind, make, set};
@@ -101,6 +101,7 @@ pub(crate) fn build(
     bin.add_many(&chain)?;
     gst::Element::link_many(&chain)?;
     let [first, .., after, crop] = chain;
+    make_even(&crop)?;
     end.guard(Door::Steady, mux);
 
     let (bin_of, mux, end) = (bin.downgrade(), mux.clone(), Arc::clone(end));
@@ -119,7 +120,7 @@ pub(crate) fn build(
         let Encoding {
             encoder, parser, ..
         } = encoding;
-        fit(&crop, encoder, &mux)?;
+        check_size(&info, encoder, &mux)?;
         bin.add_many([encoder, parser])?;
         gst::Element::link_many([&crop, encoder, parser])?;
         parser
@@ -198,48 +199,49 @@ fn losses(info: &gst_video::VideoInfo, depth_out: u32, why: Option<&str>) -> Vec
     losses
 }
 
-/// Brings frames to a size that can be encoded as 4:2:0: an odd row or column is cut off.
-fn fit(crop: &gst::Element, encoder: &gst::Element, mux: &gst::Pad) -> Result<()> {
-    let templates: Vec<_> = [encoder.pad_template("sink"), mux.pad_template()]
-        .into_iter()
-        .flatten()
-        .map(|template| template.caps().clone())
-        .collect();
-    let (of, encoder) = (crop.downgrade(), kind(encoder));
-    let container = mux.parent_element().as_ref().map(kind).unwrap_or_default();
+/// Cuts an odd row or column off, which 4:2:0 has no place for.
+fn make_even(crop: &gst::Element) -> Result<()> {
+    let of = crop.downgrade();
     let sink = crop.static_pad("sink").context("no sink pad")?;
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let (Some(crop), Ok(found)) = (of.upgrade(), gst_video::VideoInfo::from_caps(caps.caps()))
-        else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let (width, height) = (found.width() as i32, found.height() as i32);
-        let (odd_width, odd_height) = (width % 2, height % 2);
-        crop.set_property("right", odd_width);
-        crop.set_property("bottom", odd_height);
-        let size = (width - odd_width, height - odd_height);
-        if !templates.iter().all(|caps| has_room_for(caps, size)) {
-            gst::element_error!(
-                crop,
-                gst::StreamError::Format,
-                ("{width}x{height} is too small or too large for {encoder} and {container}")
-            );
-        } else if size != (width, height) {
-            gst::element_warning!(
-                crop,
-                gst::StreamError::Format,
-                (
-                    "{width}x{height} becomes {}x{}: 4:2:0 has even sizes",
-                    size.0,
-                    size.1
-                )
-            );
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            && let (Some(crop), Ok(found)) =
+                (of.upgrade(), gst_video::VideoInfo::from_caps(caps.caps()))
+        {
+            let (width, height) = (found.width() as i32, found.height() as i32);
+            crop.set_property("right", width % 2);
+            crop.set_property("bottom", height % 2);
+            if (width | height) % 2 == 1 {
+                let (even_width, even_height) = (width & !1, height & !1);
+                gst::element_warning!(
+                    crop,
+                    gst::StreamError::Format,
+                    ("{width}x{height} becomes {even_width}x{even_height}: 4:2:0 has even sizes")
+                );
+            }
         }
         gst::PadProbeReturn::Ok
     });
+    Ok(())
+}
+
+/// Refuses frames of a size that the encoder or the muxer doesn't take.
+fn check_size(info: &gst_video::VideoInfo, encoder: &gst::Element, mux: &gst::Pad) -> Result<()> {
+    let size = (info.width() as i32 & !1, info.height() as i32 & !1);
+    let container = mux.parent_element().context("the muxer is gone")?;
+    for (element, template) in [
+        (encoder, encoder.pad_template("sink")),
+        (&container, mux.pad_template()),
+    ] {
+        if template.is_some_and(|template| !has_room_for(template.caps(), size)) {
+            bail!(
+                "{}x{} is too small or too large for {}",
+                info.width(),
+                info.height(),
+                kind(element)
+            );
+        }
+    }
     Ok(())
 }
 

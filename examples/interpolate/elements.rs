@@ -164,7 +164,7 @@ mod tests {
         let queue = make("queue").unwrap();
         let said = |name, text| set(&queue, name, text).unwrap_err().to_string();
         assert!(said("leaky", "sideways").contains("no, upstream, downstream"));
-        assert!(said("max-size-time", "-1").contains("from 0 to 18446744073709551615"));
+        assert!(said("max-size-time", "long").contains("from 0 to 18446744073709551615"));
         let convert = make("videoconvert").unwrap();
         for (name, text, range) in [
             ("alpha-value", "1.5", "from 0 to 1"),

@@ -325,14 +325,10 @@ fn begin(folder: &Folder, pause: u32, begun: impl Fn(&Path) -> bool) -> Child {
             .filter(|path| path.extension().is_some_and(|e| e == "part"))
             .collect()
     };
-    loop {
-        if let [_, part, ..] = held().as_slice()
-            && begun(part)
-        {
-            return child;
-        }
+    while !held().get(1).is_some_and(|part| begun(part)) {
         thread::yield_now();
     }
+    child
 }
 
 fn terminate(child: &mut Child) -> Option<i32> {
@@ -360,5 +356,7 @@ fn a_signal_leaves_what_was_done_until_then() {
     });
     assert_eq!(terminate(&mut child), Some(0));
     assert_eq!(folder.names(), ["in.mp4", "out.mkv"]);
+    let frames = streams(&folder.at("out.mkv"))[0].1;
+    assert!((1..150).contains(&frames), "{frames}");
     assert_eq!(kinds(&folder.at("out.mkv")), ["audio/mpeg", "video/x-h264"]);
 }

@@ -95,7 +95,8 @@ test: setup ## Check formatting, lints and behaviour
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked $(FAULTS); \
 	else \
-		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
+		set -x; $(CARGO) build --locked $(FAULTS) --example interpolate && \
+		G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
 	fi
 	$(CARGO) test --workspace --locked $(FAULTS) --doc
 

@@ -13,7 +13,10 @@ const LIBRARY: &str = "libgstvfiinterp.so";
 const PACKAGES: [(&str, &[&str]); 4] = [
     ("gstreamer1.0-plugins-ugly", &["x264enc"]),
     ("gstreamer1.0-libav", &["avenc_aac"]),
-    ("gstreamer1.0-plugins-bad", &["h264parse"]),
+    (
+        "gstreamer1.0-plugins-bad",
+        &["h264parse", "h265parse", "x265enc"],
+    ),
     (
         "gstreamer1.0-plugins-good",
         &[
@@ -22,6 +25,8 @@ const PACKAGES: [(&str, &[&str]); 4] = [
             "deinterlace",
             "videoflip",
             "aacparse",
+            "capssetter",
+            "videocrop",
         ],
     ),
 ];
@@ -82,11 +87,51 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
         .find_property(name)
         .filter(|pspec| pspec.flags().contains(glib::ParamFlags::WRITABLE))
         .with_context(|| format!("{} has no property {name} to set", kind(element)))?;
-    let value = glib::Value::deserialize_with_pspec(text, &pspec)
-        .ok()
-        .with_context(|| format!("{name}={text}: not a value of type {}", pspec.value_type()))?;
+    let value = glib::Value::deserialize_with_pspec(text, &pspec).ok();
+    let (expected, within) =
+        bounds(&pspec, value.as_ref()).unwrap_or_else(|| (kinds(&pspec), value.is_some()));
+    let value = value
+        .filter(|_| within)
+        .with_context(|| format!("{name}={text}: expected {expected}"))?;
     element.set_property_from_value(name, &value);
     Ok(())
+}
+
+/// Returns a number's bounds as text, and whether `value` keeps them.
+fn bounds(pspec: &glib::ParamSpec, value: Option<&glib::Value>) -> Option<(String, bool)> {
+    macro_rules! look {
+        ($($spec:ty => $number:ty),*) => {
+            $(if let Some(spec) = pspec.downcast_ref::<$spec>() {
+                let range = spec.minimum()..=spec.maximum();
+                let within = value.is_some_and(|v| {
+                    v.get::<$number>().is_ok_and(|v| range.contains(&v))
+                });
+                return Some((format!("a number from {} to {}", range.start(), range.end()), within));
+            })*
+        };
+    }
+    look!(
+        glib::ParamSpecInt => i32, glib::ParamSpecUInt => u32,
+        glib::ParamSpecInt64 => i64, glib::ParamSpecUInt64 => u64,
+        glib::ParamSpecFloat => f32, glib::ParamSpecDouble => f64
+    );
+    None
+}
+
+/// Names the values a property takes that is no number.
+fn kinds(pspec: &glib::ParamSpec) -> String {
+    match glib::EnumClass::with_type(pspec.value_type()) {
+        Some(class) => {
+            let nicks: Vec<_> = class.values().iter().map(glib::EnumValue::nick).collect();
+            format!("one of {}", nicks.join(", "))
+        }
+        None => format!("a value of type {}", pspec.value_type()),
+    }
+}
+
+/// The kind of the first structure: `audio/x-opus`, say.
+pub(crate) fn kind_of(caps: &gst::Caps) -> &str {
+    caps.structure(0).map_or("", |s| s.name().as_str())
 }
 
 /// The name of the element's factory.
@@ -107,4 +152,29 @@ pub(crate) fn missing(message: &gst::MessageRef) -> Option<String> {
     Some(format!(
         "missing: {what}; most are in gstreamer1.0-libav, gstreamer1.0-plugins-bad and gstreamer1.0-plugins-ugly"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_range_is_refused_with_the_range() {
+        gst::init().unwrap();
+        let queue = make("queue").unwrap();
+        let said = |name, text| set(&queue, name, text).unwrap_err().to_string();
+        assert!(said("leaky", "sideways").contains("no, upstream, downstream"));
+        assert!(said("max-size-time", "long").contains("from 0 to 18446744073709551615"));
+        let convert = make("videoconvert").unwrap();
+        for (name, text, range) in [
+            ("alpha-value", "1.5", "from 0 to 1"),
+            ("alpha-value", "nan", "from 0 to 1"),
+            ("alpha-value", "much", "from 0 to 1"),
+        ] {
+            let said = set(&convert, name, text).unwrap_err().to_string();
+            assert!(said.contains(range) && said.contains(text), "{said}");
+        }
+        set(&convert, "alpha-value", "0.5").unwrap();
+        assert_eq!(convert.property::<f64>("alpha-value"), 0.5);
+    }
 }

@@ -10,12 +10,16 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 
 use crate::elements::make;
+use crate::end::End;
 
 /// Formats whose first plane is the luma at eight bits.
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444}";
 
 /// How long the truth may take to its next frame.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// How often it is looked meanwhile whether the user still wants it.
+const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// A measurement that goes along with the pipeline, frame by frame.
 #[derive(Debug)]
@@ -41,9 +45,13 @@ struct State {
 
 impl Comparison {
     /// Watches what goes into and comes out of the interpolator.
-    pub(crate) fn attach(interpolator: &gst::Element, truth: &Path) -> Result<Self> {
+    pub(crate) fn attach(
+        interpolator: &gst::Element,
+        truth: &Path,
+        end: &Arc<End>,
+    ) -> Result<Self> {
         let state = Arc::new(Mutex::new(State {
-            truth: Truth::open(truth)?,
+            truth: Truth::open(truth, end)?,
             originals: VecDeque::new(),
             first: None,
             found: Found::default(),
@@ -157,13 +165,11 @@ struct Truth {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     next: u64,
+    end: Arc<End>,
 }
 
 impl Truth {
-    fn open(path: &Path) -> Result<Self> {
-        if !path.is_file() {
-            bail!("{}: no such file", path.display());
-        }
+    fn open(path: &Path, end: &Arc<End>) -> Result<Self> {
         let pipeline = gst::Pipeline::new();
         let source = make("filesrc")?;
         source.set_property("location", path);
@@ -192,6 +198,7 @@ impl Truth {
             pipeline,
             sink,
             next: 0,
+            end: Arc::clone(end),
         };
         // Told now rather than when all is done.
         let _ = truth.pipeline.set_state(gst::State::Paused);
@@ -207,8 +214,8 @@ impl Truth {
     /// Frame `number` at `rate`, which must not lie before the last one asked for; none after the end.
     fn frame(&mut self, number: u64, rate: gst::Fraction) -> Result<Option<Luma>> {
         while self.next <= number {
-            let Some(sample) = self.sink.try_pull_sample(PATIENCE) else {
-                return if self.sink.is_eos() {
+            let Some(sample) = self.pull() else {
+                return if self.sink.is_eos() || self.end.is_asked() {
                     Ok(None)
                 } else {
                     Err(self.silence())
@@ -226,6 +233,14 @@ impl Truth {
             }
         }
         bail!("frame {number} of the truth was asked for too late")
+    }
+
+    /// Waits for the next frame, as long as there may be one and it is wanted.
+    fn pull(&self) -> Option<gst::Sample> {
+        let glances = PATIENCE.nseconds() / GLANCE.nseconds();
+        (0..glances)
+            .take_while(|_| !self.end.is_asked() && !self.sink.is_eos())
+            .find_map(|_| self.sink.try_pull_sample(GLANCE))
     }
 
     fn silence(&self) -> anyhow::Error {

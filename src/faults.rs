@@ -6,6 +6,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use crate::models::memory::Room;
 
@@ -23,6 +24,7 @@ static APART: AtomicBool = AtomicBool::new(false);
 static SENT_APART: AtomicU64 = AtomicU64::new(0);
 static FETCHED: AtomicU64 = AtomicU64::new(0);
 static FITS: AtomicBool = AtomicBool::new(false);
+static PATIENCE: Mutex<Option<Duration>> = Mutex::new(None);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
 /// Nothing fails any more, and nothing has.
@@ -32,6 +34,7 @@ pub fn clear() {
     fail_next_loads(0);
     BUFFERS_ABOVE.store(usize::MAX, SeqCst);
     set_room(None);
+    set_patience(None);
     FAILED.store(0, SeqCst);
     set_fits(false);
     set_apart(false);
@@ -141,6 +144,18 @@ pub(crate) fn is_device_forced() -> bool {
 /// Whether sessions are made beside a network's as on a GPU.
 pub(crate) fn is_device() -> bool {
     is_device_forced() || fits()
+}
+
+/// Runs are given up that take longer than this, if they take 20 times what those before took; after a
+/// minute where it is `None`.
+pub fn set_patience(patience: Option<Duration>) {
+    if let Ok(mut place) = PATIENCE.lock() {
+        *place = patience;
+    }
+}
+
+pub(crate) fn patience() -> Option<Duration> {
+    PATIENCE.lock().ok().and_then(|patience| *patience)
 }
 
 /// So much memory is left, whatever the machine says.

@@ -48,6 +48,18 @@ fn usage(network: &Interpolator) -> Usage {
     network.usage().expect("this runtime tells")
 }
 
+/// Between what the two sizes take here, which differs by processor.
+fn limit_between(small: (usize, usize), large: (usize, usize)) -> u64 {
+    let [small, large] = [small, large].map(|size| {
+        // by what is asked for, as under a limit that counts
+        let mut network = load("vfi-lite", u64::MAX);
+        estimate(&mut network, size, 3).unwrap();
+        usage(&network).held
+    });
+    assert!(large > 4 * small, "{large} {small}");
+    2 * small
+}
+
 const SMALL: (usize, usize) = (160, 96);
 const LARGE: (usize, usize) = (640, 384);
 
@@ -76,8 +88,7 @@ fn a_clear_gives_back_what_a_larger_size_needed() {
 #[test]
 fn a_limit_bounds_what_a_session_takes_and_a_smaller_size_goes_on() {
     let _alone = alone();
-    // the small size takes some 2 MiB, the large one some 40
-    let limit = 12 << 20;
+    let limit = limit_between(SMALL, LARGE);
     let mut network = load("vfi-lite", limit);
     for _ in 0..2 {
         let error = estimate(&mut network, LARGE, 1).expect_err("it needs more");
@@ -91,7 +102,7 @@ fn a_limit_bounds_what_a_session_takes_and_a_smaller_size_goes_on() {
     );
     // another session with the same network has a limit of its own, or none
     estimate(&mut load("vfi-lite", 0), LARGE, 1).unwrap();
-    let mut other = load("vfi-lite", 1 << 20);
+    let mut other = load("vfi-lite", limit / 4);
     estimate(&mut other, LARGE, 1).expect_err("it needs more");
     estimate(&mut network, SMALL, 1).unwrap();
 }
@@ -165,8 +176,9 @@ fn who_shares_a_session_keeps_its_answer_when_another_clears() {
 #[test]
 fn networks_that_are_loaded_at_the_same_time_have_a_limit_each() {
     let _alone = alone();
+    let least = limit_between(SMALL, LARGE);
     std::thread::scope(|scope| {
-        for limit in [0, 8 << 20, 12 << 20, 16 << 20_u64] {
+        for limit in [0, least, least * 5 / 4, least * 3 / 2] {
             scope.spawn(move || {
                 let mut network = load("vfi-lite", limit);
                 let fits = estimate(&mut network, LARGE, 1).is_ok();

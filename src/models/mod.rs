@@ -22,6 +22,7 @@ mod arena;
 mod bisect;
 mod canceller;
 pub mod device;
+pub(crate) mod dylib;
 mod encoder;
 mod error;
 mod fitted;

@@ -23,6 +23,8 @@ pub use ort::logging::LogLevel;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 
+use super::dylib::{self, Whole};
+
 /// The start of the library's file name; providers have another one.
 const FILE_STEM: &str = "libonnxruntime.so";
 /// The names asked of the system's loader.
@@ -196,9 +198,16 @@ fn search(tried: &mut Tried) -> Found {
         }
     }
     for name in SYSTEM_NAMES {
-        let label = format!("the system's library path, {name}");
-        if let Some(found) = attempt(OsStr::new(name), label, tried) {
-            return Some(found);
+        let mut places: Vec<_> = dylib::candidates(name);
+        if places.is_empty() {
+            // the loader may have been told of others by the program
+            places.push(name.into());
+        }
+        for place in places {
+            let label = format!("the system's library path, {}", place.display());
+            if let Some(found) = attempt(place.as_os_str(), label, tried) {
+                return Some(found);
+            }
         }
     }
     for folder in build_folders() {
@@ -277,6 +286,10 @@ fn attempt(name: &OsStr, label: String, tried: &mut Tried) -> Found {
 /// Loads a library and asks it whether it is an ONNX Runtime new enough; returns its absolute path
 /// and version. `ort` would panic where this gives a reason.
 fn probe(name: &OsStr) -> Result<(PathBuf, String), String> {
+    let path = Path::new(name);
+    // a name alone is the loader's to find
+    let whole = (path.components().count() > 1).then(|| Whole::open(path));
+    let whole = whole.transpose()?;
     let name = CString::new(name.as_bytes()).map_err(|error| error.to_string())?;
     // SAFETY: the name ends in a nul. Loading runs the library's own start-up code: that is what
     // whoever named it, or put it in these places, asked for.
@@ -284,7 +297,10 @@ fn probe(name: &OsStr) -> Result<(PathBuf, String), String> {
     if handle.is_null() {
         return Err(loader_error());
     }
-    let result = inspect(handle);
+    let result = match whole.is_none_or(|whole| whole.is_at(path)) {
+        true => inspect(handle),
+        false => Err("it was replaced while it was opened".into()),
+    };
     if result.is_err() {
         // SAFETY: the handle came from dlopen, and nothing of the library is referred to any more.
         unsafe { libc::dlclose(handle) };
@@ -428,6 +444,34 @@ mod tests {
         let error = failure(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
         assert_eq!(error.tried().len(), 1);
         assert!(error.to_string().contains("Cargo.toml"));
+    }
+
+    #[test]
+    fn what_is_no_whole_library_is_an_error_before_it_is_opened() {
+        let runtime = runtime().expect("the build has one");
+        let folder = std::env::temp_dir().join(format!("vfiinterp-cut-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
+        let place = |name: &str| folder.join(name);
+        let mut bytes = Vec::new();
+        let part = std::fs::File::open(&runtime.library).expect("it was loaded");
+        std::io::Read::read_to_end(&mut std::io::Read::take(part, 200_000), &mut bytes)
+            .expect("it can be read");
+        std::fs::write(place("cut.so"), bytes).expect("the folder takes files");
+        let pipe = CString::new(place("pipe.so").as_os_str().as_bytes()).expect("it has no nul");
+        // SAFETY: the name ends in a nul.
+        assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+        std::os::unix::fs::symlink(place("nowhere.so"), place("link.so"))
+            .expect("the folder takes links");
+        for (name, reason) in [
+            ("cut.so", "cut off: it has 200000 bytes"),
+            ("pipe.so", "not a regular file"),
+            ("link.so", "No such file"),
+        ] {
+            let error = failure(&place(name));
+            assert_eq!(error.tried().len(), 1, "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+        std::fs::remove_dir_all(&folder).expect("the folder is ours");
     }
 
     #[test]

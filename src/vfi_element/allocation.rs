@@ -5,6 +5,7 @@ use gst::prelude::*;
 use super::CAT;
 use super::between::Lack;
 use super::cuda::{self, is_cuda_pool};
+use super::shortage::Want;
 use crate::frames::space;
 
 /// Asks downstream how it wants its frames, and gives an active pool that makes them so:
@@ -66,7 +67,8 @@ pub(super) fn buffer(
     pool: &gst::BufferPool,
     info: &gst_video::VideoInfo,
 ) -> Result<gst::Buffer, Lack> {
-    let no_memory = |reason: String| Lack::Memory(format!("no memory for a frame: {reason}"));
+    let no_memory =
+        |reason: String| Lack::Of(Want::Memory(format!("no memory for a frame: {reason}")));
     space::probe(info.size()).map_err(|error| no_memory(error.to_string()))?;
     pool.acquire_buffer(None).map_err(|flow| match flow {
         gst::FlowError::Error => no_memory("the pool gives none".into()),

@@ -12,6 +12,7 @@ use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
 use super::settings::{Overload, SceneAction};
+use super::shortage::Want;
 use super::worker::Worker;
 use super::{CAT, clock_time};
 
@@ -63,8 +64,8 @@ impl Worker {
                             match self.make(imp, &held.buffer, &slot, fade) {
                                 Ok(buffer) => self.send(imp, Parcel::Made(buffer))?,
                                 Err(Lack::Flow(flow)) => return Err(flow),
-                                Err(Lack::Memory(reason)) => {
-                                    self.run_short(imp, &reason)?;
+                                Err(Lack::Of(want)) => {
+                                    self.run_short(imp, &want)?;
                                     imp.stats().left_out += 1;
                                     self.instead(imp, held, new, phase, &slot)?;
                                 }
@@ -113,7 +114,7 @@ impl Worker {
         self.note_content(imp, Duration::ZERO, start.elapsed());
         match found {
             // whether they are alike is not known; that nothing can be made turns out soon enough
-            Err(Failure::Memory(_)) => Ok(None),
+            Err(Failure::Lacks(_)) => Ok(None),
             found => found.map_err(|failure| failed(imp, failure)),
         }
     }
@@ -137,7 +138,7 @@ impl Worker {
         let thumbnails = match prepared {
             Ok(thumbnails) => thumbnails,
             // what it shows is not known; that nothing can be made of it turns out soon enough
-            Err(Failure::Memory(_)) => return Ok(Pair::Moving),
+            Err(Failure::Lacks(_)) => return Ok(Pair::Moving),
             Err(failure) => return Err(failed(imp, failure)),
         };
         let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
@@ -172,8 +173,8 @@ impl Worker {
         self.repeat(imp, if phase < 0.5 { held } else { new }, slot)
     }
 
-    /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory for
-    /// any.
+    /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory or no
+    /// network for any.
     pub(super) fn synthesise(
         &mut self,
         imp: &VfiInterp,
@@ -186,8 +187,8 @@ impl Worker {
             match self.try_synthesise(imp, held, new, phase, slot) {
                 Ok(made) => return Ok(made),
                 Err(Lack::Flow(flow)) => return Err(flow),
-                Err(Lack::Memory(reason)) => {
-                    if !self.run_short(imp, &reason)? {
+                Err(Lack::Of(want)) => {
+                    if !self.run_short(imp, &want)? {
                         imp.stats().left_out += 1;
                         return Ok(None);
                     }
@@ -205,7 +206,7 @@ impl Worker {
         slot: &Slot,
     ) -> Result<Option<Parcel>, Lack> {
         let original = held.buffer.clone();
-        let alarm = self.alarm(imp, slot);
+        let (alarm, watch) = (self.alarm(imp, slot), self.watch());
         let start = Instant::now();
         let (mut times, mut rest) = (Times::default(), None);
         let apart = self.is_apart();
@@ -220,13 +221,18 @@ impl Worker {
             Ok(())
         });
         let rang = alarm.is_some_and(Alarm::stop);
-        if rang {
+        let endless = watch.and_then(|(alarm, limit)| alarm.stop().then_some(limit));
+        if rang || endless.is_some() {
             imp.rearm();
+        }
+        if let (Ok(_), Some(engine)) = (&made, &mut self.engine) {
+            engine.note_run(start.elapsed());
         }
         let late_by = match made {
             Ok(buffer) => {
                 if let Some(finish) = rest {
                     return Ok(Some(Parcel::Unfinished {
+                        generation: self.engine.as_ref().and_then(Engine::generation),
                         buffer,
                         finish,
                         times,
@@ -238,7 +244,16 @@ impl Worker {
                     Some(late_by) => late_by,
                 }
             }
-            Err(Lack::Flow(gst::FlowError::Flushing)) if rang && imp.queue.flow().is_ok() => {
+            Err(Lack::Flow(gst::FlowError::Flushing)) if imp.queue.flow().is_ok() => {
+                if let Some(limit) = endless {
+                    return Err(Lack::Of(Want::Network(format!(
+                        "it did not answer within {} s, 20 times what it takes and more",
+                        limit.as_secs_f64()
+                    ))));
+                }
+                if !rang {
+                    return Err(Lack::Flow(gst::FlowError::Flushing));
+                }
                 self.note_cut_short(start.elapsed());
                 0
             }
@@ -262,7 +277,7 @@ impl Worker {
         let mut buffer = allocation::buffer(&stream.pool, &stream.info)?;
         let out = buffer.make_mut();
         fill(engine, out).map_err(|failure| match failure {
-            Failure::Memory(reason) => Lack::Memory(reason),
+            Failure::Lacks(want) => Lack::Of(want),
             failure => Lack::Flow(failed(imp, failure)),
         })?;
         crop_like(out, original);
@@ -287,15 +302,17 @@ impl Worker {
 pub(super) enum Lack {
     /// Upstream is to be told.
     Flow(gst::FlowError),
-    /// For want of memory.
-    Memory(String),
+    /// The next one may be made in another way.
+    Of(Want),
 }
 
 /// What upstream is told of a failure; the application is told why.
 pub(super) fn failed(imp: &VfiInterp, failure: Failure) -> gst::FlowError {
     match failure {
         Failure::Cancelled => gst::FlowError::Flushing,
-        Failure::Memory(reason) => failed(imp, Failure::Failed(anyhow::anyhow!(reason))),
+        Failure::Lacks(Want::Memory(reason) | Want::Network(reason)) => {
+            failed(imp, Failure::Failed(anyhow::anyhow!(reason)))
+        }
         Failure::Failed(error) => {
             gst::element_imp_error!(
                 imp,

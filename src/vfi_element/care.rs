@@ -1,6 +1,7 @@
-//! The task's dealings with memory: when what is kept is given back, and what is done when some
-//! can't be had.
+//! The task's dealings with memory: when what is kept is given back; and what is done when frames can't be
+//! made, for want of it or of a network that works.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -10,6 +11,7 @@ use super::CAT;
 use super::engine::{Engine, Failure};
 use super::imp::VfiInterp;
 use super::ladder::Share;
+use super::shortage::Want;
 use super::worker::Worker;
 use crate::models::memory::{Reason, Room};
 use crate::models::room;
@@ -31,6 +33,7 @@ impl Worker {
             gst::debug!(CAT, imp = imp, "little memory is left");
             self.clearing.cleared();
             engine.clear(Reason::Pressure);
+            self.before = None;
         } else if due {
             engine.clear(Reason::Interval);
         }
@@ -73,43 +76,79 @@ impl Worker {
         room.is_some_and(Room::is_short)
     }
 
-    /// Memory lacked although what was kept had been given back: the network is to see smaller
-    /// pictures, and where they can't be smaller, only originals go out. `false` in that case.
+    /// A frame could not be made, for want of memory although what was kept had been given back, or of a
+    /// network that works. The network is to see smaller pictures, or the one before it takes its
+    /// place; and where neither can be, only originals go out. `false` in that case.
     ///
     /// # Errors
     /// If the engine can't do that for another reason.
     pub(super) fn run_short(
         &mut self,
         imp: &VfiInterp,
-        reason: &str,
+        want: &Want,
     ) -> Result<bool, gst::FlowError> {
-        imp.stats().shortages += 1;
-        gst::warning!(CAT, imp = imp, "out of memory: {reason}");
-        let mut fits = false;
-        while !fits && !self.sends_originals_only() {
-            self.shortage.lacked();
-            self.fit_effort(imp);
-            fits = match self.fit_engine() {
-                Ok(()) => true,
-                Err(Failure::Memory(_)) => false,
-                Err(failure) => return Err(super::between::failed(imp, failure)),
-            };
+        gst::warning!(CAT, imp = imp, "a frame can't be made: {want:?}");
+        if let Want::Memory(_) = want {
+            imp.stats().shortages += 1;
+            // what is not needed goes first
+            self.before = None;
+        }
+        if !self.sends_originals_only() {
+            match (want, self.before.take()) {
+                (Want::Memory(_), _) => self.shortage.lacked(),
+                (Want::Network(reason), Some(before)) => self.go_back(imp, before, reason),
+                (Want::Network(_), None) => self.shortage.fail(),
+            }
+            self.make_do(imp)?;
         }
         let only_originals = self.sends_originals_only();
         if only_originals && self.shortage.tells() {
-            gst::element_imp_warning!(
-                imp,
-                gst::ResourceError::NoSpaceLeft,
-                ("Only originals are sent until there is more memory: {reason}")
-            );
+            match want {
+                Want::Memory(reason) => gst::element_imp_warning!(
+                    imp,
+                    gst::ResourceError::NoSpaceLeft,
+                    ("Only originals are sent until there is more memory: {reason}")
+                ),
+                Want::Network(reason) => gst::element_imp_warning!(
+                    imp,
+                    gst::LibraryError::Failed,
+                    ("Only originals are sent until there is another model, or other caps: {reason}")
+                ),
+            }
         }
         Ok(!only_originals)
     }
 
-    /// Whether for want of memory nothing is made.
+    /// Has the network before run again.
+    fn go_back(&mut self, imp: &VfiInterp, before: Engine, reason: &str) {
+        let name = before.info().name.clone();
+        self.take_over(imp, before);
+        // who sets the same model again wants it tried again
+        imp.load_failed.store(true, Ordering::Relaxed);
+        gst::element_imp_warning!(
+            imp,
+            gst::LibraryError::Failed,
+            ("The model before, {name}, is used again: {reason}")
+        );
+    }
+
+    /// Fits the engine to what can still be done, with smaller pictures until there is memory for it.
+    fn make_do(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
+        loop {
+            self.fit_effort(imp);
+            match self.fit_engine() {
+                Err(Failure::Lacks(_)) if !self.sends_originals_only() => self.shortage.lacked(),
+                Ok(()) | Err(Failure::Lacks(_)) => return Ok(()),
+                Err(failure) => return Err(super::between::failed(imp, failure)),
+            }
+        }
+    }
+
+    /// Whether for want of memory or of a network nothing is made.
     fn sends_originals_only(&self) -> bool {
-        self.effort
-            .as_ref()
-            .is_none_or(|effort| effort.wish().short > 0 && effort.rung().share == Share::None)
+        self.effort.as_ref().is_none_or(|effort| {
+            let wish = effort.wish();
+            (wish.short > 0 || wish.fails) && effort.rung().share == Share::None
+        })
     }
 }

@@ -23,6 +23,7 @@ use super::engine::{Engine, Failure, Finish, MakeReady, Ready, Small, Times};
 use super::grid::Slot;
 use super::imp::VfiInterp;
 use super::item::Item;
+use super::shortage::Want;
 use super::worker::Worker;
 
 /// Something that leaves.
@@ -38,6 +39,8 @@ pub(super) enum Parcel {
         finish: Finish,
         times: Times,
         slot: Slot,
+        /// What the engine was configured for.
+        generation: Option<u64>,
     },
 }
 
@@ -46,8 +49,8 @@ pub(super) enum Parcel {
 pub(super) struct Report {
     /// Where frames were finished, and what that took.
     pub(super) made: Vec<(Slot, Times)>,
-    /// Why frames could not be, for want of memory.
-    pub(super) lacking: Vec<String>,
+    /// Why frames could not be, and what the engine was configured for.
+    pub(super) lacking: Vec<(Want, Option<u64>)>,
 }
 
 /// What the thread is to do.
@@ -174,6 +177,7 @@ fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<()
             finish,
             times,
             slot,
+            generation,
         } => match finish(buffer.make_mut()) {
             Ok(synthesise) => {
                 let times = Times {
@@ -183,8 +187,14 @@ fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<()
                 report.made.push((slot, times));
                 imp.push_synthesised(buffer)
             }
-            Err(Failure::Memory(reason)) => {
-                report.lacking.push(reason);
+            Err(Failure::Lacks(want)) => {
+                report.lacking.push((want, generation));
+                Ok(())
+            }
+            // with a run of the network that was given up
+            Err(Failure::Cancelled) if imp.queue.flow().is_ok() => {
+                let want = Want::Network("it was cancelled".into());
+                report.lacking.push((want, generation));
                 Ok(())
             }
             Err(failure) => Err(super::between::failed(imp, failure)),
@@ -270,9 +280,12 @@ impl Worker {
             // no clock sets the pace: nothing is late
             self.note_made(imp, slot, times);
         }
-        for reason in &report.lacking {
+        for (want, generation) in &report.lacking {
             imp.stats().left_out += 1;
-            self.run_short(imp, reason)?;
+            // what lacked before the engine was changed has been seen to
+            if self.engine.as_ref().and_then(Engine::generation) == *generation {
+                self.run_short(imp, want)?;
+            }
         }
         sent
     }

@@ -43,6 +43,8 @@ pub(super) struct Wish {
     pub fixed: Option<(usize, usize)>,
     /// How many steps smaller the network's picture has to be for want of memory.
     pub short: u32,
+    /// Whether the network fails, so that nothing can be made.
+    pub fails: bool,
 }
 
 impl Wish {
@@ -53,7 +55,7 @@ impl Wish {
             true => automatic_divisor(self.width, self.height),
             false => self.downscale.max(1.0),
         };
-        let Some(first) = self.within_memory(first) else {
+        let Some(first) = self.possible(first) else {
             // nothing is made; what is looked at of frames is as small as can be
             let divisor = LARGEST_DIVISOR.max(first);
             let (width, height) = self.network_size(divisor);
@@ -85,8 +87,11 @@ impl Wish {
         rungs
     }
 
-    /// A divisor that is larger by as many steps as memory was lacking, if there is one.
-    fn within_memory(self, divisor: f64) -> Option<f64> {
+    /// A divisor that is larger by as many steps as memory was lacking, if there is one and a network.
+    fn possible(self, divisor: f64) -> Option<f64> {
+        if self.fails {
+            return None;
+        }
         if self.short == 0 {
             return Some(divisor);
         }
@@ -168,9 +173,9 @@ impl Effort {
         self.wish.network_size(self.rung().divisor)
     }
 
-    /// How many rungs below full effort that is, steps for want of memory among them.
+    /// How many rungs below full effort that is, steps for want of memory or of a network among them.
     pub(super) fn step(&self) -> usize {
-        self.ladder.at() + self.wish.short as usize
+        self.ladder.at() + self.wish.short as usize + usize::from(self.wish.fails)
     }
 
     /// What follows has nothing to do with what was: a flush, a gap, another segment.
@@ -287,6 +292,7 @@ mod tests {
         several: false,
         fixed: None,
         short: 0,
+        fails: false,
     };
 
     fn divisors(wish: Wish) -> Vec<f64> {
@@ -379,6 +385,13 @@ mod tests {
         let least = Effort::new(wish(5));
         assert_eq!((least.rung().share, least.step()), (Share::None, 5));
         // a network of one size can be given no smaller one
+        let failing = Wish {
+            fails: true,
+            ..wish(0)
+        };
+        let shares: Vec<_> = failing.rungs().iter().map(|rung| rung.share).collect();
+        assert_eq!(shares, [Share::None]);
+        assert_eq!(Effort::new(failing).step(), 1);
         let fixed = Wish {
             fixed: Some((640, 360)),
             ..wish(1)
@@ -402,6 +415,7 @@ mod tests {
             several,
             fixed: None,
             short: 0,
+            fails: false,
         });
         while effort.rung().share != Share::Half {
             effort.asks(1);

@@ -18,7 +18,9 @@ pub(super) use self::frame::{Frame, MakeReady, Ready, Small};
 use super::CAT;
 use super::content::Thumbnail;
 use super::cuda::{self, Copier};
+use super::patience::{self, Patience};
 use super::settings::{Look, Settings, Upscale};
+use super::shortage::Want;
 use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
 use crate::models::device::{self, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
@@ -33,8 +35,8 @@ use transit::copier;
 pub(super) enum Failure {
     /// The run was cancelled, as a flush or a stop does.
     Cancelled,
-    /// Memory could not be had.
-    Memory(String),
+    /// Something that frames are made with.
+    Lacks(Want),
     /// Anything else; the text says what.
     Failed(anyhow::Error),
 }
@@ -43,8 +45,8 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::Cancelled => Failure::Cancelled,
-            ModelError::Memory { .. } => Failure::Memory(error.to_string()),
-            error => Failure::Failed(error.into()),
+            ModelError::Memory { .. } => Failure::Lacks(Want::Memory(error.to_string())),
+            error => Failure::Lacks(Want::Network(error.to_string())),
         }
     }
 }
@@ -52,7 +54,7 @@ impl From<ModelError> for Failure {
 impl From<FrameError> for Failure {
     fn from(error: FrameError) -> Self {
         match error {
-            FrameError::NoMemory { .. } => Failure::Memory(error.to_string()),
+            FrameError::NoMemory { .. } => Failure::Lacks(Want::Memory(error.to_string())),
             error => Failure::Failed(error.into()),
         }
     }
@@ -89,6 +91,10 @@ pub(super) struct Engine {
     warm_up: Option<WarmUp>,
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
     fitting: Option<(Fitting, u32)>,
+    /// What runs took of what is configured.
+    runs: Patience,
+    /// It has made a frame.
+    works: bool,
 }
 
 /// After how many pairs of one size a session for that size is made. By then a change of effort has
@@ -133,6 +139,8 @@ impl Engine {
             copier: None,
             warm_up: None,
             fitting: None,
+            runs: Patience::default(),
+            works: false,
         }
     }
 
@@ -182,6 +190,7 @@ impl Engine {
         let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
         self.stage = None;
+        self.runs = Patience::default();
         if resized {
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
@@ -264,6 +273,39 @@ impl Engine {
     /// Takes what came of it.
     pub(super) fn fit(&mut self, fitted: Option<Fitted>) {
         self.interpolator.adopt(fitted);
+        self.runs = Patience::default();
+    }
+
+    /// A run has gone well, and taken so long.
+    pub(super) fn note_run(&mut self, took: Duration) {
+        self.works = true;
+        self.runs.add(took);
+    }
+
+    /// Whether it has ever made a frame.
+    pub(super) fn has_worked(&self) -> bool {
+        self.works
+    }
+
+    /// How long the next run may take; `None` for the first one of what is configured.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        #[cfg(feature = "faults")]
+        if let Some(least) = crate::faults::patience() {
+            return self.runs.limit(least);
+        }
+        self.runs.limit(patience::LEAST)
+    }
+
+    /// Gives up what frames are made with, as none is made for a while.
+    pub(super) fn rest(&mut self) {
+        (self.stage, self.warm_up, self.fitting) = (None, None, None);
+        self.spare = Thumbnail::default();
+        self.interpolator.clear(Reason::Pressure);
+    }
+
+    /// Tells what is configured now from all that was before, if anything is.
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.stage.as_ref().map(|stage| stage.generation)
     }
 
     /// Has memory that is kept for later given back, that of the network with its next run.
@@ -402,7 +444,7 @@ impl Engine {
 
 /// There are no caps, or there was no memory to get ready for frames of them.
 fn not_ready() -> Failure {
-    Failure::Memory("nothing is ready to make frames with".into())
+    Failure::Lacks(Want::Memory("nothing is ready to make frames with".into()))
 }
 
 /// Copies an original, alpha included, where nothing nearer can be made.

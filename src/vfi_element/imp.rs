@@ -330,10 +330,7 @@ impl VfiInterp {
 
     /// A network that has been loaded since the last pair.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
-        let engine = self.loads.take()?;
-        // what is being made for the one before
-        self.fits.forget();
-        Some(engine)
+        self.loads.take()
     }
 
     /// What came of making a session for one size, since the last pair.
@@ -366,7 +363,11 @@ impl VfiInterp {
         gst::info!(CAT, imp = self, "running {info:?}");
         self.stats().model = info.name.clone();
         self.tell_place(info);
+        // what is being made for the one before
+        self.fits.forget();
         let canceller = engine.canceller();
+        // it may have been cancelled when it ran before
+        canceller.rearm();
         *lock(&self.canceller) = Some(canceller.clone());
         if self.queue.flow().is_err() {
             // A flush or stop is under way and has cancelled the one before.

@@ -63,6 +63,7 @@ mod latency;
 mod lifecycle;
 mod pacing;
 mod pads;
+mod patience;
 mod queue;
 #[cfg(test)]
 mod queue_tests;

@@ -1,5 +1,6 @@
-//! What a want of memory leads to: smaller pictures for the network, step by step, and after a
-//! while without any the way back. Pure.
+//! What it leads to that frames can't be made. For want of memory: smaller pictures for the network, step
+//! by step, and after a while without any the way back. For want of a network that works: none any more,
+//! until another one or other caps come. Pure.
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -7,6 +8,15 @@ const SECOND: u64 = 1_000_000_000;
 const HOLD: u64 = 30 * SECOND;
 /// and at most, after tries that failed.
 const LONGEST_HOLD: u64 = 600 * SECOND;
+
+/// What lacks for a frame to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Memory; the text says for what.
+    Memory(String),
+    /// A network that works; the text says what this one does instead.
+    Network(String),
+}
 
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +27,8 @@ pub(super) struct Shortage {
     hold: u64,
     /// The latest step led back, and has not held yet.
     tried: bool,
+    /// The network does not work.
+    failed: bool,
     told: bool,
 }
 
@@ -27,6 +39,7 @@ impl Default for Shortage {
             calm: 0,
             hold: HOLD,
             tried: false,
+            failed: false,
             told: false,
         }
     }
@@ -48,9 +61,20 @@ impl Shortage {
         }
     }
 
+    /// The network does not work.
+    pub(super) fn fail(&mut self) {
+        // another reason than memory is another thing to tell
+        (self.failed, self.told) = (true, false);
+    }
+
+    /// Whether that is so, and nothing is to be made.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// So many nanoseconds of the stream went by without a want. `true` if a step back is taken.
     pub(super) fn pass(&mut self, span: u64) -> bool {
-        if self.steps == 0 && !self.tried {
+        if self.failed || (self.steps == 0 && !self.tried) {
             return false;
         }
         self.calm = self.calm.saturating_add(span);
@@ -113,6 +137,17 @@ mod tests {
         assert!(shortage.tells() && !shortage.tells());
         let back = (0..200).filter(|_| shortage.pass(SECOND)).count();
         assert_eq!((back, shortage), (3, Shortage::default()));
+    }
+
+    #[test]
+    fn a_network_that_failed_is_not_tried_again_for_the_time_that_passes() {
+        let mut shortage = Shortage::default();
+        shortage.lacked();
+        assert!(shortage.tells());
+        shortage.fail();
+        assert!(shortage.tells() && !shortage.tells());
+        assert!((0..10_000).all(|_| !shortage.pass(SECOND)));
+        assert!(shortage.has_failed());
     }
 
     proptest! {

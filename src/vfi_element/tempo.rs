@@ -98,6 +98,16 @@ impl Worker {
         Alarm::set(&element.clock()?, time, canceller)
     }
 
+    /// Sees to it that a run that seems never to end is given up, whether a clock sets the pace or not; and
+    /// says after how long.
+    pub(super) fn watch(&self) -> Option<(Alarm, Duration)> {
+        let engine = self.engine.as_ref()?;
+        let limit = engine.patience()?;
+        let clock = gst::SystemClock::obtain();
+        let end = clock.time().checked_add(limit.try_into().ok()?)?;
+        Some((Alarm::set(&clock, end, engine.canceller())?, limit))
+    }
+
     /// A frame was made. By how much it is too late to be sent, if it is.
     pub(super) fn note_made(&mut self, imp: &VfiInterp, slot: &Slot, times: &Times) -> Option<u64> {
         let sent = matches!(self.settings.overload, Overload::None | Overload::Repeat);
@@ -259,6 +269,7 @@ impl Worker {
                 .as_ref()
                 .and_then(|engine| engine.info().fixed_size),
             short: self.shortage.steps(),
+            fails: self.shortage.has_failed(),
         };
         if self
             .effort

@@ -44,6 +44,8 @@ pub(super) struct Stream {
 pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) engine: Option<Engine>,
+    /// The network before it, should that fail; given up where memory is short.
+    pub(super) before: Option<Engine>,
     pub(super) stream: Option<Stream>,
     timeline: Option<Timeline>,
     pub(super) effort: Option<Effort>,
@@ -373,14 +375,24 @@ impl Worker {
         }
         // After all that is held was sent, for which the new one is not configured.
         if let Some(engine) = imp.take_loaded() {
-            imp.adopt(&engine);
-            self.engine = Some(engine);
-            // What another network costs is to be found out, and what it needs.
-            self.effort = None;
-            self.shortage = Shortage::default();
+            let failed = self.shortage.has_failed();
+            let before = self.take_over(imp, engine);
+            if let Some(mut before) = before.filter(|engine| engine.has_worked() && !failed) {
+                before.rest();
+                self.before = Some(before);
+            }
         }
         self.fit_effort(imp);
         self.configure(imp)
+    }
+
+    /// Another network runs from now on; gives back the one that did.
+    pub(super) fn take_over(&mut self, imp: &VfiInterp, engine: Engine) -> Option<Engine> {
+        imp.adopt(&engine);
+        // What another network costs is to be found out, and what it needs.
+        self.effort = None;
+        self.shortage = Shortage::default();
+        self.engine.replace(engine)
     }
 
     /// Makes the engine do what the effort asks for.
@@ -391,7 +403,7 @@ impl Worker {
         }
         match fitted {
             Ok(()) | Err(Failure::Cancelled) => Ok(()),
-            Err(Failure::Memory(reason)) => self.run_short(imp, &reason).map(drop),
+            Err(Failure::Lacks(want)) => self.run_short(imp, &want).map(drop),
             Err(Failure::Failed(error)) => {
                 if self.settings.upscale == Upscale::Motion && imp.stats().originals > 0 {
                     // It went well until the property or the model was changed.

@@ -1,6 +1,7 @@
 //! Small networks with exact answers, built on the spot.
 #![allow(dead_code)] // no test program uses them all
 
+pub(crate) mod failing;
 pub(crate) mod foreign;
 
 use std::path::PathBuf;

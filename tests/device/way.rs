@@ -81,10 +81,9 @@ fn a_want_of_memory_is_survived() {
     assert!(rig.stat("synthesised") > 0, "at a smaller size");
 }
 
-/// What a frame takes of the sessions' arenas, in bytes for each pixel of the stream: as much after many
-/// frames as after few.
+/// What frames take of the sessions' arenas is as much after many of them as after few.
 #[test]
-fn memory_is_bounded_and_flat() {
+fn memory_is_flat() {
     init();
     let info = info("NV12 640x360 30/1");
     let mut rig = Rig::with_model_and(moving_model(), |element| {
@@ -98,21 +97,23 @@ fn memory_is_bounded_and_flat() {
         rig.push(&info, k);
         if k == 8 || k == 39 {
             rig.settle();
-            let now = rig.stat("memory-used");
-            assert_eq!(*before.get_or_insert(now), now);
+            let [used, peak, held] =
+                ["used", "peak", "held"].map(|n| rig.stat(&format!("memory-{n}")));
+            let (used_before, peak_before) = *before.get_or_insert((used, peak));
+            assert_eq!(used, used_before);
+            // a piece of an arena is at most twice as large as what is in it
+            assert!(held <= 2 * peak_before, "{held} after {peak_before}");
         }
     }
-    let peak = rig.stat("memory-peak") / (640 * 360);
-    assert!(peak <= 215, "{peak} bytes a pixel");
 }
 
-/// Plays frames whose network sees them at full size, within a limit: where they were made, and the most that
+/// Plays frames whose network sees them so much smaller, within a limit: where they were made, and the most that
 /// was held.
-fn within(limit: u64) -> (String, u64) {
+fn within(limit: u64, downscale: f64) -> (String, u64) {
     let mut rig = Rig::with_model_and(moving_model(), |element| {
         element.set_property("model", "vfi-lite");
         element.set_property("scene-threshold", 0.0);
-        element.set_property("downscale", 1.0);
+        element.set_property("downscale", downscale);
         element.set_property("memory-limit", limit);
     });
     let text = "NV12 640x360 30/1";
@@ -131,15 +132,17 @@ fn within(limit: u64) -> (String, u64) {
 fn a_limit_bounds_what_all_sessions_hold_together() {
     init();
     let plenty = 1 << 30;
-    let (place, held) = within(plenty);
+    let (place, held) = within(plenty, 1.0);
     assert_eq!(place, "device");
     // each of them would fit into that
-    let (_, bounded) = within(held - 1);
+    let (_, bounded) = within(held - 1, 1.0);
     assert!(bounded < held, "{bounded} of {held}");
 }
 
 #[test]
 fn frames_that_a_limit_leaves_no_room_for_are_made_on_the_host() {
     init();
-    assert_eq!(within(100 << 20).0, "host");
+    let (_, held) = within(1 << 30, 2.0);
+    // half of it is for the sessions that make frames, and they hold most of it
+    assert_eq!(within(held, 2.0).0, "host");
 }

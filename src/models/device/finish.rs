@@ -20,7 +20,7 @@ pub(super) struct Finishing {
     pub(super) label: String,
     pub(super) options: LoadOptions,
     pub(super) provider: ExecutionProvider,
-    /// What the session may hold.
+    /// What the session may hold (0: any number of bytes).
     pub(super) limit: u64,
     pub(super) canceller: Canceller,
     pub(super) geometry: Geometry,
@@ -35,7 +35,7 @@ pub(super) struct Finishing {
 
 /// Makes frames of what a network gives.
 pub(in crate::models) struct Finisher {
-    with: Finishing,
+    pub(super) with: Finishing,
     /// Made with the first answer, which says how large its grid is.
     session: Option<(Answer, Beside)>,
 }
@@ -96,12 +96,6 @@ impl Finisher {
     /// What its session's arena holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.session.as_ref()?.1.arena.usage()
-    }
-
-    /// What its session makes frames of.
-    #[cfg(test)]
-    pub(super) fn kind(&self) -> Option<Answer> {
-        self.session.as_ref().map(|(kind, _)| *kind)
     }
 
     /// Has the session that makes frames of such an answer, which takes a while the first time.

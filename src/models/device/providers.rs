@@ -15,6 +15,7 @@ use ort::ep::{
     ExecutionProviderDispatch, TensorRT,
 };
 
+use crate::models::dylib::Whole;
 use crate::models::memory::Parts;
 use crate::models::runtime::Runtime;
 use crate::models::{ExecutionProvider, LoadOptions, Precision};
@@ -182,13 +183,25 @@ pub(in crate::models) fn check(
     let missing = match provider {
         _ if !CUDA::is_available().unwrap_or(false) => "CUDA",
         ExecutionProvider::TensorRt if !TensorRT::is_available().unwrap_or(false) => "TensorRT",
-        _ => return Ok(()),
+        _ => return check_libraries(&runtime.library),
     };
     Err(format!(
         "ONNX Runtime {} ({}) was built without {missing}; the Python wheel onnxruntime-gpu has it",
         runtime.version,
         runtime.library.display()
     ))
+}
+
+/// Looks at the providers' libraries beside the runtime's, which that opens.
+fn check_libraries(runtime: &Path) -> Result<(), String> {
+    for name in ["shared", "cuda", "tensorrt"] {
+        let path = runtime.with_file_name(format!("libonnxruntime_providers_{name}.so"));
+        // what is not there, the runtime has better words for
+        if path.exists() {
+            Whole::open(&path).map_err(|reason| format!("{}: {reason}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -256,6 +269,19 @@ mod tests {
              trt_engine_cache_enable=1 trt_engine_cache_path=/home/x/.cache/vfiinterp/engines/work \
              trt_timing_cache_enable=1 trt_timing_cache_path=/home/x/.cache/vfiinterp/engines/work"
         );
+    }
+
+    #[test]
+    fn a_provider_s_library_that_is_cut_is_named() {
+        let folder = std::env::temp_dir().join(format!("vfiinterp-ep-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let runtime = folder.join("libonnxruntime.so");
+        assert_eq!(check_libraries(&runtime), Ok(()), "none is there");
+        let provider = folder.join("libonnxruntime_providers_cuda.so");
+        std::fs::write(&provider, b"\x7fELF").unwrap();
+        let said = check_libraries(&runtime).unwrap_err();
+        assert!(said.contains("providers_cuda.so: its 4 bytes"), "{said}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

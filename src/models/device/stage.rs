@@ -8,10 +8,10 @@ use ort::session::Session;
 
 use super::bound::{self, Input, Target};
 use super::finish::{Finisher, Finishing, Task};
+use super::limit::Shares;
 use super::memory::{self, Buffer, Memory};
 use super::ready::{DeviceFrame, Pools, Preparation, Readier};
-use super::share::Shares;
-use super::values::{Values, join_for, joined};
+use super::values::{Values, join_for};
 use crate::frames::{FrameError, FrameLayout, ScaleMethod};
 use crate::models::answer::Answer;
 use crate::models::arena::Arena;
@@ -50,17 +50,17 @@ pub enum Outcome {
 /// each new frame.
 pub struct Stage {
     number: u64,
-    label: String,
+    pub(super) label: String,
     canceller: Canceller,
-    geometry: Geometry,
+    pub(super) geometry: Geometry,
     memory: Arc<Memory>,
     readier: Arc<Mutex<Readier>>,
     /// Lays out the network's input, or a plane of the moment.
-    join: Option<(Beside, Buffer)>,
-    finisher: Arc<Mutex<Finisher>>,
-    differ: Differ,
+    pub(super) join: Option<(Beside, Buffer)>,
+    pub(super) finisher: Arc<Mutex<Finisher>>,
+    pub(super) differ: Differ,
     /// Of the session that makes frames ready.
-    arena: Arena,
+    pub(super) arena: Arena,
     pools: Pools,
     /// On the host: a single number.
     moment: Buffer,
@@ -75,13 +75,13 @@ pub(super) struct Beside {
 }
 
 /// What compares frames.
-struct Differ {
+pub(super) struct Differ {
     options: LoadOptions,
     provider: ExecutionProvider,
-    /// What its session may hold.
-    limit: u64,
+    /// What its session may hold (0: any number of bytes).
+    pub(super) limit: u64,
     /// Made with the first comparison.
-    session: Option<Beside>,
+    pub(super) session: Option<Beside>,
 }
 
 /// How frames and pictures are scaled.
@@ -110,6 +110,17 @@ impl Stage {
         info: &VideoInfo,
         look: &Look,
     ) -> Result<Self, ModelError> {
+        let limit = Parts::of(interpolator.options().memory_limit).frames;
+        Self::within(interpolator, info, look, limit)
+    }
+
+    /// The same, each of its sessions bounded by itself.
+    pub(super) fn bounded(
+        interpolator: &Interpolator,
+        info: &VideoInfo,
+        look: &Look,
+        shares: Shares,
+    ) -> Result<Self, ModelError> {
         let network = interpolator.network();
         let label = network.label().to_owned();
         let signature = network.signature();
@@ -127,10 +138,6 @@ impl Stage {
         let odd = |error: FrameError| unfit(error.to_string());
         let layout = FrameLayout::new(info).map_err(odd)?;
         let (options, provider) = (interpolator.options(), interpolator.info().provider);
-        let limit = Parts::of(options.memory_limit).frames;
-        let channels = joined(&signature.inputs).unwrap_or(0);
-        let shares = Shares::needed(&geometry, channels);
-        let shares = shares.of(limit).map_err(unfit)?;
         let start = |model, limit| start(options, provider, &label, model, limit);
         let ready = start(geometry.ready(look.cells).map_err(odd)?, shares.ready)?;
         let join = join_for(&signature.inputs, geometry.padded);
@@ -291,15 +298,9 @@ impl Stage {
         })
     }
 
-    /// Runs the network on two pictures.
-    fn ask(
-        &mut self,
-        network: &mut Network,
-        pictures: [Seen<Input>; 2],
-        moment: f32,
-    ) -> Result<Answer, ModelError> {
+    /// Lays out what the network takes of two pictures, where it does not take them as they are.
+    pub(super) fn lay_out(&mut self, [a, b]: [Input; 2], moment: f32) -> Result<(), ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
-        let [a, b] = pictures.map(|seen| seen.picture);
         if let Some((Beside { session, .. }, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
@@ -312,6 +313,18 @@ impl Stage {
             bound::run(session, &inputs, outputs, &self.memory, options)
                 .map_err(|error| self.failed(&error))?;
         }
+        Ok(())
+    }
+
+    /// Runs the network on two pictures.
+    fn ask(
+        &mut self,
+        network: &mut Network,
+        pictures: [Seen<Input>; 2],
+        moment: f32,
+    ) -> Result<Answer, ModelError> {
+        let [a, b] = pictures.map(|seen| seen.picture);
+        self.lay_out([a, b], moment)?;
         let joined = self.join.as_ref().map(|(_, joined)| Input::Tensor(joined));
         let signature = network.signature().inputs.clone();
         let inputs: Vec<(&str, Input)> = match &signature {
@@ -347,14 +360,20 @@ impl Stage {
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
+        let answer = Arc::clone(answer);
+        Ok(self.task(pair, &answer, phase))
+    }
+
+    /// What makes a frame of an answer.
+    pub(super) fn task(
+        &mut self,
+        pair: [&Arc<DeviceFrame>; 2],
+        answer: &Arc<Answer>,
+        phase: f64,
+    ) -> Task {
         let clear = std::mem::take(&mut self.clear);
-        Ok(Task::new(
-            &self.finisher,
-            pair.map(Arc::clone),
-            Arc::clone(answer),
-            phase,
-            clear,
-        ))
+        let (pair, answer) = (pair.map(Arc::clone), Arc::clone(answer));
+        Task::new(&self.finisher, pair, answer, phase, clear)
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.
@@ -367,27 +386,6 @@ impl Stage {
         let arenas = [Some(&self.arena), join, differ].into_iter().flatten();
         let usages = arenas.filter_map(Arena::usage).chain(finish);
         usages.reduce(std::ops::Add::add)
-    }
-
-    /// What the sessions hold that make ready (thumbnails of so many `cells`, too), finish and compare, and the graphs of these.
-    #[cfg(test)]
-    pub(super) fn held(&self, cells: (usize, usize)) -> [(u64, ModelProto); 3] {
-        use crate::models::shared::lock;
-        let held = |usage: Option<Usage>| usage.map_or(0, |usage| usage.held);
-        let finisher = lock(&self.finisher);
-        let differ = self.differ.session.as_ref();
-        [
-            (held(self.arena.usage()), self.geometry.ready(cells)),
-            (
-                held(finisher.usage()),
-                self.geometry.finish(finisher.kind().unwrap()),
-            ),
-            (
-                held(differ.and_then(|beside| beside.arena.usage())),
-                self.geometry.difference(),
-            ),
-        ]
-        .map(|(held, graph)| (held, graph.unwrap()))
     }
 
     /// Has what comes behind the network made ready, too, when that is warmed up.

@@ -5,6 +5,8 @@ use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
+use crate::models::dylib;
+
 /// The name under which every driver is installed.
 pub(super) const NAME: &str = "libcuda.so.1";
 
@@ -42,8 +44,9 @@ pub(super) fn driver() -> Result<&'static Driver, &'static str> {
 
 impl Driver {
     fn open(name: &str) -> Result<Self, String> {
+        let file = dylib::named(name)?;
         // SAFETY: loading runs the driver's own start-up code.
-        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
+        let library = unsafe { libloading::Library::new(file) }.map_err(reason)?;
         // SAFETY: these are the types that cuda.h gives these names (`_v2` where it maps them so).
         let (init, found) = unsafe {
             let init: unsafe extern "C" fn(c_uint) -> Status = symbol(&library, c"cuInit")?;

@@ -12,6 +12,7 @@ use glib::ffi::{GType, gboolean};
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject};
 
 use super::driver::{reason, symbol};
+use crate::models::dylib;
 
 /// The name it has had since 1.22.
 const NAME: &str = "libgstcuda-1.0.so.0";
@@ -70,8 +71,9 @@ pub(super) fn library() -> Result<&'static Library, &'static str> {
 
 impl Library {
     fn open(name: &str) -> Result<Self, String> {
+        let file = dylib::named(name)?;
         // SAFETY: loading runs the library's own start-up code, and that of what it is linked to.
-        let library = unsafe { libloading::Library::new(name) }.map_err(reason)?;
+        let library = unsafe { libloading::Library::new(file) }.map_err(reason)?;
         // SAFETY: these are the types that the library's headers give these names.
         let (load, init, found) = unsafe {
             let load: unsafe extern "C" fn() -> gboolean =

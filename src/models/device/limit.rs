@@ -1,0 +1,294 @@
+//! A limit on what the sessions of a stage hold together.
+//!
+//! The runtime bounds each session's arena by itself, when that is made, and what one takes depends on the
+//! machine: on the processor's or the device's kernels, their scratch memory and the layouts they like.
+//! So it is not reckoned but tried: each session makes its part of a frame of nothing. In proportion
+//! to what they hold then, the limit is divided.
+
+use std::sync::Arc;
+
+use gst_video::VideoInfo;
+use ort::value::Tensor;
+
+use super::bound::Input;
+use super::stage::{Look, Stage};
+use super::transfer::{Dense, Sink, Source};
+use crate::models::answer::Answer;
+use crate::models::arena::Arena;
+use crate::models::shared::lock;
+use crate::models::signature::Outputs;
+use crate::models::{Interpolator, ModelError, network};
+
+/// How many frames are there at most: two pairs are under way, and the frame after them.
+const FRAMES: usize = 4;
+
+/// Bytes for each session of a stage; 0 is any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// For making frames ready, and for all values that are kept between runs.
+    pub(super) ready: u64,
+    /// For laying out the network's input.
+    pub(super) join: u64,
+    /// For making new frames.
+    pub(super) finish: u64,
+    /// For comparing frames.
+    pub(super) differ: u64,
+}
+
+impl Shares {
+    fn sum(self) -> u64 {
+        let all = [self.ready, self.join, self.finish, self.differ];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// So many bytes divided in proportion to these; `None` if they are too few.
+    fn of(self, limit: u64) -> Option<Self> {
+        let needed = self.sum();
+        if limit < needed {
+            return None;
+        }
+        let part = |need: u64| {
+            let part = u128::from(limit) * u128::from(need) / u128::from(needed.max(1));
+            // 0 would be no limit
+            u64::try_from(part).unwrap_or(u64::MAX).max(1)
+        };
+        Some(Self {
+            ready: part(self.ready),
+            join: part(self.join),
+            finish: part(self.finish),
+            differ: part(self.differ),
+        })
+    }
+}
+
+impl Stage {
+    /// For such frames, all sessions together within so many bytes (0: any number).
+    ///
+    /// # Errors
+    /// As [`Stage::new`].
+    pub(super) fn within(
+        interpolator: &Interpolator,
+        info: &VideoInfo,
+        look: &Look,
+        limit: u64,
+    ) -> Result<Self, ModelError> {
+        if limit == 0 {
+            return Self::bounded(interpolator, info, look, Shares::default());
+        }
+        let model = || interpolator.network().label().to_owned();
+        let outputs = &interpolator.network().signature().outputs;
+        // none may take more than all
+        let all = Shares {
+            ready: limit,
+            join: limit,
+            finish: limit,
+            differ: limit,
+        };
+        let tried = Self::bounded(interpolator, info, look, all)
+            .and_then(|mut stage| stage.try_out(limit, outputs));
+        let shares = tried.and_then(|tried| {
+            tried.of(limit).ok_or_else(|| ModelError::Memory {
+                model: model(),
+                reason: format!("they hold {}", tried.sum()),
+            })
+        });
+        let shares = shares.map_err(|error| match error {
+            ModelError::Memory { model, reason } => ModelError::Picture {
+                model,
+                reason: format!(
+                    "memory-limit leaves {limit} bytes for making them on the device: {reason}"
+                ),
+            },
+            error => error,
+        });
+        Self::bounded(interpolator, info, look, shares?)
+    }
+
+    /// Makes frames of nothing within so many bytes, the network answering with `outputs`; gives what
+    /// the sessions hold after that.
+    fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<Shares, ModelError> {
+        let mut keep = |_: &[Dense]| Ok(());
+        let frames = [(); FRAMES].map(|()| {
+            let frame = self.prepare().run(Source::Copied(&mut keep));
+            frame.map(Arc::new)
+        });
+        let frames = frames.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let [a, b, ..] = frames.as_slice() else {
+            return Ok(Shares::default());
+        };
+        let pictures = [a, b].map(|frame| Input::Tensor(&frame.picture));
+        self.lay_out(pictures, 0.5)?;
+        self.differ.limit = self.left(limit)?;
+        self.difference(a, b)?;
+        lock(&self.finisher).with.limit = self.left(limit)?;
+        let answer = self.nothing(outputs);
+        let answer = Arc::new(answer.map_err(|error| network::failed(&self.label, &error))?);
+        // to memory of the device, and of the host
+        for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
+            self.task([a, b], &answer, 0.5).run(sink)?;
+        }
+        let held = |arena: Option<&Arena>| {
+            let usage = arena.and_then(Arena::usage);
+            usage.map_or(0, |usage| usage.held)
+        };
+        let finish = lock(&self.finisher).usage();
+        Ok(Shares {
+            ready: held(Some(&self.arena)),
+            join: held(self.join.as_ref().map(|(beside, _)| &beside.arena)),
+            finish: finish.map_or(0, |usage| usage.held),
+            differ: held(self.differ.session.as_ref().map(|beside| &beside.arena)),
+        })
+    }
+
+    /// How many bytes are left for a session that is to be made.
+    fn left(&self, limit: u64) -> Result<u64, ModelError> {
+        let held = self.usage().unwrap_or_default().held;
+        // 0 would be no limit
+        let left = limit.checked_sub(held).map(|left| left.max(1));
+        left.ok_or_else(|| ModelError::Memory {
+            model: self.label.clone(),
+            reason: format!("{held} bytes are held of {limit}"),
+        })
+    }
+
+    /// An answer as large as one can be, its grid as fine as the picture.
+    fn nothing(&self, outputs: &Outputs) -> ort::Result<Answer> {
+        let (width, height) = self.geometry.padded;
+        let channels: &[usize] = match outputs {
+            Outputs::Motion { .. } => &[4, 1],
+            Outputs::Picture(_) => &[3],
+        };
+        let values = channels.iter().map(|channels| {
+            let zeros = vec![0.0_f32; channels * width * height];
+            let tensor = Tensor::from_array(([1, *channels, height, width], zeros))?;
+            Ok(tensor.into_dyn())
+        });
+        values.collect::<ort::Result<_>>().map(Answer::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gst_video::VideoInfo;
+
+    use super::*;
+    use crate::frames::{FORMATS, ScaleMethod};
+    use crate::models::device::Look;
+    use crate::models::{ExecutionProvider, Interpolator, LoadOptions};
+
+    const LOOKS: [((usize, usize), ScaleMethod, bool); 4] = [
+        ((128, 64), ScaleMethod::Bicubic, false),
+        ((256, 128), ScaleMethod::Bicubic, false),
+        ((128, 64), ScaleMethod::Lanczos, true),
+        ((256, 128), ScaleMethod::Lanczos, true),
+    ];
+
+    fn network() -> Interpolator {
+        gst::init().unwrap();
+        let options = LoadOptions {
+            provider: ExecutionProvider::Cpu,
+            ..LoadOptions::default()
+        };
+        Interpolator::load(&options).unwrap()
+    }
+
+    fn look((size, upscale, pictures): ((usize, usize), ScaleMethod, bool)) -> Look {
+        Look {
+            size,
+            cells: (40, 24),
+            downscale: ScaleMethod::Lanczos,
+            upscale,
+            pictures,
+        }
+    }
+
+    /// Arenas with a limit grow by what they need.
+    const PLENTY: Shares = Shares {
+        ready: 1 << 40,
+        join: 1 << 40,
+        finish: 1 << 40,
+        differ: 1 << 40,
+    };
+    /// A piece of an arena is at most twice as large as what is in it.
+    const PIECE: u64 = 2;
+
+    #[test]
+    fn what_is_tried_is_what_sessions_hold_later() {
+        let mut network = network();
+        let mut keep = |_: &[Dense]| Ok(());
+        for (format, look) in FORMATS.into_iter().zip(LOOKS.map(look).into_iter().cycle()) {
+            let info = VideoInfo::builder(format, 256, 128).build().unwrap();
+            let bounded = || Stage::bounded(&network, &info, &look, PLENTY).unwrap();
+            let outputs = &network.network().signature().outputs;
+            let tried = bounded().try_out(1 << 40, outputs).unwrap().sum();
+            let mut stage = bounded();
+            for phase in [0.25, 0.5, 0.75] {
+                let frames = [(); FRAMES].map(|()| {
+                    let frame = stage.prepare().run(Source::Copied(&mut keep));
+                    Arc::new(frame.unwrap())
+                });
+                let [a, b, ..] = &frames;
+                stage.estimate(&mut network, a, b, phase).unwrap();
+                for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
+                    let task = stage.finish(&network, [a, b], phase.into()).unwrap();
+                    task.run(sink).unwrap();
+                }
+                stage.difference(a, b).unwrap();
+            }
+            let now = stage.usage().unwrap().held;
+            let bounds = tried / PIECE..=tried * PIECE;
+            assert!(bounds.contains(&now), "{format} {look:?}: {now} of {tried}");
+        }
+    }
+
+    #[test]
+    fn twice_what_was_held_is_enough_and_a_third_is_not() {
+        let mut network = network();
+        let mut keep = |_: &[Dense]| Ok(());
+        let format = FORMATS[0];
+        let info = VideoInfo::builder(format, 256, 128).build().unwrap();
+        for look in LOOKS.map(look) {
+            let bounded = Stage::bounded(&network, &info, &look, PLENTY);
+            let outputs = &network.network().signature().outputs;
+            let tried = bounded.unwrap().try_out(u64::MAX, outputs).unwrap().sum();
+            let within = |limit| Stage::within(&network, &info, &look, limit);
+            let refused = within(tried / 3).map(drop);
+            let Err(ModelError::Picture { reason, .. }) = refused else {
+                panic!("{look:?}: {refused:?}");
+            };
+            assert!(reason.contains("memory-limit leaves"), "{reason}");
+            let limit = PIECE * tried;
+            let mut stage = within(limit).unwrap();
+            for _ in 0..3 {
+                let frames = [(); FRAMES].map(|()| {
+                    let frame = stage.prepare().run(Source::Copied(&mut keep));
+                    Arc::new(frame.unwrap())
+                });
+                let [a, b, ..] = &frames;
+                stage.estimate(&mut network, a, b, 0.5).unwrap();
+                let task = stage.finish(&network, [a, b], 0.5).unwrap();
+                task.run(Sink::Host(&mut [])).unwrap();
+                stage.difference(a, b).unwrap();
+            }
+            assert!(stage.usage().unwrap().held <= limit);
+        }
+    }
+
+    #[test]
+    fn a_limit_is_divided_and_one_that_is_too_small_refused() {
+        let needed = Shares {
+            ready: 60_000,
+            join: 7,
+            finish: 180_001,
+            differ: 55_000,
+        };
+        let all = needed.sum();
+        assert_eq!(needed.of(all), Some(needed));
+        assert_eq!(needed.of(all - 1), None);
+        for limit in [all + 1, 3 * all, u64::MAX] {
+            let shares = needed.of(limit).unwrap();
+            assert!(shares.sum() <= limit && shares.sum() > limit - 4, "{limit}");
+            assert!(shares.ready >= needed.ready && shares.differ >= needed.differ);
+        }
+    }
+}

@@ -24,7 +24,7 @@ impl Shares {
         let joined = 4 * channels as u64 * picture;
         // bytes for a pixel, which a test finds to be enough
         Self {
-            ready: 60 * frame + 125 * picture + joined,
+            ready: 70 * frame + 125 * picture + joined,
             join: joined,
             finish: 180 * frame + 25 * picture,
             differ: 55 * frame,
@@ -120,7 +120,7 @@ mod tests {
                 });
                 let [a, b, ..] = &frames;
                 stage.estimate(&mut network, a, b, 0.5).unwrap();
-                let task = stage.finish(&network, [a, b], 0.5).unwrap();
+                let task = stage.finish(&network, [a, b]).unwrap();
                 task.run(Sink::Copied(&mut keep)).unwrap();
                 stage.difference(a, b).unwrap();
                 let needed = Shares::needed(&geometry(info, size), 0);

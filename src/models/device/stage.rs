@@ -154,7 +154,6 @@ impl Stage {
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
             memory: Arc::clone(&values.memory),
             new: values.pools.planes.clone(),
-            late: values.late,
         };
         let differ = Differ {
             options: options.clone(),
@@ -333,7 +332,7 @@ impl Stage {
         network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
-    /// What makes the frame that the latest estimate, of these two at `phase`, is about.
+    /// What makes the frame that the latest estimate, of these two, is about.
     ///
     /// # Errors
     /// If there was none.
@@ -341,7 +340,6 @@ impl Stage {
         &mut self,
         interpolator: &Interpolator,
         pair: [&Arc<DeviceFrame>; 2],
-        phase: f64,
     ) -> Result<Task, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
@@ -352,7 +350,6 @@ impl Stage {
             &self.finisher,
             pair.map(Arc::clone),
             Arc::clone(answer),
-            phase,
             clear,
         ))
     }

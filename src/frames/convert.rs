@@ -6,7 +6,7 @@ use gst_video::{
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture, Plane, Sampling, space};
+use super::{FrameError, FrameLayout, Picture, Plane, PlaneMut, Sampling, alpha, space};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -140,6 +140,9 @@ const RGB: [usize; 3] = [2, 0, 1];
 #[derive(Debug)]
 pub struct Shrinker {
     source: FrameLayout,
+    full: VideoInfo,
+    /// For a frame that is to be seen otherwise; made with the first one.
+    seen: Option<gst::Buffer>,
     scale: Option<(VideoConverter, VideoInfo, gst::Buffer)>,
     convert: VideoConverter,
     target: VideoInfo,
@@ -171,17 +174,73 @@ impl Shrinker {
         Ok(Self {
             convert: converter(from, &target, method)?,
             source: FrameLayout::new(info)?,
+            full: info.clone(),
+            seen: None,
             scale,
             buffer: buffer(&target)?,
             target,
         })
     }
 
-    /// Shrinks `frame` into `into`, which takes on the size it needs.
+    /// Shrinks `frame` into `into`, which takes on the size it needs. Where something shows through, that is the
+    /// same colour everywhere.
     ///
     /// # Errors
     /// If the frame is not what the shrinker was made for.
     pub fn shrink(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        into: &mut Picture,
+    ) -> Result<(), FrameError> {
+        if self.see(frame, alpha::cover, into)? {
+            return Ok(());
+        }
+        self.shrink_whole(frame, into)
+    }
+
+    /// Shrinks the alpha of `frame` into `into`, as a grey picture; false if nothing shows through.
+    ///
+    /// # Errors
+    /// As [`shrink`](Self::shrink).
+    pub fn shrink_alpha(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        into: &mut Picture,
+    ) -> Result<bool, FrameError> {
+        self.see(frame, alpha::show, into)
+    }
+
+    /// Shrinks what a frame is seen as, if something shows through; tells whether it does.
+    fn see(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        how: fn(&Plane, usize, &mut PlaneMut),
+        into: &mut Picture,
+    ) -> Result<bool, FrameError> {
+        let planes = self.source.planes(frame)?;
+        let [plane] = planes.as_slice() else {
+            return Ok(false);
+        };
+        let Some(alpha) = plane.format.alpha.filter(|_| !plane.is_opaque()) else {
+            return Ok(false);
+        };
+        let mut seen = match self.seen.take() {
+            Some(seen) => seen,
+            None => buffer(&self.full)?,
+        };
+        let memory = buffer_mut(&mut seen, &self.full)?;
+        let mut whole = VideoFrameRef::from_buffer_ref_writable(memory, &self.full)
+            .map_err(|_| mapping(&self.full))?;
+        for out in &mut self.source.planes_mut(&mut whole)? {
+            how(plane, alpha, out);
+        }
+        self.shrink_whole(&whole, into)?;
+        drop(whole);
+        self.seen = Some(seen);
+        Ok(true)
+    }
+
+    fn shrink_whole(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
         into: &mut Picture,
@@ -246,6 +305,9 @@ fn memory<'a>(
 #[derive(Debug)]
 pub struct Enlarger {
     source: VideoInfo,
+    full: VideoInfo,
+    /// For a frame's alpha; made with the first one.
+    shown: Option<gst::Buffer>,
     buffer: gst::Buffer,
     convert: VideoConverter,
     target: FrameLayout,
@@ -268,12 +330,46 @@ impl Enlarger {
             convert: converter(&source, info, method)?,
             buffer: buffer(&source)?,
             source,
+            full: info.clone(),
+            shown: None,
             target: FrameLayout::new(info)?,
         })
     }
 
-    /// Enlarges `picture` into `out`; samples outside `[0, 1]` are clamped. Alpha becomes opaque:
-    /// see [`blend_alpha`].
+    /// Enlarges two pictures into `out`: one as [`Shrinker::shrink`] makes them where something shows through,
+    /// and one of alpha, as [`Shrinker::shrink_alpha`] does.
+    ///
+    /// # Errors
+    /// As [`enlarge`](Self::enlarge).
+    pub fn enlarge_both(
+        &mut self,
+        picture: &Picture,
+        alpha: &Picture,
+        out: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), FrameError> {
+        let mut shown = match self.shown.take() {
+            Some(shown) => shown,
+            None => buffer(&self.full)?,
+        };
+        let full = self.full.clone();
+        let memory = buffer_mut(&mut shown, &full)?;
+        let mut frame =
+            VideoFrameRef::from_buffer_ref_writable(memory, &full).map_err(|_| mapping(&full))?;
+        self.enlarge(picture, out)?;
+        self.enlarge(alpha, &mut frame)?;
+        let shown_planes = self.target.planes(&frame)?;
+        for (shown, out) in shown_planes.iter().zip(&mut self.target.planes_mut(out)?) {
+            if let Some(alpha) = shown.format.alpha {
+                alpha::uncover(shown, alpha, out);
+            }
+        }
+        drop(shown_planes);
+        drop(frame);
+        self.shown = Some(shown);
+        Ok(())
+    }
+
+    /// Enlarges `picture` into `out`; samples outside `[0, 1]` are clamped. Alpha becomes opaque.
     ///
     /// # Errors
     /// If picture or frame are not what the enlarger was made for, or the frame's pixels lie at odd
@@ -360,41 +456,4 @@ fn buffer_mut<'a>(
         *buffer = self::buffer(info)?;
     }
     buffer.get_mut().ok_or_else(|| mapping(info))
-}
-
-/// Gives `out` the alpha of `a` and `b`, blended by `phase` (0 is `a`, 1 is `b`); formats without
-/// alpha are left as they are.
-///
-/// # Errors
-/// If the frames are not of `layout`.
-pub fn blend_alpha(
-    layout: &FrameLayout,
-    a: &VideoFrameRef<&gst::BufferRef>,
-    b: &VideoFrameRef<&gst::BufferRef>,
-    phase: f64,
-    out: &mut VideoFrameRef<&mut gst::BufferRef>,
-) -> Result<(), FrameError> {
-    let place = match layout.format() {
-        VideoFormat::Rgba | VideoFormat::Bgra => 3,
-        VideoFormat::Argb | VideoFormat::Abgr => 0,
-        _ => return Ok(()),
-    };
-    // Weights of 8 bits after the point: exact at both ends.
-    let late = (phase.clamp(0.0, 1.0) * 256.0).round() as u32;
-    let early = 256 - late;
-    let (a, b) = (layout.planes(a)?, layout.planes(b)?);
-    let mut out = layout.planes_mut(out)?;
-    let (Some(a), Some(b), Some(out)) = (a.first(), b.first(), out.first_mut()) else {
-        return Ok(());
-    };
-    let row = a.row_bytes();
-    let lines = a.data.chunks(a.stride).zip(b.data.chunks(b.stride));
-    for (out, (a, b)) in out.data.chunks_mut(out.stride).zip(lines) {
-        let pixels = a[..row].chunks_exact(4).zip(b[..row].chunks_exact(4));
-        for (out, (a, b)) in out[..row].chunks_exact_mut(4).zip(pixels) {
-            let sum = early * u32::from(a[place]) + late * u32::from(b[place]);
-            out[place] = ((sum + 128) >> 8) as u8;
-        }
-    }
-    Ok(())
 }

@@ -106,6 +106,7 @@ mod tests {
                 channels: 1,
                 sub_x: 0,
                 sub_y: 0,
+                alpha: None,
             },
         }
     }

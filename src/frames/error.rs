@@ -28,6 +28,14 @@ pub enum FrameError {
         /// The mode found.
         found: VideoInterlaceMode,
     },
+    /// Frames of several views take turns: what lies between two of them is none.
+    #[error(
+        "multiview-mode={found}: views in frames or memories of their own can't be interpolated; split them into streams of one view each, or pack them into each frame, with glviewconvert"
+    )]
+    Views {
+        /// The mode found.
+        found: String,
+    },
     /// A frame isn't what the layout was made for.
     #[error("frame is {found}, expected {expected}")]
     Frame {
@@ -35,6 +43,16 @@ pub enum FrameError {
         found: String,
         /// What it should be.
         expected: String,
+    },
+    /// A buffer isn't the memory of a frame.
+    #[error("a buffer of {found} bytes can't be mapped as a {frame} frame of {expected} bytes")]
+    Buffer {
+        /// Bytes found.
+        found: usize,
+        /// Bytes of such a frame.
+        expected: usize,
+        /// Size and format of the frame.
+        frame: String,
     },
     /// A plane's memory is shorter than its rows.
     #[error("plane {plane} has {found} bytes, needs {expected}")]

@@ -1,6 +1,8 @@
 //! How a GStreamer video format lies in memory, as planes.
 
-use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, prelude::*};
+use gst_video::{
+    VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, VideoMultiviewMode, prelude::*,
+};
 
 use super::{FrameError, Plane, PlaneFormat, PlaneMut, Sample};
 
@@ -60,8 +62,8 @@ impl FrameLayout {
     /// The layout of frames that `info` describes.
     ///
     /// # Errors
-    /// If the format is none of [`FORMATS`] (or of the other byte order), the video interlaced, or
-    /// its size out of range.
+    /// If the format is none of [`FORMATS`] (or of the other byte order), the video interlaced or of views that
+    /// take turns, or its size out of range.
     pub fn new(info: &VideoInfo) -> Result<Self, FrameError> {
         let format = info.format_info();
         let found = info.format();
@@ -72,6 +74,17 @@ impl FrameLayout {
         if info.interlace_mode() != VideoInterlaceMode::Progressive {
             return Err(FrameError::Interlaced {
                 found: info.interlace_mode(),
+            });
+        }
+        let views = info.multiview_mode();
+        if matches!(
+            views,
+            VideoMultiviewMode::FrameByFrame
+                | VideoMultiviewMode::MultiviewFrameByFrame
+                | VideoMultiviewMode::Separated
+        ) {
+            return Err(FrameError::Views {
+                found: views.to_caps_string().unwrap_or_default().into(),
             });
         }
         let (width, height) = (info.width(), info.height());
@@ -90,6 +103,10 @@ impl FrameLayout {
             };
             let component = u8::try_from(component).ok()?;
             let place = usize::from(component);
+            let alpha = (format.has_alpha() && format.plane().get(3) == Some(&index))
+                .then(|| format.poffset().get(3).copied())
+                .flatten()
+                .and_then(|offset| usize::try_from(offset).ok());
             Some(PlaneLayout {
                 width: format.scale_width(component, width) as usize,
                 height: format.scale_height(component, height) as usize,
@@ -98,6 +115,7 @@ impl FrameLayout {
                     channels: usize::try_from(*format.pixel_stride().get(place)?).ok()? / bytes,
                     sub_x: *format.w_sub().get(place)?,
                     sub_y: *format.h_sub().get(place)?,
+                    alpha,
                 },
             })
         };
@@ -123,6 +141,11 @@ impl FrameLayout {
     /// Height of the frame in pixels.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Whether what is shown may show through.
+    pub fn has_alpha(&self) -> bool {
+        self.planes.iter().any(|plane| plane.format.alpha.is_some())
     }
 
     /// Width, height and format of each plane.

@@ -3,20 +3,23 @@
 //! A network sees a frame as a small [`Picture`] and answers with [`Motion`]; the frames
 //! themselves stay in their own format at their own size, as [`Plane`]s.
 
+pub(crate) mod alpha;
 mod convert;
 mod difference;
 mod error;
 mod layout;
+pub(crate) mod mapped;
 mod motion;
 mod picture;
 mod plane;
 pub(crate) mod space;
 mod warp;
 
-pub use convert::{Enlarger, ScaleMethod, Shrinker, blend_alpha};
+pub use convert::{Enlarger, ScaleMethod, Shrinker};
 pub use difference::difference;
 pub use error::FrameError;
 pub use layout::{FORMATS, FrameLayout};
+pub use mapped::{readable, writable};
 pub use motion::Motion;
 pub use picture::Picture;
 pub use plane::{Plane, PlaneFormat, PlaneMut, Sample};

@@ -113,6 +113,7 @@ const FORMAT: PlaneFormat = PlaneFormat {
     channels: 1,
     sub_x: 0,
     sub_y: 0,
+    alpha: None,
 };
 
 /// The largest sample of [`FORMAT`].

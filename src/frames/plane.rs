@@ -25,6 +25,8 @@ pub struct PlaneFormat {
     pub sub_x: u32,
     /// Vertical subsampling as a shift.
     pub sub_y: u32,
+    /// Which of four channels of a byte is alpha, and tells how much the others count.
+    pub alpha: Option<usize>,
 }
 
 impl PlaneFormat {
@@ -35,6 +37,12 @@ impl PlaneFormat {
             Sample::U16 { .. } => 2,
         };
         sample * self.channels
+    }
+
+    /// Whether alpha is where it can be.
+    pub(super) fn has_valid_alpha(&self) -> bool {
+        let fits = |alpha| alpha < 4 && self.channels == 4 && self.sample == Sample::U8;
+        self.alpha.is_none_or(fits)
     }
 
     /// Whether depth and shift fit the sample.
@@ -79,6 +87,18 @@ pub struct PlaneMut<'a> {
 }
 
 impl Plane<'_> {
+    /// Whether nothing shows through.
+    pub(super) fn is_opaque(&self) -> bool {
+        let Some(alpha) = self.format.alpha else {
+            return true;
+        };
+        let lines = self.data.chunks(self.stride).take(self.height);
+        lines.map(|line| &line[..self.row_bytes()]).all(|line| {
+            let (pixels, _) = line.as_chunks::<4>();
+            pixels.iter().fold(255, |all, pixel| all & pixel[alpha]) == 255
+        })
+    }
+
     /// Bytes of a row's pixels, without what the stride adds.
     pub fn row_bytes(&self) -> usize {
         self.width * self.format.pixel_bytes()

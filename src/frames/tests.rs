@@ -4,7 +4,7 @@ use gst_video::{
 
 use super::{
     Enlarger, FORMATS, FrameError, FrameLayout, Motion, Picture, Sample, Sampling, ScaleMethod,
-    Shrinker, blend_alpha, synthesise,
+    Shrinker, synthesise,
 };
 
 const METHODS: [ScaleMethod; 3] = [
@@ -306,32 +306,94 @@ fn colours_keep_their_matrix() {
     }
 }
 
-#[test]
-fn alpha_is_blended_by_phase() {
-    for (format, place) in [(VideoFormat::Rgba, 3), (VideoFormat::Argb, 0)] {
-        let info = info(format, 19, 16);
-        let layout = FrameLayout::new(&info).unwrap();
-        let (a, b) = (filled(&info, 3), filled(&info, 90));
-        let mut out = filled(&info, 7);
-        let before = filled(&info, 7);
-        for phase in [0.0, 0.25, 1.0, f64::NAN] {
-            let (a, b) = (read(&a, &info), read(&b, &info));
-            blend_alpha(&layout, &a, &b, phase, &mut write(&mut out, &info)).unwrap();
-            let out = read(&out, &info);
-            let before = read(&before, &info);
-            let bytes = |frame: &VideoFrameRef<&gst::BufferRef>| {
-                layout.planes(frame).unwrap()[0].data.to_vec()
+/// A disc of one colour on nothing, whatever is stored there.
+fn disc(info: &VideoInfo, alpha: usize, colour: [u8; 3], hidden: u8) -> gst::Buffer {
+    let mut buffer = filled(info, 0);
+    let mut map = buffer.get_mut().unwrap().map_writable().unwrap();
+    let width = info.width() as usize;
+    for (at, pixel) in map.chunks_exact_mut(4).enumerate() {
+        let (x, y) = (at % width, at / width);
+        let inside = x.abs_diff(40).pow(2) + y.abs_diff(32).pow(2) < 20 * 20;
+        let mut colours = colour.iter().map(|&c| if inside { c } else { hidden });
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            *value = match channel == alpha {
+                true => 255 * u8::from(inside),
+                false => colours.next().unwrap(),
             };
-            let (a, b, out, before) = (bytes(&a), bytes(&b), bytes(&out), bytes(&before));
-            for (index, &got) in out.iter().enumerate().take(19 * 4) {
-                if index % 4 != place {
-                    assert_eq!(got, before[index]);
-                } else if phase.is_finite() {
-                    let want = f64::from(a[index]) * (1.0 - phase) + f64::from(b[index]) * phase;
-                    assert!((f64::from(got) - want).abs() <= 0.51, "{got} {want}");
+        }
+    }
+    drop(map);
+    buffer
+}
+
+const WITH_ALPHA: [(VideoFormat, usize); 4] = [
+    (VideoFormat::Rgba, 3),
+    (VideoFormat::Bgra, 3),
+    (VideoFormat::Argb, 0),
+    (VideoFormat::Abgr, 0),
+];
+
+#[test]
+fn colours_and_alpha_come_back_from_pictures() {
+    for (format, alpha) in WITH_ALPHA {
+        let info = info(format, 80, 64);
+        let frame = disc(&info, alpha, [200, 120, 40], 0);
+        let mut shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
+        let (mut picture, mut shown) = (Picture::default(), Picture::default());
+        shrinker.shrink(&read(&frame, &info), &mut picture).unwrap();
+        assert!(
+            shrinker
+                .shrink_alpha(&read(&frame, &info), &mut shown)
+                .unwrap()
+        );
+        let mut enlarger = Enlarger::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
+        let mut out = filled(&info, 0);
+        enlarger
+            .enlarge_both(&picture, &shown, &mut write(&mut out, &info))
+            .unwrap();
+        let map = out.map_readable().unwrap();
+        for pixel in map.chunks_exact(4) {
+            let mut colours = [200u8, 120, 40].into_iter();
+            let opacity = f32::from(pixel[alpha]) / 255.0;
+            for (channel, &value) in pixel.iter().enumerate() {
+                if channel != alpha {
+                    let off = f32::from(value.abs_diff(colours.next().unwrap()));
+                    assert!(off * opacity <= 4.0, "{format:?}: {pixel:?}");
                 }
             }
         }
+        let opacity = |at: usize| map[4 * at + alpha];
+        assert_eq!((opacity(32 * 80 + 40), opacity(0)), (255, 0));
+    }
+}
+
+#[test]
+fn what_is_stored_where_nothing_is_shown_is_not_seen() {
+    let info = info(VideoFormat::Rgba, 80, 64);
+    let mut shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bicubic).unwrap();
+    let [first, second] = [0, 90].map(|hidden| {
+        let mut picture = Picture::default();
+        let frame = disc(&info, 3, [10, 20, 30], hidden);
+        shrinker.shrink(&read(&frame, &info), &mut picture).unwrap();
+        picture
+    });
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_hole_is_seen_in_any_grey() {
+    let info = info(VideoFormat::Rgba, 80, 64);
+    let mut shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
+    for grey in [0, 64, 127, 128, 192, 255] {
+        let mut picture = Picture::default();
+        let frame = disc(&info, 3, [grey; 3], grey);
+        shrinker.shrink(&read(&frame, &info), &mut picture).unwrap();
+        let area = 40 * 32;
+        let (inside, outside) = (16 * 40 + 20, 0);
+        let apart = (0..3).map(|part| {
+            (picture.data[part * area + inside] - picture.data[part * area + outside]).abs()
+        });
+        assert!(apart.fold(0.0, f32::max) > 0.45, "{grey}");
     }
 }
 

@@ -3,6 +3,9 @@
 //! `out(p) = mask * a(p + flow0) + (1 - mask) * b(p + flow1)`, for every plane in its own format
 //! at its own size. Positions outside the frame are moved to its border. Flow and mask are
 //! enlarged bilinearly from the network's grid while a row is made; they never exist at full size.
+//!
+//! Where something shows through, a pixel's colours count as much as its alpha does: what is wholly transparent
+//! has none, whatever is stored there.
 
 mod field;
 pub mod reference;
@@ -54,7 +57,13 @@ struct Job<'a> {
     motion: &'a Motion<'a>,
     sampling: Sampling,
     mapping: Mapping,
+    /// The channel that says how much the others count, unless all of both frames counts wholly.
+    alpha: Option<usize>,
 }
+
+/// The least alpha that leaves a colour: what is below is rounded to none, and its colours are blended as if
+/// they counted alike.
+const VISIBLE: f32 = 0.5;
 
 impl<'a> Job<'a> {
     fn new(
@@ -72,6 +81,7 @@ impl<'a> Job<'a> {
             motion,
             sampling,
             mapping: Mapping::new(motion, width, height, &a.format),
+            alpha: (a.format.alpha).filter(|_| !(a.is_opaque() && b.is_opaque())),
         }
     }
 }
@@ -208,6 +218,7 @@ fn check_plane(
         && format.sub_x <= 4
         && format.sub_y <= 4
         && format.has_valid_depth()
+        && format.has_valid_alpha()
         && stride >= row;
     if !sane {
         return Err(FrameError::Planes {

@@ -75,6 +75,7 @@ impl Shape {
             channels: usize::from(self.channels % 6),
             sub_x: u32::from(self.sub.0 % 3),
             sub_y: u32::from(self.sub.1 % 3),
+            alpha: None,
         }
     }
 

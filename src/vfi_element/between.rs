@@ -11,6 +11,7 @@ use super::courier::Parcel;
 use super::engine::{Engine, Failure, Frame, Times};
 use super::grid::{Content, Slot};
 use super::imp::VfiInterp;
+use super::metas;
 use super::settings::{Overload, SceneAction};
 use super::shortage::Want;
 use super::worker::Worker;
@@ -61,7 +62,8 @@ impl Worker {
                             let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
                                 engine.crossfade(held, new, phase, out)
                             };
-                            match self.make(imp, &held.buffer, &slot, fade) {
+                            let like = nearer(held, new, phase).buffer.clone();
+                            match self.make(imp, &like, &slot, fade) {
                                 Ok(buffer) => self.send(imp, Parcel::Made(buffer))?,
                                 Err(Lack::Flow(flow)) => return Err(flow),
                                 Err(Lack::Of(want)) => {
@@ -170,7 +172,7 @@ impl Worker {
         if self.settings.overload != Overload::Repeat {
             return Ok(());
         }
-        self.repeat(imp, if phase < 0.5 { held } else { new }, slot)
+        self.repeat(imp, nearer(held, new, phase), slot)
     }
 
     /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory or no
@@ -205,7 +207,7 @@ impl Worker {
         phase: f64,
         slot: &Slot,
     ) -> Result<Option<Parcel>, Lack> {
-        let original = held.buffer.clone();
+        let like = nearer(held, new, phase).buffer.clone();
         let (alarm, watch) = (self.alarm(imp, slot), self.watch());
         let start = Instant::now();
         let (mut times, mut rest) = (Times::default(), None);
@@ -213,7 +215,7 @@ impl Worker {
         if apart {
             self.look_ahead(imp);
         }
-        let made = self.make(imp, &original, slot, |engine, out| {
+        let made = self.make(imp, &like, slot, |engine, out| {
             (times, rest) = match apart {
                 true => engine.begin(held, new, phase, out)?,
                 false => (engine.synthesise(held, new, phase, out)?, None),
@@ -263,11 +265,11 @@ impl Worker {
         Ok(None)
     }
 
-    /// A new buffer for a slot, beside `original`, that `fill` fills.
+    /// A new buffer for a slot, described as `like` is, that `fill` fills.
     fn make(
         &mut self,
         imp: &VfiInterp,
-        original: &gst::Buffer,
+        like: &gst::Buffer,
         slot: &Slot,
         fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
     ) -> Result<gst::Buffer, Lack> {
@@ -280,7 +282,7 @@ impl Worker {
             Failure::Lacks(want) => Lack::Of(want),
             failure => Lack::Flow(failed(imp, failure)),
         })?;
-        crop_like(out, original);
+        metas::describe(like, out);
         stamp(out, slot);
         Ok(buffer)
     }
@@ -296,6 +298,11 @@ impl Worker {
         stamp(buffer.make_mut(), slot);
         self.send(imp, Parcel::Repeat(buffer))
     }
+}
+
+/// The frame of two that is nearer in time.
+fn nearer<'f>(held: &'f Frame, new: &'f Frame, phase: f64) -> &'f Frame {
+    if phase < 0.5 { held } else { new }
 }
 
 /// Why there is no frame.
@@ -344,26 +351,6 @@ fn again(buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
     let mut copy = buffer
         .copy_region(gst::BufferCopyFlags::MEMORY, ..)
         .map_err(|_| gst::FlowError::Error)?;
-    let target = copy.make_mut();
-    if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
-        gst_video::VideoMeta::add_full(
-            target,
-            meta.video_frame_flags(),
-            meta.format(),
-            meta.width(),
-            meta.height(),
-            meta.offset(),
-            meta.stride(),
-        )
-        .map_err(|_| gst::FlowError::Error)?;
-    }
-    crop_like(target, buffer);
+    metas::repeat(buffer, copy.make_mut());
     Ok(copy)
-}
-
-/// Shows the same part of the frame as `original`.
-fn crop_like(buffer: &mut gst::BufferRef, original: &gst::Buffer) {
-    if let Some(crop) = original.meta::<gst_video::VideoCropMeta>() {
-        gst_video::VideoCropMeta::add(buffer, crop.rect());
-    }
 }

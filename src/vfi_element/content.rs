@@ -189,6 +189,8 @@ impl Scenes {
         let brighter = part.mean(b) - part.mean(a);
         let blackout = part.is_black(a) != part.is_black(b) && mean >= BLACKOUT;
         let mut change = if blackout { Change::Cut } else { Change::None };
+        // how far it is on the way to a cut
+        let mut likeness = if blackout { 1.0 } else { 0.0 };
         let may_be_cut = f64::from(most) >= threshold;
         let may_be_lit = brighter.abs() >= LIT_IN_ALL;
         if !blackout && (may_be_cut || may_be_lit) {
@@ -201,7 +203,9 @@ impl Scenes {
             }
             let usual = USUAL * self.usual.unexplained + USUALLY_MISSING;
             let missing = ((found.unexplained - usual) / MISSING).clamp(0.0, 1.0);
-            if may_be_cut && f64::from(most * missing) >= threshold {
+            let sure = f64::from(most * missing);
+            likeness = (sure / threshold).min(1.0) as f32;
+            if may_be_cut && sure >= threshold {
                 change = Change::Cut;
             } else if may_be_lit
                 && (seen.light(HALF) >= LIT || seen.light(QUARTER) >= BRIGHTLY_LIT)
@@ -213,16 +217,17 @@ impl Scenes {
                 };
             }
         }
-        self.usual.approach(&found);
+        // the more a pair looks like a cut, the less it says of what is usual within a shot
+        self.usual.approach(&found, NEWEST * (1.0 - likeness));
         change
     }
 }
 
 impl Measures {
-    fn approach(&mut self, found: &Measures) {
-        self.mean += NEWEST * (found.mean - self.mean);
-        self.histogram += NEWEST * (found.histogram - self.histogram);
-        self.unexplained += NEWEST * (found.unexplained - self.unexplained);
+    fn approach(&mut self, found: &Measures, weight: f32) {
+        self.mean += weight * (found.mean - self.mean);
+        self.histogram += weight * (found.histogram - self.histogram);
+        self.unexplained += weight * (found.unexplained - self.unexplained);
     }
 }
 

@@ -176,6 +176,24 @@ fn a_cut_after_one_frame_is_found() {
 }
 
 #[test]
+fn cuts_in_quick_succession_are_found() {
+    for length in 1..=4 {
+        let shots = 0..40u32;
+        let frames = shots.flat_map(|scene| {
+            let pan = move |k: usize| Shot::of(scene * 37 + 5).at(0.02 * k as f32, 0.0).take();
+            (0..length).map(pan)
+        });
+        let found = cuts(frames);
+        assert!(found.iter().all(|at| at % length == 0), "{found:?}");
+        assert!(
+            found.len() * 10 >= 39 * 9,
+            "{length}: {} of 39",
+            found.len()
+        );
+    }
+}
+
+#[test]
 fn letterbox_and_pillarbox_hide_no_cut() {
     for scene in 0..8 {
         let frames = calm(scene, 4).chain(calm(scene + 1000, 4));

@@ -1,13 +1,12 @@
 //! `dedup`: frames that only repeat the one before make way for motion.
 
-use gst::prelude::*;
-
 use super::between::Pair;
 use super::courier::Parcel;
 use super::engine::Frame;
 use super::grid::{Content, Slot};
 use super::hold::{self, Next};
 use super::imp::VfiInterp;
+use super::metas;
 use super::timeline::Step;
 use super::worker::Worker;
 
@@ -105,24 +104,9 @@ impl Worker {
         let Some(Parcel::Made(mut buffer)) = made else {
             return imp.push_original(duplicate);
         };
-        carry(&duplicate, buffer.make_mut());
+        metas::stand_in(&duplicate, buffer.make_mut());
         imp.push_synthesised(buffer)?;
         imp.stats().duplicates += 1;
         Ok(())
-    }
-}
-
-/// Captions, timecodes and the like belong to the moment: what stands in for a frame carries them. How
-/// its memory lies and is cropped is its own.
-fn carry(from: &gst::BufferRef, to: &mut gst::BufferRef) {
-    let own = [
-        gst_video::VideoMeta::meta_api(),
-        gst_video::VideoCropMeta::meta_api(),
-    ];
-    for meta in from.iter_meta::<gst::Meta>() {
-        if !own.contains(&meta.api()) {
-            // What can't be copied stays behind, as anywhere in GStreamer.
-            let _copied = meta.transform(to, &gst::meta::MetaTransformCopy::new(..));
-        }
     }
 }

@@ -21,7 +21,7 @@ use super::cuda::{self, Copier};
 use super::patience::{self, Patience};
 use super::settings::{Look, Settings, Upscale};
 use super::shortage::Want;
-use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling};
+use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling, readable, writable};
 use crate::models::device::{self, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
@@ -186,7 +186,12 @@ impl Engine {
                 "upscale=motion needs a model that gives motion, {name} gives only a picture{why}: use upscale=auto or image"
             )));
         }
-        let pictures = look.upscale == Upscale::Image || model.kind != ModelKind::Motion;
+        let layout = FrameLayout::new(info)?;
+        // motion is what keeps colours and alpha together, so it is taken where there is any
+        let pictures = match model.kind {
+            ModelKind::Motion => look.upscale == Upscale::Image && !layout.has_alpha(),
+            ModelKind::Picture => true,
+        };
         let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
         self.stage = None;
@@ -195,7 +200,8 @@ impl Engine {
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
         }
-        let way = self.way(info, &look, pictures)?;
+        let apart = pictures && layout.has_alpha();
+        let way = self.way(info, &look, pictures, apart)?;
         self.warm_up = match &way {
             Way::Host(_) if !resized => None,
             _ => self.interpolator.warm_up(look.size),
@@ -204,7 +210,7 @@ impl Engine {
             device.attend(warm_up);
         }
         self.stage = Some(Stage {
-            layout: FrameLayout::new(info)?,
+            layout,
             way,
             info: info.clone(),
             look,
@@ -213,14 +219,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Where frames like these are to be made: where the network is, if that is not the host.
+    /// Where frames like these are to be made: where the network is, if that is not the host. Pictures whose alpha
+    /// is another picture, `apart`, are made on the host.
     fn way(
         &self,
         info: &gst_video::VideoInfo,
         look: &Look,
         pictures: bool,
+        apart: bool,
     ) -> Result<Way, Failure> {
-        if self.is_on_device() {
+        if self.is_on_device() && !apart {
             let stage = device::Look {
                 size: look.size,
                 cells: Thumbnail::cells(look.size),
@@ -353,12 +361,13 @@ impl Engine {
         let interpolator = &mut self.interpolator;
         let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
             (Way::Host(host), Made::Host(a), Made::Host(b)) => {
+                let alpha = Host::estimate_alpha(interpolator, [a, b], phase as f32)?;
                 let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
                 let estimated = Instant::now();
                 let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
                 let frames = [(a, &from_a), (b, &from_b)];
                 let mut out = writable(out, info)?;
-                host.synthesise(&stage.layout, frames, estimate, phase, &mut out)?;
+                host.synthesise(&stage.layout, frames, estimate, alpha.as_ref(), &mut out)?;
                 estimated
             }
             (Way::Device(device), Made::Device(a), Made::Device(b)) => {
@@ -366,7 +375,7 @@ impl Engine {
                 let estimated = Instant::now();
                 match outcome {
                     Outcome::Found => {
-                        let task = device.finish(interpolator, [a, b], phase)?;
+                        let task = device.finish(interpolator, [a, b])?;
                         let copier = copier(&mut self.copier, self.device, out)?;
                         transit::finish(task, copier.as_deref(), &stage.layout, info, out)?;
                     }
@@ -453,28 +462,4 @@ fn copy(
     out: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) -> anyhow::Result<()> {
     original.copy(out).context("a frame can't be copied")
-}
-
-fn readable<'a>(
-    buffer: &'a gst::Buffer,
-    info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<VideoFrameRef<&'a gst::BufferRef>> {
-    VideoFrameRef::from_buffer_ref_readable(buffer, info).with_context(|| {
-        format!(
-            "a buffer of {} bytes can't be mapped as a {}x{} {} frame of {} bytes",
-            buffer.size(),
-            info.width(),
-            info.height(),
-            info.format(),
-            info.size()
-        )
-    })
-}
-
-fn writable<'a>(
-    buffer: &'a mut gst::BufferRef,
-    info: &'a gst_video::VideoInfo,
-) -> anyhow::Result<VideoFrameRef<&'a mut gst::BufferRef>> {
-    VideoFrameRef::from_buffer_ref_writable(buffer, info)
-        .context("the output buffer can't be mapped")
 }

@@ -61,6 +61,7 @@ mod item;
 mod ladder;
 mod latency;
 mod lifecycle;
+mod metas;
 mod pacing;
 mod pads;
 mod patience;

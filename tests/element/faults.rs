@@ -166,19 +166,18 @@ fn a_file_beside_the_model_that_is_wrong_is_named() {
     }
 }
 
-#[test]
-fn a_buffer_that_is_too_small_ends_the_stream_with_its_size() {
+/// What the application is told when the second frame of NV12, 64x48, is this buffer.
+#[track_caller]
+fn error_of_second_frame(mut odd: gst::Buffer) -> String {
     let text = "NV12 64x48 30/1";
     let info = info(text);
     let mut rig = Rig::new(text, None);
     let bus = gst::Bus::new();
     rig.element.set_bus(Some(&bus));
     rig.push(&info, 0);
-    let mut short = gst::Buffer::from_mut_slice(vec![0u8; 100]);
-    short
-        .make_mut()
+    odd.make_mut()
         .set_pts(gst::ClockTime::from_nseconds(SECOND / 30));
-    let result = std::iter::once(short)
+    let result = std::iter::once(odd)
         .chain((2..10).map(|k| frame(&info, k)))
         .find_map(|buffer| rig.harness.push(buffer).err());
     assert_eq!(result, Some(gst::FlowError::Error));
@@ -186,9 +185,38 @@ fn a_buffer_that_is_too_small_ends_the_stream_with_its_size() {
     let gst::MessageView::Error(error) = message.view() else {
         unreachable!()
     };
-    assert!(
-        error.error().to_string().contains("100"),
-        "{}",
-        error.error()
-    );
+    error.error().to_string()
+}
+
+#[test]
+fn a_buffer_that_is_too_small_ends_the_stream_with_its_size() {
+    init();
+    let error = error_of_second_frame(gst::Buffer::from_mut_slice(vec![0u8; 100]));
+    assert!(error.contains("100"), "{error}");
+}
+
+#[test]
+fn a_meta_that_does_not_go_with_the_caps_is_one_error_with_both() {
+    use gst_video::VideoFormat::{I420, Nv12};
+    init();
+    for (format, (width, height), found) in [
+        (I420, (64, 48), "I420 64x48"),
+        (Nv12, (64, 46), "NV12 64x46"),
+        (Nv12, (62, 48), "NV12 62x48"),
+    ] {
+        let mut odd = gst::Buffer::from_mut_slice(vec![0u8; 64 * 72]);
+        gst_video::VideoMeta::add(
+            odd.make_mut(),
+            gst_video::VideoFrameFlags::empty(),
+            format,
+            width,
+            height,
+        )
+        .unwrap();
+        let error = error_of_second_frame(odd);
+        assert!(
+            error.contains(found) && error.contains("NV12 64x48"),
+            "{error}"
+        );
+    }
 }

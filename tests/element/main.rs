@@ -8,6 +8,7 @@ mod fixtures;
 #[path = "../common/hostile.rs"]
 mod hostile;
 
+mod alpha;
 mod common;
 mod content;
 mod dedup;
@@ -18,6 +19,7 @@ mod hostile_files;
 mod largest;
 mod live;
 mod memory;
+mod metas;
 mod negotiation;
 mod overlay;
 mod overload;

@@ -32,6 +32,28 @@ fn interlaced_video_is_refused() {
 }
 
 #[test]
+fn views_that_take_turns_are_one_error_that_says_so() {
+    for mode in ["frame-by-frame", "multiview-frame-by-frame", "separated"] {
+        let text = "NV12 64x48 30/1";
+        let mut rig = Rig::bare(None);
+        let bus = gst::Bus::new();
+        rig.element.set_bus(Some(&bus));
+        let mut views = caps(text);
+        views.make_mut().set("multiview-mode", mode);
+        rig.harness.set_src_caps(views);
+        let info = info(text);
+        let refused = (0..10).find_map(|k| rig.harness.push(frame(&info, k)).err());
+        assert!(refused.is_some(), "{mode}");
+        let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        let gst::MessageView::Error(error) = message.view() else {
+            unreachable!()
+        };
+        let error = error.error().to_string();
+        assert!(error.contains(&format!("multiview-mode={mode}")), "{error}");
+    }
+}
+
+#[test]
 fn sizes_have_limits() {
     for (size, fits) in [
         ("width=16,height=16", true),

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::frames::{Plane, Sample};
 
+mod alpha;
 mod pixel;
 mod window;
 
@@ -45,6 +46,14 @@ impl<'a> Source<'a> {
                 .map(|row| row.saturating_sub(1).min(last) * plane.stride)
                 .collect(),
         })
+    }
+
+    /// The four bytes of the pixel in a column of tap row `tap` of row `y`.
+    #[inline(always)]
+    fn pixel(&self, y: i32, tap: usize, column: i32) -> i32 {
+        let at = self.rows[y as usize + tap] + 4 * column as usize;
+        let bytes = self.data.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| i32::from_le_bytes(*bytes))
     }
 
     /// Where `byte` of tap row `tap` of row `y` lies.
@@ -84,6 +93,8 @@ pub(super) struct Warp<'a> {
     shift: i32,
     /// Masks nearer to 0 or 1 than this change no level, so one source needn't be read.
     negligible: f32,
+    /// The channel that is alpha (of four bytes only).
+    alpha: i32,
 }
 
 impl<'a> Warp<'a> {
@@ -101,23 +112,26 @@ impl<'a> Warp<'a> {
         };
         let cubic = job.sampling == Sampling::Bicubic;
         let row: Row = match (format.pixel_bytes(), format.channels, cubic) {
-            (1, 1, false) => row::<1, 1, 2>,
-            (1, 1, true) => row::<1, 1, 4>,
-            (2, 1, false) => row::<2, 1, 2>,
-            (2, 1, true) => row::<2, 1, 4>,
-            (2, 2, false) => row::<2, 2, 2>,
-            (2, 2, true) => row::<2, 2, 4>,
-            (3, 3, false) => row::<3, 3, 2>,
-            (3, 3, true) => row::<3, 3, 4>,
-            (4, 4, false) => row::<4, 4, 2>,
-            (4, 4, true) => row::<4, 4, 4>,
-            (4, 2, false) => row::<4, 2, 2>,
-            (4, 2, true) => row::<4, 2, 4>,
+            (1, 1, false) => row::<1, 1, 2, false>,
+            (1, 1, true) => row::<1, 1, 4, false>,
+            (2, 1, false) => row::<2, 1, 2, false>,
+            (2, 1, true) => row::<2, 1, 4, false>,
+            (2, 2, false) => row::<2, 2, 2, false>,
+            (2, 2, true) => row::<2, 2, 4, false>,
+            (3, 3, false) => row::<3, 3, 2, false>,
+            (3, 3, true) => row::<3, 3, 4, false>,
+            (4, 4, false) if job.alpha.is_some() => row::<4, 4, 2, true>,
+            (4, 4, true) if job.alpha.is_some() => row::<4, 4, 4, true>,
+            (4, 4, false) => row::<4, 4, 2, false>,
+            (4, 4, true) => row::<4, 4, 4, false>,
+            (4, 2, false) => row::<4, 2, 2, false>,
+            (4, 2, true) => row::<4, 2, 4, false>,
             _ => return None,
         };
         Some(Self {
             a: Source::new(&job.a)?,
             b: Source::new(&job.b)?,
+            alpha: job.alpha.unwrap_or(0) as i32,
             job,
             row,
             most,
@@ -134,9 +148,10 @@ impl<'a> Warp<'a> {
     }
 }
 
-/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources.
+/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources; with `ALPHA`, as
+/// much of each pixel as shows.
 #[target_feature(enable = "avx2,fma")]
-fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
+fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const ALPHA: bool>(
     warp: &Warp,
     y: usize,
     field: &mut [f32],
@@ -157,15 +172,25 @@ fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
         let all = _mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_set1_ps(1.0 - warp.negligible));
         let mask = _mm256_blendv_ps(_mm256_and_ps(mask, some), one, all);
         let mut sums = [_mm256_setzero_ps(); 4];
+        let mut shown = sums;
         if _mm256_movemask_ps(some) != 0 {
             let (x, y) = (_mm256_add_ps(x, x0), _mm256_add_ps(row, y0));
             let taps = taps::<BYTES, CHANNELS, ROWS>(&warp.a, x, y, mask);
             add::<BYTES, CHANNELS, ROWS>(warp, &warp.a, &taps, &mut sums);
+            if ALPHA {
+                alpha::add::<ROWS>(&warp.a, &taps, warp.alpha, &mut shown);
+            }
         }
         if _mm256_movemask_ps(all) != 0xff {
             let (x, y) = (_mm256_add_ps(x, x1), _mm256_add_ps(row, y1));
             let taps = taps::<BYTES, CHANNELS, ROWS>(&warp.b, x, y, _mm256_sub_ps(one, mask));
             add::<BYTES, CHANNELS, ROWS>(warp, &warp.b, &taps, &mut sums);
+            if ALPHA {
+                alpha::add::<ROWS>(&warp.b, &taps, warp.alpha, &mut shown);
+            }
+        }
+        if ALPHA {
+            sums = alpha::divided(&sums, &shown, warp.alpha);
         }
         let levels = if BYTES <= 2 {
             window::levels::<BYTES, CHANNELS>(warp, &sums)

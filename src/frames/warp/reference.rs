@@ -3,7 +3,7 @@
 //! It defines what the fast kernels have to come within one level of, and serves where they
 //! can't: other processors, samples of 16 significant bits, planes narrower than 16 bytes.
 
-use super::{Job, Sampling, check, field::PARTS};
+use super::{Job, Sampling, VISIBLE, check, field::PARTS};
 use crate::frames::{FrameError, Motion, Plane, PlaneMut, Sample};
 
 /// [`synthesise`](super::synthesise) on the calling thread, without any vector instructions.
@@ -48,10 +48,19 @@ pub(super) fn row(job: &Job, y: usize, out: &mut [u8]) {
         let [x0, y0, x1, y1, mask] = field;
         let (x0, y0) = (x as f32 + x0, y as f32 + y0);
         let (x1, y1) = (x as f32 + x1, y as f32 + y1);
+        let blend = |channel, times| {
+            let first = sample(a, channel, times, x0, y0, job.sampling);
+            let second = sample(b, channel, times, x1, y1, job.sampling);
+            mask * first + (1.0 - mask) * second
+        };
+        let alpha = job.alpha.map(|alpha| (alpha, blend(alpha, None)));
         for channel in 0..a.format.channels {
-            let first = sample(a, channel, x0, y0, job.sampling);
-            let second = sample(b, channel, x1, y1, job.sampling);
-            let value = mask * first + (1.0 - mask) * second;
+            let value = match alpha {
+                Some((alpha, opacity)) if channel != alpha && opacity >= VISIBLE => {
+                    blend(channel, Some(alpha)) / opacity
+                }
+                _ => blend(channel, None),
+            };
             put(out, x * a.format.channels + channel, a.format.sample, value);
         }
     }
@@ -61,8 +70,15 @@ fn lerp(from: f32, to: f32, part: f32) -> f32 {
     from + part * (to - from)
 }
 
-/// A plane's channel between its pixels; positions outside are moved to its border.
-fn sample(plane: &Plane, channel: usize, x: f32, y: f32, sampling: Sampling) -> f32 {
+/// A plane's channel between its pixels, `times` another one; positions outside are moved to its border.
+fn sample(
+    plane: &Plane,
+    channel: usize,
+    times: Option<usize>,
+    x: f32,
+    y: f32,
+    sampling: Sampling,
+) -> f32 {
     let x = x.max(0.0).min((plane.width - 1) as f32);
     let y = y.max(0.0).min((plane.height - 1) as f32);
     let (across, down) = (sampling.weights(x.fract()), sampling.weights(y.fract()));
@@ -73,7 +89,8 @@ fn sample(plane: &Plane, channel: usize, x: f32, y: f32, sampling: Sampling) -> 
         let mut line = 0.0;
         for (column, weight_x) in across.iter().enumerate() {
             let column = (x as usize + column).saturating_sub(1).min(plane.width - 1);
-            line += weight_x * get(plane, row, column * plane.format.channels + channel);
+            let get = |channel| get(plane, row, column * plane.format.channels + channel);
+            line += weight_x * times.map_or(1.0, get) * get(channel);
         }
         sum += weight_y * line;
     }

@@ -136,6 +136,7 @@ fn frame(kind: usize, width: usize, height: usize, gap: usize, seed: u64) -> Vec
                 channels,
                 sub_x,
                 sub_y,
+                alpha: None,
             };
             let width = (width + (1 << sub_x) - 1) >> sub_x;
             let height = (height + (1 << sub_y) - 1) >> sub_y;
@@ -431,3 +432,6 @@ fn fast_kernels_take_all_but_sixteen_bits() {
         }
     }
 }
+
+#[path = "alpha_tests.rs"]
+mod alpha;

@@ -7,7 +7,7 @@ use ort::value::DynValue;
 use super::bound::{self, Input, Target};
 use super::memory::{self, Buffer, Memory, Place, Pool};
 use super::ready::DeviceFrame;
-use super::stage::{Beside, out_of_reach, set, start};
+use super::stage::{Beside, out_of_reach, start};
 use super::transfer::{Sink, transfer};
 use crate::frames::PlaneMut;
 use crate::models::graph::frame::{Answer, Geometry};
@@ -29,8 +29,6 @@ pub(super) struct Finishing {
     pub(super) memory: Arc<Memory>,
     /// Where planes lie that do not come back.
     pub(super) new: Vec<Arc<Pool>>,
-    /// On the host: a single number.
-    pub(super) late: Buffer,
 }
 
 /// Makes frames of what a network gives.
@@ -45,7 +43,6 @@ pub struct Task {
     finisher: Arc<Mutex<Finisher>>,
     pair: [Arc<DeviceFrame>; 2],
     answer: Arc<answer::Answer>,
-    phase: f64,
     clear: bool,
 }
 
@@ -54,14 +51,12 @@ impl Task {
         finisher: &Arc<Mutex<Finisher>>,
         pair: [Arc<DeviceFrame>; 2],
         answer: Arc<answer::Answer>,
-        phase: f64,
         clear: bool,
     ) -> Self {
         Self {
             finisher: Arc::clone(finisher),
             pair,
             answer,
-            phase,
             clear,
         }
     }
@@ -80,7 +75,6 @@ impl std::fmt::Debug for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Task")
             .field("pair", &self.pair)
-            .field("phase", &self.phase)
             .finish_non_exhaustive()
     }
 }
@@ -119,15 +113,11 @@ impl Finisher {
         };
         let label = with.label.clone();
         let failed = |error: ort::Error| network::failed(&label, &error);
-        // weights of 8 bits after the point, as `frames::blend_alpha` has
-        let late = (task.phase.clamp(0.0, 1.0) * 256.0).round() as f32;
-        set(&mut with.late, late).map_err(failed)?;
         let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
         let inputs = names.iter().filter_map(|name| {
             let value = match task.answer.values() {
                 [value, ..] if matches!(name.as_str(), "flow" | "picture") => Input::Value(value),
                 [_, value] if name == "mask" => Input::Value(value),
-                _ if name == "late" => Input::Tensor(&with.late),
                 _ => task.frame_s(name)?,
             };
             Some((name.as_str(), value))

@@ -125,7 +125,7 @@ impl Stage {
         let answer = Arc::new(answer.map_err(|error| network::failed(&self.label, &error))?);
         // to memory of the device, and of the host
         for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
-            self.task([a, b], &answer, 0.5).run(sink)?;
+            self.task([a, b], &answer).run(sink)?;
         }
         let held = |arena: Option<&Arena>| {
             let usage = arena.and_then(Arena::usage);
@@ -230,7 +230,7 @@ mod tests {
                 let [a, b, ..] = &frames;
                 stage.estimate(&mut network, a, b, phase).unwrap();
                 for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
-                    let task = stage.finish(&network, [a, b], phase.into()).unwrap();
+                    let task = stage.finish(&network, [a, b]).unwrap();
                     task.run(sink).unwrap();
                 }
                 stage.difference(a, b).unwrap();

@@ -161,7 +161,6 @@ impl Stage {
             pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
             memory: Arc::clone(&values.memory),
             new: values.pools.planes.clone(),
-            late: values.late,
         };
         let differ = Differ {
             options: options.clone(),
@@ -346,7 +345,7 @@ impl Stage {
         network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
-    /// What makes the frame that the latest estimate, of these two at `phase`, is about.
+    /// What makes the frame that the latest estimate, of these two, is about.
     ///
     /// # Errors
     /// If there was none.
@@ -354,14 +353,13 @@ impl Stage {
         &mut self,
         interpolator: &Interpolator,
         pair: [&Arc<DeviceFrame>; 2],
-        phase: f64,
     ) -> Result<Task, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
         let answer = Arc::clone(answer);
-        Ok(self.task(pair, &answer, phase))
+        Ok(self.task(pair, &answer))
     }
 
     /// What makes a frame of an answer.
@@ -369,11 +367,10 @@ impl Stage {
         &mut self,
         pair: [&Arc<DeviceFrame>; 2],
         answer: &Arc<Answer>,
-        phase: f64,
     ) -> Task {
         let clear = std::mem::take(&mut self.clear);
         let (pair, answer) = (pair.map(Arc::clone), Arc::clone(answer));
-        Task::new(&self.finisher, pair, answer, phase, clear)
+        Task::new(&self.finisher, pair, answer, clear)
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.

@@ -44,7 +44,6 @@ pub(super) struct Values {
     pub(super) pools: Pools,
     pub(super) staging: Vec<Buffer>,
     pub(super) moment: Buffer,
-    pub(super) late: Buffer,
 }
 
 impl Values {
@@ -94,7 +93,6 @@ impl Values {
         Ok(Self {
             staging: taken?,
             moment: one(scalar)?,
-            late: one(1)?,
             join: join.map(joined).transpose()?,
             pools: Pools {
                 planes: planes(device),

@@ -7,6 +7,7 @@ use glib::translate::ToGlibPtr;
 
 use super::library::{CudaMemory, library};
 use super::stream::{Copy, Place, Stream};
+use crate::frames::mapped;
 use crate::models::device::Dense;
 
 /// `GST_MAP_CUDA`: maps for the device rather than for the host.
@@ -30,6 +31,7 @@ impl<'a> Mapped<'a> {
         flag: u32,
     ) -> Result<Self, String> {
         let library = library()?;
+        mapped::agree(buffer, info).map_err(|error| error.to_string())?;
         if buffer.n_memory() != 1 {
             return Err(format!(
                 "a frame in CUDA's memory is one memory, and here are {}",

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::transit::{self, copier};
-use super::{Engine, Failure, Frame, Made, Outcome, Times, Way, not_ready, readable, writable};
-use crate::frames::{self, Motion};
+use super::{Engine, Failure, Frame, Made, Outcome, Times, Way, not_ready};
+use crate::frames::{self, Motion, readable, writable};
 use crate::models::Estimate;
 
 /// What is left to be done to make a frame, in the buffer that was begun with; gives how long it took.
@@ -48,7 +48,7 @@ impl Engine {
             (Way::Device(device), Made::Device(first), Made::Device(second)) => {
                 let interpolator = &mut self.interpolator;
                 if device.estimate(interpolator, first, second, phase as f32)? == Outcome::Found {
-                    let task = device.finish(interpolator, [first, second], phase)?;
+                    let task = device.finish(interpolator, [first, second])?;
                     let copier = copier(&mut self.copier, self.device, out)?;
                     let finish = move |out: &mut gst::BufferRef| {
                         let start = Instant::now();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::HostFrame;
-use super::{Engine, Failure, Way, not_ready, readable};
+use super::{Engine, Failure, Way, not_ready};
+use crate::frames::readable;
 use crate::models::device::DeviceFrame;
 use crate::vfi_element::content::Thumbnail;
 

@@ -26,6 +26,8 @@ pub(super) struct Host {
 pub(super) struct HostFrame {
     pub(super) picture: Picture,
     pub(super) prepared: Prepared,
+    /// Its alpha as a picture of its own, where pictures are made and something shows through.
+    alpha: Option<Prepared>,
 }
 
 impl Host {
@@ -61,7 +63,41 @@ impl Host {
         let mut made = self.spare.take().unwrap_or_default();
         self.shrinker.shrink(frame, &mut made.picture)?;
         interpolator.prepare(&made.picture, &mut made.prepared)?;
+        let mut alpha = made.alpha.take().unwrap_or_default();
+        let mut shown = Picture::default();
+        if self.enlarger.is_some() && self.shrinker.shrink_alpha(frame, &mut shown)? {
+            interpolator.prepare(&shown, &mut alpha)?;
+            made.alpha = Some(alpha);
+        }
         Ok(made)
+    }
+
+    /// The alpha of the frame between two, if that is a picture and something shows through: the network is asked
+    /// for it as for any picture, so that it moves as the colours do.
+    pub(super) fn estimate_alpha(
+        interpolator: &mut Interpolator,
+        [a, b]: [&HostFrame; 2],
+        phase: f32,
+    ) -> Result<Option<Picture>, Failure> {
+        let known = match [&a.alpha, &b.alpha] {
+            [None, None] => return Ok(None),
+            [Some(known), _] | [None, Some(known)] => known.size(),
+        };
+        let mut opaque = Prepared::default();
+        if a.alpha.is_none() || b.alpha.is_none() {
+            let mut all = Picture::default();
+            all.resize(known.0, known.1)?;
+            all.data.fill(1.0);
+            interpolator.prepare(&all, &mut opaque)?;
+        }
+        let [a, b] = [a, b].map(|frame| frame.alpha.as_ref().unwrap_or(&opaque));
+        let Estimate::Picture(found) = interpolator.estimate(a, b, phase)? else {
+            return Ok(None);
+        };
+        let mut alpha = Picture::default();
+        alpha.resize(found.width, found.height)?;
+        alpha.data.copy_from_slice(&found.data);
+        Ok(Some(alpha))
     }
 
     /// How planes are warped, if frames are made like that.
@@ -69,13 +105,13 @@ impl Host {
         self.enlarger.is_none().then_some(self.sampling)
     }
 
-    /// Makes the frame that an estimate of two is about.
+    /// Makes the frame that an estimate of two is about, and one of its alpha, if it has any.
     pub(super) fn synthesise(
         &mut self,
         layout: &FrameLayout,
         [(a, frame_a), (b, frame_b)]: [(&HostFrame, &VideoFrameRef<&gst::BufferRef>); 2],
         estimate: Estimate,
-        phase: f64,
+        alpha: Option<&Picture>,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), Failure> {
         let (enlarger, picture) = match (estimate, &mut self.enlarger) {
@@ -100,8 +136,10 @@ impl Host {
                 return Err(anyhow!("a picture where motion was expected").into());
             }
         };
-        enlarger.enlarge(&picture, out)?;
-        frames::blend_alpha(layout, frame_a, frame_b, phase, out)?;
+        match alpha {
+            Some(alpha) => enlarger.enlarge_both(&picture, alpha, out)?,
+            None => enlarger.enlarge(&picture, out)?,
+        }
         Ok(())
     }
 }

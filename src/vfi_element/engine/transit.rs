@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use super::frame::Small;
-use super::{Engine, Failure, Frame, Made, Way, not_ready, readable, writable};
-use crate::frames::FrameLayout;
+use super::{Engine, Failure, Frame, Made, Way, not_ready};
+use crate::frames::{FrameLayout, readable, writable};
 use crate::models::device::{Dense, Preparation, Sink, Source, Task};
 use crate::vfi_element::content::Thumbnail;
 use crate::vfi_element::cuda::{self, Copier};

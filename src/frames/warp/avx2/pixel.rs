@@ -111,7 +111,7 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
 /// Lane `index` of each half, spread over it.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn spread(value: __m256i, index: usize) -> __m256i {
+pub(super) fn spread(value: __m256i, index: usize) -> __m256i {
     match index {
         0 => _mm256_shuffle_epi32::<0b00_00_00_00>(value),
         1 => _mm256_shuffle_epi32::<0b01_01_01_01>(value),

@@ -24,7 +24,7 @@ pub(super) fn append(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender
     }
 }
 
-/// Packed RGB: its channels in the format's order, alpha blended, what means nothing 255.
+/// Packed RGB: its channels in the format's order, what means nothing 255, and alpha, too.
 fn packed(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str) {
     let size = (shape.width, shape.height);
     let passes = pass::enlarge(geometry.upscale, geometry.small, size);
@@ -37,7 +37,7 @@ fn packed(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str
         .into_iter()
         .map(|component| match component {
             Some(component) => part(graph, &levels, 0, component, component + 1),
-            None => other(geometry, shape, graph),
+            None => opaque(shape, graph),
         })
         .collect();
     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
@@ -45,26 +45,12 @@ fn packed(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str
     shape.store(graph, &all, "out0");
 }
 
-/// The fourth channel: alpha as `frames::blend_alpha` makes it, or what the converter fills in.
-fn other(geometry: &Geometry, shape: &Shape, graph: &mut Appender) -> String {
-    let Some(alpha) = geometry.alpha() else {
-        let opaque = graph.constant(255.0);
-        let dims = [1, shape.height as i64, shape.width as i64];
-        let dims = graph.integers(&[3], &dims);
-        return graph.node("Expand", &[&opaque, &dims], vec![]);
-    };
-    let [a, b] = ["a0", "b0"].map(|plane| {
-        let levels = shape.levels(graph, plane);
-        part(graph, &levels, 0, alpha, alpha + 1)
-    });
-    // early * a + late * b is 256 a + late (b - a)
-    let change = graph.node("Sub", &[&b, &a], vec![]);
-    let change = graph.node("Mul", &[&change, "late"], vec![]);
-    let (unit, half) = (graph.constant(1.0 / 256.0), graph.constant(0.5));
-    let change = graph.node("Mul", &[&change, &unit], vec![]);
-    let blended = graph.node("Add", &[&a, &change], vec![]);
-    let blended = graph.node("Add", &[&blended, &half], vec![]);
-    graph.node("Floor", &[&blended], vec![])
+/// The fourth channel, as the converter fills it in.
+fn opaque(shape: &Shape, graph: &mut Appender) -> String {
+    let opaque = graph.constant(255.0);
+    let dims = [1, shape.height as i64, shape.width as i64];
+    let dims = graph.integers(&[3], &dims);
+    graph.node("Expand", &[&opaque, &dims], vec![])
 }
 
 /// Luma and chroma of levels of 10 bits.

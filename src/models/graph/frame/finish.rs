@@ -27,14 +27,11 @@ pub(super) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, F
     }
     let planes = match answer {
         Answer::Motion(..) => shapes.len(),
-        _ => usize::from(geometry.alpha().is_some()),
+        _ => 0,
     };
     for (index, shape) in shapes.iter().enumerate().take(planes) {
         builder = shape.input(builder, &format!("a{index}"));
         builder = shape.input(builder, &format!("b{index}"));
-    }
-    if !matches!(answer, Answer::Motion(..)) && planes > 0 {
-        builder = builder.input("late", &[1]);
     }
     let mut model = builder.finish();
     let mut graph = Appender::new(model.graph.get_or_insert_default(), "v");
@@ -100,11 +97,49 @@ fn warped(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, field: &F
         });
         let frames = ["a", "b"].map(|name| shape.levels(graph, &format!("{name}{index}")));
         let [a, b] = &frames;
-        let levels = blend(graph, &readings[place].2, [a, b], shape.format.channels);
+        let reading = &readings[place].2;
+        let levels = match shape.format.alpha {
+            Some(alpha) => shown(graph, reading, [a, b], alpha),
+            None => blend(graph, reading, [a, b], shape.format.channels),
+        };
         let levels = graph.node("Round", &[&levels], vec![]);
         let levels = clip(graph, &levels, 0.0, shape.most());
         shape.store(graph, &levels, &format!("out{index}"));
     }
+}
+
+/// Four channels of two planes of which one is alpha: colours count as much as that does, unless all of both
+/// frames counts wholly; where hardly anything shows, they count alike. So does `frames::synthesise`.
+fn shown(graph: &mut Appender, reading: &Reading, frames: [&str; 2], alpha: usize) -> String {
+    let [a, b] = frames.map(|frame| part(graph, frame, 0, alpha, alpha + 1));
+    let opacity = reading.blend(graph, [&a, &b]);
+    let [least_a, least_b] = [&a, &b].map(|alpha| graph.node("ReduceMin", &[alpha], vec![]));
+    let least = graph.node("Min", &[&least_a, &least_b], vec![]);
+    let (whole, visible, never) = (
+        graph.constant(255.0),
+        graph.constant(0.5),
+        graph.constant(f32::MAX),
+    );
+    let opaque = graph.node("GreaterOrEqual", &[&least, &whole], vec![]);
+    let visible_from = graph.node("Where", &[&opaque, &never, &visible], vec![]);
+    let counts = graph.node("GreaterOrEqual", &[&opacity, &visible_from], vec![]);
+    let divisor = graph.node("Max", &[&opacity, &visible], vec![]);
+    let channels: Vec<String> = (0..4)
+        .map(|channel| {
+            if channel == alpha {
+                return opacity.clone();
+            }
+            let colours = frames.map(|frame| part(graph, frame, 0, channel, channel + 1));
+            let plain = reading.blend(graph, [&colours[0], &colours[1]]);
+            let [a, b] = [(&colours[0], &a), (&colours[1], &b)]
+                .map(|(colour, alpha)| graph.node("Mul", &[colour, alpha], vec![]));
+            let shown = reading.blend(graph, [&a, &b]);
+            let shown = graph.node("Div", &[&shown, &divisor], vec![]);
+            graph.node("Where", &[&counts, &shown, &plain], vec![])
+        })
+        .collect();
+    let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+    graph.node("Concat", &channels, vec![int("axis", 0)])
 }
 
 /// Channels `[count, h, w]` of two pictures, read and blended one by one: differences of all of them at a time

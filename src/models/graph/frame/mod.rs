@@ -20,7 +20,7 @@ mod taps;
 mod tests;
 mod warp;
 
-use gst_video::{VideoFormat, VideoInfo};
+use gst_video::VideoInfo;
 
 use super::append::Appender;
 use super::build::{GraphBuilder, int, ints, text, value};
@@ -86,8 +86,7 @@ impl Geometry {
     ///
     /// Inputs: for motion, `flow` `[1, 4, rows, columns]` and `mask` `[1, 1, rows, columns]`, and the two frames'
     /// planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture, `picture` of the padded size.
-    /// Where a picture is enlarged in a format with alpha, there are also `a0`, `b0`, and `late`, `[1]`: how
-    /// much b's alpha counts, in 256ths.
+    /// Where a picture is enlarged, alpha becomes opaque.
     ///
     /// # Errors
     /// As [`Geometry::ready`].
@@ -144,15 +143,6 @@ impl Geometry {
 
     fn is_rgb(&self) -> bool {
         self.info.format_info().is_rgb()
-    }
-
-    /// In which channel a format with alpha has it.
-    fn alpha(&self) -> Option<usize> {
-        match self.info.format() {
-            VideoFormat::Rgba | VideoFormat::Bgra => Some(3),
-            VideoFormat::Argb | VideoFormat::Abgr => Some(0),
-            _ => None,
-        }
     }
 
     /// Plane and channel of the components: luma and both of chroma, or red, green and blue; luma

@@ -11,9 +11,9 @@ use gst_video::VideoChromaSite;
 use super::colour::Colours;
 use super::pass::{self, Pass, Rounding, Side};
 use super::taps::Taps;
-use super::{Appender, Geometry, Shape, begin, clip, crop, drop_first, lift, repeat_border};
+use super::{Appender, Geometry, Shape, begin, clip, crop, drop_first, lift, part, repeat_border};
 use super::{FLOAT, ModelProto, int, text, value};
-use crate::frames::FrameError;
+use crate::frames::{FrameError, alpha};
 
 /// The levels of the picture the converter makes of anything but RGB of 8 bits.
 const LEVELS: f32 = 1023.0;
@@ -58,12 +58,30 @@ fn rgb(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
         .map(|&(_, c)| c as i64)
         .collect();
     let order = graph.integers(&[3], &order);
-    let levels = graph.node("Gather", &[&levels, &order], vec![int("axis", 0)]);
+    let mut colours = graph.node("Gather", &[&levels, &order], vec![int("axis", 0)]);
+    if let Some(alpha) = shape.format.alpha {
+        let alpha = part(graph, &levels, 0, alpha, alpha + 1);
+        colours = covered(graph, &colours, &alpha);
+    }
+    let levels = colours;
     let from = (shape.width, shape.height);
     let passes = pass::shrink(geometry.downscale, from, geometry.small, false);
     let levels = pass::apply(&passes, graph, &levels);
     let unit = graph.constant(1.0 / 255.0);
     graph.node("Mul", &[&levels, &unit], vec![])
+}
+
+/// Colours laid over the one that shows through, as `frames::alpha` does it.
+fn covered(graph: &mut Appender, colours: &str, alpha: &str) -> String {
+    let behind = graph.tensor(&[3, 1, 1], &alpha::BEHIND.map(f32::from));
+    let (whole, half) = (graph.constant(255.0), graph.constant(127.0));
+    let rest = graph.node("Sub", &[&whole, alpha], vec![]);
+    let colours = graph.node("Mul", &[colours, alpha], vec![]);
+    let behind = graph.node("Mul", &[&behind, &rest], vec![]);
+    let sum = graph.node("Add", &[&colours, &behind], vec![]);
+    let sum = graph.node("Add", &[&sum, &half], vec![]);
+    let levels = graph.node("Div", &[&sum, &whole], vec![]);
+    graph.node("Floor", &[&levels], vec![])
 }
 
 /// `[3, height, width]` of luma and chroma, or luma alone.

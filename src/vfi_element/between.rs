@@ -238,7 +238,9 @@ impl Worker {
                     Some(late_by) => late_by,
                 }
             }
-            Err(Lack::Flow(gst::FlowError::Flushing)) if rang && imp.queue.flow().is_ok() => {
+            Err(Lack::Flow(gst::FlowError::Flushing))
+                if rang && imp.queue.flow_in(self.round).is_ok() =>
+            {
                 self.note_cut_short(start.elapsed());
                 0
             }

@@ -50,6 +50,7 @@ mod caps;
 mod care;
 mod content;
 mod courier;
+mod crew;
 mod cuda;
 mod dedup;
 mod effort;

@@ -42,6 +42,8 @@ pub(super) struct Stream {
 /// The task's own state.
 #[derive(Default)]
 pub(super) struct Worker {
+    /// Which round of the queue it is at work in.
+    pub(super) round: u64,
     pub(super) settings: Settings,
     pub(super) engine: Option<Engine>,
     pub(super) stream: Option<Stream>,
@@ -127,6 +129,7 @@ impl Worker {
             EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,
             _ => {}
         }
+        imp.queue.flow_in(self.round)?;
         // False says that nobody wanted it, which is no error of the stream.
         let _wanted = imp.srcpad().push_event(event);
         Ok(())
@@ -207,6 +210,7 @@ impl Worker {
         let (rate, target) = caps::rates(&info, &out_info, multiplier);
         if self.stream.as_ref().is_none_or(|s| s.output != output) {
             gst::info!(CAT, imp = imp, "{input} becomes {output}");
+            imp.queue.flow_in(self.round)?;
             if !pad.push_event(gst::event::Caps::new(&output)) {
                 if pad.check_reconfigure() {
                     // Downstream has changed its mind between the query and the event.
@@ -268,7 +272,7 @@ impl Worker {
         self.clearing.frame();
         if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
             self.settle(imp)?;
-            return imp.push_original(buffer);
+            return self.send(imp, Parcel::Original(buffer));
         }
         self.take_changes(imp)?;
         let Some(timeline) = &mut self.timeline else {

@@ -5,10 +5,9 @@ use gst::prelude::*;
 use super::between::Pair;
 use super::courier::Parcel;
 use super::engine::Frame;
-use super::grid::{Content, Slot};
+use super::grid::{Content, Slot, Step};
 use super::hold::{self, Next};
 use super::imp::VfiInterp;
-use super::timeline::Step;
 use super::worker::Worker;
 
 impl Worker {

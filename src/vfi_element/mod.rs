@@ -45,6 +45,7 @@ mod allocation;
 mod background;
 mod between;
 mod blocks;
+mod cadence;
 mod calibration;
 mod caps;
 mod care;

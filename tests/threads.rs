@@ -53,10 +53,10 @@ fn open() -> Arc<Queue<Item>> {
 
 /// A task that takes items until the queue is closed, and gives what it was done with.
 fn task(queue: &Arc<Queue<Item>>) -> thread::JoinHandle<Vec<Item>> {
-    let queue = queue.clone();
+    let (queue, round) = (queue.clone(), queue.round());
     thread::spawn(move || {
         let mut done = Vec::new();
-        while let Ok(item) = queue.pop() {
+        while let Ok(item) = queue.pop(round) {
             done.push(item);
             queue.done();
         }
@@ -94,7 +94,7 @@ fn no_more_frames_wait_than_there_is_room_for() {
                 count.fetch_add(1, SeqCst);
             }
         });
-        queue.pop().unwrap();
+        queue.pop(queue.round()).unwrap();
         let sent = sent.load(SeqCst);
         assert!(sent <= room + 1, "{sent}");
         queue.close(gst::FlowError::Flushing);
@@ -119,7 +119,7 @@ fn full() -> (
 fn there_is_room_as_soon_as_the_task_has_taken_a_frame() {
     every_order(|| {
         let (queue, upstream) = full();
-        queue.pop().unwrap();
+        queue.pop(queue.round()).unwrap();
         // The task is at work on it all the while.
         assert_eq!(upstream.join().unwrap(), Ok(()));
     });
@@ -157,7 +157,7 @@ fn closing_wakes_whoever_waits_for_an_answer() {
         let queue = open();
         queue.push(frame(0)).unwrap();
         // The task is at work on it, and stays there.
-        queue.pop().unwrap();
+        queue.pop(queue.round()).unwrap();
         let other = queue.clone();
         let upstream = thread::spawn(move || other.wait_idle());
         queue.close(gst::FlowError::Flushing);
@@ -173,7 +173,7 @@ fn an_answer_waits_for_what_the_task_is_at_work_on() {
         let at_work = Arc::new(AtomicBool::new(false));
         let (other, busy) = (queue.clone(), at_work.clone());
         let task = thread::spawn(move || {
-            other.pop().unwrap();
+            other.pop(other.round()).unwrap();
             busy.store(true, SeqCst);
             busy.store(false, SeqCst);
             other.done();

@@ -246,7 +246,7 @@ impl Worker {
                     Some(late_by) => late_by,
                 }
             }
-            Err(Lack::Flow(gst::FlowError::Flushing)) if imp.queue.flow().is_ok() => {
+            Err(Lack::Flow(gst::FlowError::Flushing)) if imp.queue.flow_in(self.round).is_ok() => {
                 if let Some(limit) = endless {
                     return Err(Lack::Of(Want::Network(format!(
                         "it did not answer within {} s, 20 times what it takes and more",

@@ -55,7 +55,8 @@ pub(super) struct Report {
 
 /// What the thread is to do.
 enum Load {
-    Send(Vec<Parcel>),
+    /// What belongs to this round of the queue.
+    Send(u64, Vec<Parcel>),
     Fetch(MakeReady),
 }
 
@@ -81,10 +82,12 @@ impl Courier {
         let work = move || {
             for (element, load) in incoming {
                 let heard = match load {
-                    Load::Send(parcels) => {
+                    Load::Send(round, parcels) => {
                         let mut report = Report::default();
-                        let send = || send(element.imp(), parcels, &mut report);
+                        let send = || send(element.imp(), round, parcels, &mut report);
+                        let at_work = element.imp().crew.set_to_work();
                         let sent = catch_unwind(AssertUnwindSafe(send));
+                        drop(at_work);
                         let sent = sent.unwrap_or_else(|panic| {
                             tell_panic(&element, &*panic);
                             Err(gst::FlowError::Error)
@@ -119,10 +122,10 @@ impl Courier {
     }
 
     /// Sends parcels; the ones before have to be settled.
-    pub(super) fn send(&mut self, imp: &VfiInterp, parcels: Vec<Parcel>) {
+    pub(super) fn send(&mut self, imp: &VfiInterp, round: u64, parcels: Vec<Parcel>) {
         #[cfg(feature = "faults")]
         crate::faults::note_apart();
-        self.sends = self.give(imp, Load::Send(parcels));
+        self.sends = self.give(imp, Load::Send(round, parcels));
     }
 
     /// Waits until all has left; what came of it, if that was not told before.
@@ -170,7 +173,12 @@ impl Drop for Courier {
 }
 
 /// Sends all that can be sent, in order.
-fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<(), gst::FlowError> {
+fn send(
+    imp: &VfiInterp,
+    round: u64,
+    parcels: Vec<Parcel>,
+    report: &mut Report,
+) -> Result<(), gst::FlowError> {
     parcels.into_iter().try_for_each(|parcel| match parcel {
         Parcel::Unfinished {
             mut buffer,
@@ -185,7 +193,7 @@ fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<()
                     ..times
                 };
                 report.made.push((slot, times));
-                imp.push_synthesised(buffer)
+                imp.deliver(round, Parcel::Made(buffer))
             }
             Err(Failure::Lacks(want)) => {
                 report.lacking.push((want, generation));
@@ -199,7 +207,7 @@ fn send(imp: &VfiInterp, parcels: Vec<Parcel>, report: &mut Report) -> Result<()
             }
             Err(failure) => Err(super::between::failed(imp, failure)),
         },
-        parcel => imp.deliver(parcel),
+        parcel => imp.deliver(round, parcel),
     })
 }
 
@@ -208,22 +216,6 @@ fn tell_panic(element: &Element, panic: &(dyn Any + Send)) {
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no reason");
     gst::element_error!(element, gst::LibraryError::Failed, ("Panicked: {text}"));
-}
-
-impl VfiInterp {
-    /// Sends something that is whole.
-    pub(super) fn deliver(&self, parcel: Parcel) -> Result<(), gst::FlowError> {
-        match parcel {
-            Parcel::Original(buffer) => self.push_original(buffer),
-            Parcel::Made(buffer) => self.push_synthesised(buffer),
-            Parcel::Repeat(buffer) => {
-                self.push(buffer)?;
-                self.stats().repeated += 1;
-                Ok(())
-            }
-            Parcel::Unfinished { .. } => Err(gst::FlowError::Error),
-        }
-    }
 }
 
 impl Worker {
@@ -251,7 +243,7 @@ impl Worker {
                 parcels.push(parcel);
                 Ok(())
             }
-            None => imp.deliver(parcel),
+            None => imp.deliver(self.round, parcel),
         }
     }
 
@@ -263,7 +255,7 @@ impl Worker {
     ) -> Result<(), gst::FlowError> {
         self.settle(imp)?;
         if let Some(courier) = &mut self.courier {
-            courier.send(imp, parcels);
+            courier.send(imp, self.round, parcels);
         }
         Ok(())
     }

@@ -3,11 +3,10 @@
 use super::between::Pair;
 use super::courier::Parcel;
 use super::engine::Frame;
-use super::grid::{Content, Slot};
+use super::grid::{Content, Slot, Step};
 use super::hold::{self, Next};
 use super::imp::VfiInterp;
 use super::metas;
-use super::timeline::Step;
 use super::worker::Worker;
 
 impl Worker {
@@ -94,18 +93,18 @@ impl Worker {
         duplicate: gst::Buffer,
     ) -> Result<(), gst::FlowError> {
         let Content::Between(phase) = slot.content else {
-            return imp.push_original(duplicate);
+            return self.send(imp, Parcel::Original(duplicate));
         };
         if !self.has_time(imp, slot) {
-            return imp.push_original(duplicate);
+            return self.send(imp, Parcel::Original(duplicate));
         }
         let made = self.synthesise(imp, held, new, phase, slot)?;
         // duplicates are never dealt with apart
         let Some(Parcel::Made(mut buffer)) = made else {
-            return imp.push_original(duplicate);
+            return self.send(imp, Parcel::Original(duplicate));
         };
         metas::stand_in(&duplicate, buffer.make_mut());
-        imp.push_synthesised(buffer)?;
+        self.send(imp, Parcel::Made(buffer))?;
         imp.stats().duplicates += 1;
         Ok(())
     }

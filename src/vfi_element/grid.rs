@@ -23,11 +23,27 @@ impl Rate {
         }
     }
 
+    /// The same, but no more than one a nanosecond: others would share their timestamps.
+    pub(super) fn told_apart(self) -> Self {
+        match self.num > self.den.saturating_mul(SECOND) {
+            true => Self {
+                num: SECOND,
+                den: 1,
+            },
+            false => self,
+        }
+    }
+
     /// Time of tick `n`, rounded down; saturates.
     pub(super) fn time(self, n: u64) -> u64 {
         let t = u128::from(n) * u128::from(self.den) * u128::from(SECOND) / u128::from(self.num);
         u64::try_from(t).unwrap_or(u64::MAX)
     }
+}
+
+/// How many times out of `wanted` can be told apart within so many nanoseconds.
+pub(super) fn parts(wanted: u32, nanoseconds: u64) -> u64 {
+    u64::from(wanted).min(nanoseconds).max(1)
 }
 
 /// What a slot shows.
@@ -94,6 +110,26 @@ impl Iterator for Slots {
     }
 }
 
+/// What follows from the arrival of a frame.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The slots before the new frame, in order.
+    pub before: Slots,
+    /// The new frame's own slot, if it falls on one.
+    pub original: Option<Slot>,
+}
+
+impl Step {
+    /// The new frame's own slot, for a frame made in its place.
+    pub(super) fn stand_in(&self) -> Option<Slot> {
+        let own = self.original?;
+        Some(Slot {
+            content: Content::Between(self.before.phase_of(&own)?),
+            ..own
+        })
+    }
+}
+
 /// A phase so near to either frame that a 32-bit float, which networks take, would be on it, as the
 /// last before it.
 pub(super) fn inside(phase: f64) -> f64 {
@@ -116,6 +152,8 @@ pub(super) struct Grid {
 pub(super) struct Origin {
     /// Its time.
     pub base: u64,
+    /// What that was rounded down by, in ticks.
+    pub part: u64,
     /// Its count.
     pub offset: u64,
 }
@@ -137,8 +175,31 @@ impl Grid {
 
     /// The first slot at or after a time.
     pub(super) fn first_slot_at(&self, time: u64) -> u64 {
-        let since = time.saturating_sub(self.origin.base);
-        self.first_slot_from(u128::from(since) * u128::from(self.ticks_in_ns))
+        self.first_slot_from(self.position(time))
+    }
+
+    /// The first slot that lies more than half a slot before a position, or after it.
+    pub(super) fn first_slot_around(&self, position: u128) -> u64 {
+        let from = self.units(position).saturating_sub(self.slot_units() / 2);
+        u64::try_from(from.div_ceil(self.slot_units())).unwrap_or(u64::MAX)
+    }
+
+    /// The position of a time; 0 for what lies before the grid.
+    pub(super) fn position(&self, time: u64) -> u128 {
+        let since = u128::from(time.saturating_sub(self.origin.base));
+        (since * u128::from(self.ticks_in_ns)).saturating_sub(self.origin.part.into())
+    }
+
+    /// The slot 0 of a grid that begins at a position, with this count.
+    pub(super) fn origin_at(&self, position: u128, offset: u64) -> Origin {
+        let ticks = position.saturating_add(self.origin.part.into());
+        let in_ns = u128::from(self.ticks_in_ns);
+        let since = u64::try_from(ticks / in_ns).unwrap_or(u64::MAX);
+        Origin {
+            base: self.origin.base.saturating_add(since),
+            part: u64::try_from(ticks % in_ns).unwrap_or(0),
+            offset,
+        }
     }
 
     /// The slot that a position falls on, if it does, give or take `tolerance` units.
@@ -157,7 +218,12 @@ impl Grid {
     }
 
     pub(super) fn time(&self, n: u64) -> u64 {
-        self.origin.base.saturating_add(self.output.time(n))
+        let num = u128::from(self.output.num);
+        let whole = u128::from(n) * u128::from(self.output.den) * u128::from(SECOND);
+        let in_ns = u128::from(self.ticks_in_ns);
+        let rest = whole % num * in_ns + u128::from(self.origin.part) * num;
+        let since = u64::try_from(whole / num + rest / (num * in_ns)).unwrap_or(u64::MAX);
+        self.origin.base.saturating_add(since)
     }
 
     pub(super) fn slot(&self, n: u64, content: Content) -> Slot {

@@ -5,8 +5,7 @@
 //! What does not move on within the bounds is no cadence but a still scene or slow motion: all that is held
 //! leaves as it came, and in a still scene what follows leaves at once.
 
-use super::grid::{Content, Slot, inside};
-use super::timeline::Step;
+use super::grid::{Content, Slot, Step, inside};
 
 /// The most duplicates of one frame that are held: enough for animation on fours, for film in 60 or
 /// 50 fields a second, and for 15 frames in 60.

@@ -15,6 +15,8 @@ use gst::subclass::prelude::*;
 use super::CAT;
 use super::background::Background;
 use super::caps;
+use super::courier::Parcel;
+use super::crew::Crew;
 use super::cuda::{self, Cuda};
 use super::engine::Engine;
 use super::item::Item;
@@ -32,6 +34,7 @@ pub struct VfiInterp {
     pub(super) srcpad: gst::Pad,
     pub(super) queue: Queue<Item>,
     pub(super) settings: Mutex<Settings>,
+    pub(super) crew: Crew,
     /// Lies here while the task does not run an iteration.
     pub(super) worker: Mutex<Option<Box<Worker>>>,
     pub(super) stats: Mutex<Stats>,
@@ -120,6 +123,7 @@ impl ObjectSubclass for VfiInterp {
             sinkpad,
             srcpad,
             queue: Queue::new(),
+            crew: Crew::default(),
             settings: Mutex::default(),
             worker: Mutex::default(),
             stats: Mutex::default(),
@@ -294,10 +298,11 @@ impl VfiInterp {
         let _posted = self.obj().post_message(message);
     }
 
-    pub(super) fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    /// Pushes a buffer that belongs to this round of the queue.
+    fn push(&self, round: u64, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         gst::trace!(CAT, imp = self, "pushing {buffer:?}");
         // A flush may have come since the item was taken off the queue.
-        self.queue.flow()?;
+        self.queue.flow_in(round)?;
         let (pts, start) = (buffer.pts(), Instant::now());
         self.srcpad.push(buffer)?;
         *lock(&self.pushed) = Pushed {
@@ -308,15 +313,23 @@ impl VfiInterp {
         Ok(())
     }
 
-    pub(super) fn push_original(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
-        self.push(buffer)?;
-        self.stats().originals += 1;
-        Ok(())
-    }
-
-    pub(super) fn push_synthesised(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
-        self.push(buffer)?;
-        self.stats().synthesised += 1;
+    /// Sends something that is whole and belongs to this round of the queue.
+    pub(super) fn deliver(&self, round: u64, parcel: Parcel) -> Result<(), gst::FlowError> {
+        match parcel {
+            Parcel::Original(buffer) => {
+                self.push(round, buffer)?;
+                self.stats().originals += 1;
+            }
+            Parcel::Made(buffer) => {
+                self.push(round, buffer)?;
+                self.stats().synthesised += 1;
+            }
+            Parcel::Repeat(buffer) => {
+                self.push(round, buffer)?;
+                self.stats().repeated += 1;
+            }
+            Parcel::Unfinished { .. } => return Err(gst::FlowError::Error),
+        }
         Ok(())
     }
 

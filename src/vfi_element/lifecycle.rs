@@ -103,6 +103,17 @@ impl VfiInterp {
         // for good. There is none the first time.
         self.interrupt();
         let _stopped = self.srcpad.stop_task();
+        self.reopen();
+        let element = self.obj().downgrade();
+        self.srcpad.start_task(move || {
+            if let Some(element) = element.upgrade() {
+                element.imp().iterate();
+            }
+        })
+    }
+
+    /// Lets items in, and what is made of them out.
+    pub(super) fn reopen(&self) {
         if let Some(canceller) = &*lock(&self.canceller) {
             canceller.rearm();
         }
@@ -110,12 +121,10 @@ impl VfiInterp {
             pool.set_flushing(false);
         }
         self.queue.open();
-        let element = self.obj().downgrade();
-        self.srcpad.start_task(move || {
-            if let Some(element) = element.upgrade() {
-                element.imp().iterate();
-            }
-        })
+        // Whoever stops the pad marks it first, and then closes the queue: one of the two sees the other.
+        if !self.srcpad.is_active() {
+            self.interrupt();
+        }
     }
 
     /// One turn of the task.
@@ -125,16 +134,25 @@ impl VfiInterp {
             self.pause(gst::FlowError::Flushing);
             return;
         };
-        let result = self.queue.pop().and_then(|item| worker.handle(self, item));
+        let at_work = self.crew.set_to_work();
+        let round = self.queue.round();
+        if worker.round != round {
+            worker.flush();
+            worker.round = round;
+        }
+        let item = self.queue.pop(round);
+        let result = item.and_then(|item| worker.handle(self, item));
         if result.is_err() {
             // Whatever comes next, if anything does, has nothing to do with what was.
             worker.flush();
         }
         *lock(&self.worker) = Some(worker);
         match result {
-            Ok(()) => self.queue.done(),
-            Err(flow) => self.pause(flow),
+            // A flush from this very thread, or the courier's, has ended by now: on with the next round.
+            Err(flow) if self.queue.round() == round => self.pause(flow),
+            _ => self.queue.done(),
         }
+        drop(at_work);
     }
 
     fn pause(&self, flow: gst::FlowError) {

@@ -51,20 +51,28 @@ impl VfiInterp {
             gst::EventType::FlushStart => {
                 let wanted = self.srcpad.push_event(event);
                 self.interrupt();
-                // Waits until the task is out of its iteration; fails only where there is none.
-                let _paused = self.srcpad.pause_task();
-                if let Some(worker) = &mut *lock(&self.worker) {
-                    worker.halt();
+                if !self.crew.has_this_thread() {
+                    // Waits until the task is out of its iteration; fails only where there is none.
+                    let _paused = self.srcpad.pause_task();
+                    if let Some(worker) = &mut *lock(&self.worker) {
+                        worker.halt();
+                    }
                 }
                 wanted
             }
             gst::EventType::FlushStop => {
                 let wanted = self.srcpad.push_event(event);
-                if let Some(worker) = &mut *lock(&self.worker) {
-                    worker.flush();
-                }
                 self.downstream().reset();
-                self.restart();
+                if self.crew.has_this_thread() {
+                    // The task goes on, and flushes the worker before it takes anything.
+                    self.interrupt();
+                    self.reopen();
+                } else {
+                    if let Some(worker) = &mut *lock(&self.worker) {
+                        worker.flush();
+                    }
+                    self.restart();
+                }
                 wanted
             }
             _ if event.is_serialized() => {
@@ -173,7 +181,14 @@ impl VfiInterp {
             // Upstream would drop originals; what can be left out is left out here.
             return true;
         }
-        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+        if !self.crew.has_this_thread() {
+            return gst::Pad::event_default(pad, Some(&*self.obj()), event);
+        }
+        // A seek that flushes nothing waits for upstream's thread, which may wait for room here.
+        self.queue.let_all_in(true);
+        let wanted = gst::Pad::event_default(pad, Some(&*self.obj()), event);
+        self.queue.let_all_in(false);
+        wanted
     }
 
     pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {

@@ -44,6 +44,10 @@ struct State<T> {
     eos: bool,
     /// Upstream has been told what the queue was closed with.
     told: bool,
+    /// Frames come in whether there is room or not.
+    lets_all_in: bool,
+    /// Counts how often the queue was opened.
+    round: u64,
     flow: Result<(), gst::FlowError>,
 }
 
@@ -72,6 +76,8 @@ impl<T: Queued> Queue<T> {
                 busy: false,
                 eos: false,
                 told: false,
+                lets_all_in: false,
+                round: 0,
                 flow: Err(gst::FlowError::Flushing),
             }),
             changed: Condvar::new(),
@@ -105,7 +111,13 @@ impl<T: Queued> Queue<T> {
         self.lock().capacity
     }
 
-    /// Lets items in; of what was left from before, lasting items come first.
+    /// Lets frames in whether there is room or not, or not any more: the task itself waits for upstream.
+    pub(super) fn let_all_in(&self, all: bool) {
+        self.lock().lets_all_in = all;
+        self.changed.notify_all();
+    }
+
+    /// Lets items in and begins a new round; of what was left from before, lasting items come first.
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.clear();
@@ -115,7 +127,10 @@ impl<T: Queued> Queue<T> {
         state.busy = false;
         state.eos = false;
         state.told = false;
+        state.round += 1;
         state.flow = Ok(());
+        // The task may still wait in the round before.
+        self.changed.notify_all();
     }
 
     /// Drops all but lasting items, and lets nothing in until it is opened again: whoever waits
@@ -149,7 +164,8 @@ impl<T: Queued> Queue<T> {
     pub(super) fn push(&self, item: T) -> Result<(), gst::FlowError> {
         let kind = item.kind();
         let mut state = if kind == Kind::Frame {
-            let mut state = self.wait(|s| s.flow.is_err() || s.buffers < s.capacity);
+            let mut state =
+                self.wait(|s| s.flow.is_err() || s.buffers < s.capacity || s.lets_all_in);
             state.told = state.flow.is_err();
             state
         } else {
@@ -166,20 +182,24 @@ impl<T: Queued> Queue<T> {
     /// Waits until everything that was put in has been dealt with.
     ///
     /// # Errors
-    /// What the queue was closed with.
+    /// What the queue was closed with; or that this can't be waited for, as the task waits for upstream.
     pub(super) fn wait_idle(&self) -> Result<(), gst::FlowError> {
-        let state = self.wait(|s| s.flow.is_err() || (s.items.is_empty() && !s.busy));
-        state.flow
+        let is_idle = |s: &State<T>| s.items.is_empty() && !s.busy;
+        let state = self.wait(|s| s.flow.is_err() || is_idle(s) || s.lets_all_in);
+        state.flow?;
+        is_idle(&state)
+            .then_some(())
+            .ok_or(gst::FlowError::Flushing)
     }
 
-    /// Takes the next item, waiting for one. The task is busy with it until it calls
+    /// Takes the next item of this round, waiting for one. The task is busy with it until it calls
     /// [`Queue::done`].
     ///
     /// # Errors
-    /// What the queue was closed with.
-    pub(super) fn pop(&self) -> Result<T, gst::FlowError> {
-        let mut state = self.wait(|s| s.flow.is_err() || !s.items.is_empty());
-        state.flow?;
+    /// What the queue was closed with, or that it has been opened anew since.
+    pub(super) fn pop(&self, round: u64) -> Result<T, gst::FlowError> {
+        let mut state = self.wait(|s| s.flow.is_err() || s.round != round || !s.items.is_empty());
+        state.flow_in(round)?;
         let Some(item) = state.items.pop_front() else {
             return Err(gst::FlowError::Error);
         };
@@ -209,6 +229,19 @@ impl<T: Queued> Queue<T> {
         self.lock().flow
     }
 
+    /// How often it was opened. What was taken in one round has no place in another.
+    pub(super) fn round(&self) -> u64 {
+        self.lock().round
+    }
+
+    /// Whether what was taken in this round may still leave.
+    ///
+    /// # Errors
+    /// What the queue was closed with, or that it has been opened anew since.
+    pub(super) fn flow_in(&self, round: u64) -> Result<(), gst::FlowError> {
+        self.lock().flow_in(round)
+    }
+
     fn shut(&self, state: &mut State<T>, flow: gst::FlowError) {
         state.clear();
         state.flow = Err(flow);
@@ -231,6 +264,13 @@ impl<T: Queued> Queue<T> {
 }
 
 impl<T: Queued> State<T> {
+    fn flow_in(&self, round: u64) -> Result<(), gst::FlowError> {
+        self.flow?;
+        (self.round == round)
+            .then_some(())
+            .ok_or(gst::FlowError::Flushing)
+    }
+
     fn clear(&mut self) {
         self.items.retain(|item| item.kind() == Kind::Lasting);
         self.buffers = 0;

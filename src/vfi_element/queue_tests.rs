@@ -36,8 +36,8 @@ fn items_leave_in_order() {
     let queue = open();
     queue.push(frame()).unwrap();
     queue.push(eos()).unwrap();
-    assert!(matches!(queue.pop(), Ok(Item::Buffer(..))));
-    assert!(matches!(queue.pop(), Ok(Item::Event(_))));
+    assert!(matches!(queue.pop(queue.round()), Ok(Item::Buffer(..))));
+    assert!(matches!(queue.pop(queue.round()), Ok(Item::Event(_))));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_look_at_what_is_next_takes_nothing() {
     for _ in 0..2 {
         assert!(matches!(queue.peek(), Some(Item::Event(_))));
     }
-    queue.pop().unwrap();
+    queue.pop(queue.round()).unwrap();
     assert!(matches!(queue.peek(), Some(Item::Buffer(..))));
 }
 
@@ -77,11 +77,11 @@ fn lasting_events_outlive_a_flush() {
     queue.push(Item::Event(segment)).unwrap();
     queue.push(frame()).unwrap();
     // The first is being dealt with when the flush comes.
-    queue.pop().unwrap();
+    queue.pop(queue.round()).unwrap();
     queue.close(gst::FlowError::Flushing);
     queue.open();
     queue.push(eos()).unwrap();
-    let types = [(); 3].map(|()| match queue.pop() {
+    let types = [(); 3].map(|()| match queue.pop(queue.round()) {
         Ok(Item::Event(event)) => event.type_(),
         other => panic!("{other:?}"),
     });
@@ -101,8 +101,38 @@ fn idle_means_the_last_item_is_done() {
     queue.push(eos()).unwrap();
     let other = queue.clone();
     let waiter = thread::spawn(move || other.wait_idle());
-    queue.pop().unwrap();
+    queue.pop(queue.round()).unwrap();
     assert!(!waiter.is_finished());
     queue.done();
     assert_eq!(waiter.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn what_was_taken_before_the_queue_was_opened_anew_may_not_leave() {
+    let queue = open();
+    let round = queue.round();
+    queue.push(frame()).unwrap();
+    queue.pop(round).unwrap();
+    assert_eq!(queue.flow_in(round), Ok(()));
+    queue.close(gst::FlowError::Flushing);
+    queue.open();
+    queue.push(frame()).unwrap();
+    let flushing = Err(gst::FlowError::Flushing);
+    assert_eq!(queue.flow_in(round), flushing);
+    assert!(
+        queue.pop(round).is_err(),
+        "that one belongs to the next round"
+    );
+    assert!(queue.pop(queue.round()).is_ok());
+}
+
+#[test]
+fn nobody_waits_for_a_task_that_waits_for_upstream() {
+    let queue = open();
+    queue.let_all_in(true);
+    for _ in 0..=queue.capacity() {
+        queue.push(frame()).unwrap();
+    }
+    assert_eq!(queue.wait_idle(), Err(gst::FlowError::Flushing));
+    assert_eq!(queue.flow(), Ok(()));
 }

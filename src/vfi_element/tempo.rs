@@ -304,7 +304,7 @@ impl Worker {
         self.time_segment()?.to_running_time(pts)
     }
 
-    fn time_segment(&self) -> Option<&gst::FormattedSegment<gst::ClockTime>> {
+    pub(super) fn time_segment(&self) -> Option<&gst::FormattedSegment<gst::ClockTime>> {
         self.segment.as_ref()?.downcast_ref()
     }
 

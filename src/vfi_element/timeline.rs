@@ -10,29 +10,19 @@
 //! takes its exact place on that rate's grid, whatever its timestamp was rounded to; else its
 //! timestamp is its place. Both cases are then the same arithmetic.
 
-use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots};
+use super::cadence::{self, Cadence, Place};
+use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots, Step, parts};
 
 /// In a variable-rate stream a slot this close to an input frame (as a part of the distance of two
 /// slots) shows that frame itself: its timestamp is often rounded to a millisecond anyway, and an
 /// original is sharper than anything synthesised beside it.
 const SNAP: u128 = 16;
 
-/// How far a declared grid may lie off the frames' own times on the whole, in nanoseconds, before it is
-/// moved: containers round to milliseconds, and that is to leave no trace.
-const SLACK: u64 = 1_000_000;
+/// A timestamp that goes back by more, in nanoseconds, is no frame out of order: time begins anew.
+const LONGEST_STEP_BACK: u64 = 10 * SECOND;
 
-/// The same as a part of a frame, where that is more.
-const SLACK_PART: u64 = 16;
-
-/// The weight of one frame in where frames lie on the whole, as a part.
-const WEIGHT: i64 = 32;
-
-/// The most that a grid is moved in a frame's time, as a part of that time: too little to be seen, and
-/// half a frame is made up for within a few seconds.
-const GLIDE: u64 = 256;
-
-/// No frame lasts longer than this, in nanoseconds, whatever it says: an output that is filled with a
-/// frame for years would fill disks too.
+/// No frame lasts longer than this, in nanoseconds, whatever it says: an output that is filled with
+/// a frame for years would fill disks too.
 const LONGEST_FRAME: u64 = 600 * SECOND;
 
 /// What rate the output has.
@@ -47,30 +37,10 @@ pub(super) enum Target {
 /// Why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The first frame has no timestamp, so it has no place.
+    /// It has no timestamp, and neither a rate nor a duration tells its place.
     NoTimestamp,
-    /// Its timestamp is not later than the frame's before it.
-    NotLater,
-}
-
-/// What follows from the arrival of a frame.
-#[derive(Debug)]
-pub(super) struct Step {
-    /// The slots before the new frame, in order.
-    pub before: Slots,
-    /// The new frame's own slot, if it falls on one.
-    pub original: Option<Slot>,
-}
-
-impl Step {
-    /// The new frame's own slot, for a frame made in its place.
-    pub(super) fn stand_in(&self) -> Option<Slot> {
-        let own = self.original?;
-        Some(Slot {
-            content: Content::Between(self.before.phase_of(&own)?),
-            ..own
-        })
-    }
+    /// Its timestamp is not later than the one of the frame before it, which is this.
+    NotLater(u64),
 }
 
 /// The newest input frame.
@@ -82,6 +52,8 @@ struct Newest {
     pts: u64,
     /// How many ticks it lasts; 0 if that is not known.
     lasts: u128,
+    /// Its duration, if it is the first of its time line.
+    first: Option<Option<u64>>,
     /// Whether it is there to interpolate from (after a drain it is not).
     held: bool,
 }
@@ -95,12 +67,13 @@ pub(super) struct Timeline {
     origin: Origin,
     /// The first slot that has not left yet.
     next: u64,
-    /// The frames keep to the declared rate, so far.
-    steady: bool,
-    /// How much later than their places on the declared grid frames come, lately and on the whole, in
-    /// nanoseconds.
-    late: i64,
-    /// Once a frame has been drained, which may last longer than it says, nothing leaves before this time.
+    /// The segment's start, and its stop.
+    segment: (u64, Option<u64>),
+    cadence: Cadence,
+    /// The next frame may lie before those that were.
+    may_go_back: bool,
+    /// Once a frame has been drained, which may last longer than it says, nothing leaves before
+    /// this time.
     floor: u64,
     /// The timestamp of the latest frame that is on no grid any more.
     taken: Option<u64>,
@@ -117,8 +90,9 @@ impl Timeline {
             max_gap,
             origin: Origin::default(),
             next: 0,
-            steady: true,
-            late: 0,
+            segment: (0, None),
+            cadence: Cadence::default(),
+            may_go_back: false,
             floor: 0,
             taken: None,
             newest: None,
@@ -128,6 +102,17 @@ impl Timeline {
     /// Forgets all that was; the next frame starts anew.
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.input, self.target, self.max_gap);
+    }
+
+    /// Timestamps lie in this segment from now on.
+    pub(super) fn set_segment(&mut self, start: u64, stop: Option<u64>) {
+        self.segment = (start, stop);
+    }
+
+    /// The next frame is marked as one that continues nothing: if it lies before the others, time
+    /// begins anew.
+    pub(super) fn expect_jump(&mut self) {
+        self.may_go_back = true;
     }
 
     /// Changes the longest gap to interpolate across.
@@ -158,20 +143,29 @@ impl Timeline {
             (self.input, self.target) = (input, target);
             return;
         };
-        let (own, lasts) = (self.time(newest.at), self.nanoseconds(newest.lasts));
-        let last_slot = self.last_slot();
+        let lasts = self.nanoseconds(newest.lasts);
+        let (last_slot, ticks_in_ns) = (self.last_slot(), self.ticks_in_ns());
+        let mut origin = self.grid(1).origin_at(newest.at, 0);
         self.target = target;
-        // A frame that snapped to a slot a little later than itself has been shown there.
-        self.begin_at(own.max(last_slot));
+        if last_slot > origin.base {
+            // A frame that snapped to a slot a little later than itself has been shown there.
+            origin.base = last_slot;
+            origin.part = 0;
+        } else if self.ticks_in_ns() != ticks_in_ns {
+            origin.part = 0;
+        }
+        self.begin(origin);
         self.newest = Some(Newest {
             at: 0,
             lasts: self.lasting(Some(lasts), 0),
+            first: None,
             ..newest
         });
     }
 
-    /// A frame arrives. A missing timestamp is taken as the previous one plus the previous
-    /// frame's duration.
+    /// A frame arrives. Without a timestamp it is taken to follow the one before at the declared
+    /// rate, else when that one's duration is over; the first one is taken to be at the segment's
+    /// start.
     ///
     /// # Errors
     /// [`Refusal`] says why a frame has no place; the timeline is then unchanged.
@@ -180,47 +174,73 @@ impl Timeline {
         pts: Option<u64>,
         duration: Option<u64>,
     ) -> Result<Step, Refusal> {
+        let may_go_back = std::mem::take(&mut self.may_go_back);
+        let goes_back =
+            |last: u64, pts: u64| pts < last && (may_go_back || last - pts > LONGEST_STEP_BACK);
         let Some(a) = self.newest else {
+            let unknown = self.input.is_none() && duration.is_none();
+            let pts = pts.or((!unknown).then_some(self.segment.0.max(self.floor)));
             let pts = pts.ok_or(Refusal::NoTimestamp)?;
-            if self.taken.is_some_and(|taken| pts <= taken) {
-                return Err(Refusal::NotLater);
+            match self.taken {
+                Some(taken) if goes_back(taken, pts) => (self.floor, self.taken) = (0, None),
+                Some(taken) if pts <= taken => return Err(Refusal::NotLater(taken)),
+                _ => {}
             }
             return Ok(self.start(pts, duration, None));
         };
-        let pts = match (pts, a.lasts) {
-            (Some(pts), _) => pts,
-            (None, 0) => return Err(Refusal::NoTimestamp),
-            (None, lasts) => a.pts.saturating_add(self.nanoseconds(lasts)),
+        let due = self.frame().map(|frame| a.at.saturating_add(frame));
+        let pts = match (pts, due, self.lasts(&a)) {
+            (Some(pts), ..) => pts,
+            (None, Some(due), _) => self.time(due).max(a.pts.saturating_add(1)),
+            (None, None, Some(lasts)) => a.pts.saturating_add(lasts),
+            (None, None, None) => return Err(Refusal::NoTimestamp),
         };
-        if pts <= a.pts {
-            return Err(Refusal::NotLater);
+        if goes_back(a.pts, pts) {
+            let tail = self.drain(None);
+            (self.floor, self.taken) = (0, None);
+            return Ok(self.start(pts, duration, Some(tail)));
         }
-        let at = self.position(pts, a.at)?;
+        if pts <= a.pts {
+            return Err(Refusal::NotLater(a.pts));
+        }
+        let (at, begins) = self.position(pts, &a)?;
         let length = at - a.at;
         let far = pts - a.pts > self.max_gap;
-        // a frame that snapped to a slot a little later than itself may have left after this one's time
+        // a frame that snapped to a slot a little later than itself may have left after this one's
+        // time
         if far && length > a.lasts && pts > self.last_slot() {
             let tail = self.drain(Some(pts));
             return Ok(self.start(pts, duration, Some(tail)));
         }
 
         let grid = self.grid(length);
-        let own = grid.slot_of(at, self.tolerance(&grid));
-        let own = own.filter(|n| *n >= self.next);
-        let end = own.unwrap_or_else(|| grid.first_slot_from(at));
+        let own = grid.slot_of(at, self.tolerance(&grid, at));
+        let own = own.filter(|n| *n >= self.next && !begins);
+        let end = match begins {
+            true => grid.first_slot_around(at),
+            false => own.unwrap_or_else(|| grid.first_slot_from(at)),
+        };
         let before = Slots {
             grid,
             run: if a.held { self.free(&grid)..end } else { 0..0 },
             pair: (!far).then_some((a.at, at)),
         };
-        let original = own.map(|n| self.own_slot(&grid, n, duration));
-        self.next = self.next.max(end) + u64::from(own.is_some());
+        self.next = self.next.max(end);
         self.newest = Some(Newest {
             at,
             pts,
             lasts: self.lasting(duration, length),
+            first: None,
             held: true,
         });
+        if begins {
+            return Ok(Step {
+                before,
+                original: Some(self.begin_again(&grid, at, pts)),
+            });
+        }
+        let original = own.map(|n| self.own_slot(&grid, n, pts, duration));
+        self.next += u64::from(own.is_some());
         self.rebase_multiple(&grid);
         Ok(Step { before, original })
     }
@@ -238,6 +258,7 @@ impl Timeline {
         let mut run = 0..0;
         if lasts > 0 {
             let end = grid.first_slot_from(at.saturating_add(lasts));
+            let stop = stop.into_iter().chain(self.segment.1).min();
             let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
             run = self.free(&grid)..end.min(stop);
         }
@@ -255,17 +276,20 @@ impl Timeline {
     /// The first frame, or the first after a gap: it is slot 0 of a new grid, at its own time;
     /// nothing can be made before it.
     fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
-        self.steady = true;
-        self.late = 0;
-        self.begin_at(pts);
+        self.cadence = Cadence::default();
+        self.begin(Origin {
+            base: pts,
+            ..Origin::default()
+        });
         self.newest = Some(Newest {
             at: 0,
             pts,
             lasts: self.lasting(duration, 0),
+            first: Some(duration),
             held: true,
         });
         let grid = self.grid(u128::from(duration.unwrap_or(0)));
-        let own = self.own_slot(&grid, 0, duration);
+        let own = self.own_slot(&grid, 0, pts, duration);
         Step {
             before: tail.unwrap_or(Slots {
                 grid,
@@ -285,9 +309,22 @@ impl Timeline {
     }
 
     /// A new grid, whose first slot has left.
-    fn begin_at(&mut self, base: u64) {
-        self.origin = Origin { base, offset: 0 };
+    fn begin(&mut self, origin: Origin) {
+        self.origin = origin;
         self.next = 1;
+    }
+
+    /// The newest frame, at a position of this grid, is the first slot of a new one that goes on
+    /// after it.
+    fn begin_again(&mut self, grid: &Grid, at: u128, pts: u64) -> Slot {
+        self.floor = self.floor.max(self.last_slot().saturating_add(1));
+        let offset = grid.origin.offset.saturating_add(self.next);
+        self.begin(grid.origin_at(at, offset));
+        if let Some(newest) = &mut self.newest {
+            newest.at = 0;
+        }
+        let grid = self.grid(1);
+        self.own_slot(&grid, 0, pts, None)
     }
 
     /// The declared rate, where the output has a fixed one too.
@@ -315,17 +352,20 @@ impl Timeline {
     }
 
     fn time(&self, position: u128) -> u64 {
-        self.origin.base.saturating_add(self.nanoseconds(position))
+        self.grid(1).origin_at(position, 0).base
     }
 
     /// The grid for a pair that is `length` ticks apart.
     fn grid(&self, length: u128) -> Grid {
         let output = match self.target {
-            Target::Fixed(rate) => rate,
-            Target::Multiple(m) => Rate {
-                num: u64::from(m) * SECOND,
-                den: self.nanoseconds(length).max(1),
-            },
+            Target::Fixed(rate) => rate.told_apart(),
+            Target::Multiple(m) => {
+                let den = self.nanoseconds(length).max(1);
+                Rate {
+                    num: parts(m, den) * SECOND,
+                    den,
+                }
+            }
         };
         Grid {
             ticks_in_ns: self.ticks_in_ns(),
@@ -335,66 +375,60 @@ impl Timeline {
     }
 
     /// A frame near a slot is taken to lie on it where frames have no exact place; see [`SNAP`].
-    fn tolerance(&self, grid: &Grid) -> u128 {
-        if self.frame().is_some() && self.steady {
-            0
-        } else {
-            grid.slot_units() / SNAP
+    fn tolerance(&self, grid: &Grid, at: u128) -> u128 {
+        match self.frame() {
+            Some(frame) if at.is_multiple_of(frame) => 0,
+            _ => grid.slot_units() / SNAP,
         }
     }
 
-    /// Where a frame with this timestamp lies, after the frame at `previous`.
-    ///
-    /// At a declared rate it is the next place on that rate's grid if the timestamp is less than
-    /// half a frame off it (containers round, sources jitter), or a later place that it is nearly
-    /// at (frames are missing). A frame that is at neither shows that the rate is no more than an
-    /// average: from then on, timestamps count.
-    fn position(&mut self, pts: u64, previous: u128) -> Result<u128, Refusal> {
-        let since = u128::from(pts.saturating_sub(self.origin.base));
-        let real = since * u128::from(self.ticks_in_ns());
-        if let Some(frame) = self.frame()
-            && self.steady
+    /// Where a frame with this timestamp lies, after frame `a`, and whether a grid is to begin
+    /// there.
+    fn position(&mut self, pts: u64, a: &Newest) -> Result<(u128, bool), Refusal> {
+        let real = self.grid(1).position(pts);
+        let Some(frame) = self.frame() else {
+            let at = (real > a.at).then_some((real, false));
+            return at.ok_or(Refusal::NotLater(a.pts));
+        };
+        // The frame before may have been placed a little late on the grid.
+        let own = |real: u128| real.max(a.at.saturating_add(1));
+        let apart = (pts - a.pts, self.nanoseconds(frame));
+        let at_start = a.pts > 0 && a.pts == self.segment.0;
+        if a.first
+            .is_some_and(|own| cadence::is_cut(own, apart, at_start))
         {
-            let expected = previous.saturating_add(frame);
-            if real.abs_diff(expected) < frame / 2 {
-                self.centre(pts, expected, frame);
-                return Ok(expected);
-            }
-            let nearest = (real + frame / 2) / frame * frame;
-            if nearest > expected && real.abs_diff(nearest) < frame / 4 {
-                return Ok(nearest);
-            }
-            self.steady = false;
+            return Ok((own(real), true));
         }
-        if real > previous || self.frame().is_some() {
-            // The frame before may have been placed a little late on the grid.
-            Ok(real.max(previous + 1))
-        } else {
-            Err(Refusal::NotLater)
+        match self.cadence.place(real, a.at, frame) {
+            Place::Due(at) => {
+                self.glide(pts, at, frame);
+                Ok((at, false))
+            }
+            Place::Later(at) => Ok((at, false)),
+            Place::Own => Ok((own(real), false)),
+            Place::Anew(behind) => {
+                let place = real.saturating_add_signed(behind.saturating_neg());
+                Ok((own(place), true))
+            }
         }
     }
 
-    /// Moves the declared grid a little where frames are off it on the whole: the first one may have
-    /// been early or late itself (a camera's often is), and clocks differ. Phases, and which frame takes which slot,
-    /// stay as they are; only when they leave glides.
-    fn centre(&mut self, pts: u64, place: u128, frame: u128) {
+    /// Moves the declared grid a little where frames are off it on the whole; see
+    /// [`Cadence::glide`].
+    fn glide(&mut self, pts: u64, place: u128, frame: u128) {
         let time = self.time(place);
         let late = i64::try_from(pts.abs_diff(time)).unwrap_or(i64::MAX);
         let late = if pts < time { -late } else { late };
-        self.late += (late - self.late) / WEIGHT;
         let frame = self.nanoseconds(frame);
         let slot = self.grid(frame.into()).output.time(1);
-        let slack = SLACK.max(frame / SLACK_PART);
-        let most = (frame / GLIDE).min(slot / 4);
-        let move_by = self.late.unsigned_abs().saturating_sub(slack).min(most);
-        let base = &mut self.origin.base;
-        if self.late < 0 {
-            *base = base.saturating_sub(move_by);
-            self.late = self.late.saturating_add_unsigned(move_by);
-        } else {
-            *base = base.saturating_add(move_by);
-            self.late = self.late.saturating_sub_unsigned(move_by);
-        }
+        let by = self.cadence.glide(late, frame, slot);
+        self.origin.base = self.origin.base.saturating_add_signed(by);
+    }
+
+    /// How long a frame that has no rate lasts, in nanoseconds, if that is known.
+    fn lasts(&self, newest: &Newest) -> Option<u64> {
+        let known = Some(self.nanoseconds(newest.lasts)).filter(|lasts| *lasts > 0);
+        known.or(self.input.map(|rate| rate.time(1)))
     }
 
     /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
@@ -410,12 +444,24 @@ impl Timeline {
         self.next.max(grid.first_slot_at(self.floor))
     }
 
-    /// The slot of an input frame, as soon as it may leave. In a stream of variable rate its duration is its share of the
-    /// frame's own, because the next frame's time isn't known yet.
-    fn own_slot(&mut self, grid: &Grid, n: u64, duration: Option<u64>) -> Slot {
+    /// The slot of an input frame, as soon as it may leave, and within the segment if its timestamp
+    /// is. In a stream of variable rate its duration is its share of the frame's own, because the
+    /// next frame's time isn't known yet.
+    fn own_slot(&mut self, grid: &Grid, n: u64, pts: u64, duration: Option<u64>) -> Slot {
         let mut slot = grid.slot(n, Content::Original);
         if let Target::Multiple(m) = self.target {
-            slot.duration = duration.map(|d| d / u64::from(m));
+            slot.duration = duration.map(|d| d / parts(m, d));
+        }
+        if let Some(stop) = self
+            .segment
+            .1
+            .filter(|stop| (pts + 1..=slot.pts).contains(stop))
+        {
+            let before = n
+                .checked_sub(1)
+                .map_or(0, |n| grid.time(n).saturating_add(1));
+            slot.pts = pts.max(before).min(slot.pts);
+            slot.duration = Some(stop.saturating_sub(slot.pts));
         }
         let late = self.floor.saturating_sub(slot.pts);
         if late > 0 {
@@ -428,13 +474,14 @@ impl Timeline {
 
     /// With a variable output rate every input frame begins a grid of its own.
     fn rebase_multiple(&mut self, grid: &Grid) {
-        if let (Target::Multiple(m), Some(newest)) = (self.target, &mut self.newest) {
-            self.origin = Origin {
-                base: newest.pts,
-                offset: grid.origin.offset.saturating_add(u64::from(m)),
-            };
-            self.next = 1;
+        if let (Target::Multiple(_), Some(newest)) = (self.target, &mut self.newest) {
             newest.at = 0;
+            let origin = Origin {
+                base: newest.pts,
+                part: 0,
+                offset: grid.origin.offset.saturating_add(grid.output.num / SECOND),
+            };
+            self.begin(origin);
         }
     }
 }
@@ -442,3 +489,7 @@ impl Timeline {
 #[cfg(test)]
 #[path = "timeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "timeline_places_tests.rs"]
+mod places_tests;

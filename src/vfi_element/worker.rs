@@ -9,7 +9,6 @@ use std::time::Instant;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
 use super::allocation;
 use super::between::{Pair, stamp};
 use super::caps;
@@ -18,13 +17,15 @@ use super::courier::{Courier, Parcel};
 use super::cuda::is_cuda;
 use super::effort::Effort;
 use super::engine::{Engine, Failure, Frame, Small};
+use super::grid::Step;
 use super::hold::Hold;
 use super::imp::VfiInterp;
 use super::item::Item;
 use super::pacing::{Arrivals, Spans};
 use super::settings::{Settings, Upscale};
 use super::shortage::Shortage;
-use super::timeline::{Step, Target, Timeline};
+use super::timeline::{Refusal, Target, Timeline};
+use super::{CAT, clock_time};
 use crate::models::memory::Clearing;
 
 /// What the caps fix.
@@ -42,6 +43,8 @@ pub(super) struct Stream {
 /// The task's own state.
 #[derive(Default)]
 pub(super) struct Worker {
+    /// Which round of the queue it is at work in.
+    pub(super) round: u64,
     pub(super) settings: Settings,
     pub(super) engine: Option<Engine>,
     /// The network before it, should that fail; given up where memory is short.
@@ -52,6 +55,8 @@ pub(super) struct Worker {
     pub(super) arrivals: Arrivals,
     pub(super) spans: Spans,
     pub(super) segment: Option<gst::Segment>,
+    /// The application knows that frames of this segment were dropped.
+    told_drop: bool,
     pub(super) held: Option<Frame>,
     /// Duplicates of the held frame.
     pub(super) hold: Hold<Frame>,
@@ -87,6 +92,7 @@ impl Worker {
         self.scenes = Scenes::default();
         self.clearing = Clearing::default();
         self.segment = None;
+        self.told_drop = false;
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
@@ -120,15 +126,20 @@ impl Worker {
         match event.view() {
             EventView::Caps(caps) => return self.input_caps(imp, caps.caps_owned()),
             EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
-                self.finish_stretch(imp)?;
+                let before = self.segment.as_ref();
+                if !before.is_some_and(|before| goes_on(before, new.segment())) {
+                    self.finish_stretch(imp)?;
+                    imp.downstream().reset();
+                    self.pause_pacing();
+                }
                 self.segment = Some(new.segment().clone());
-                imp.downstream().reset();
-                self.pause_pacing();
+                self.tell_segment();
             }
             EventView::StreamStart(_) => self.finish_stretch(imp)?,
             EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => self.drain(imp)?,
             _ => {}
         }
+        imp.queue.flow_in(self.round)?;
         // False says that nobody wanted it, which is no error of the stream.
         let _wanted = imp.srcpad().push_event(event);
         Ok(())
@@ -137,6 +148,7 @@ impl Worker {
     /// What follows has nothing to do with what was.
     fn finish_stretch(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         self.drain(imp)?;
+        self.told_drop = false;
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
         }
@@ -146,10 +158,9 @@ impl Worker {
     /// Fills what is left of the held frame's time with it, and lets it go.
     fn drain(&mut self, imp: &VfiInterp) -> Result<(), gst::FlowError> {
         self.release(imp)?;
-        let stop = self.segment_stop();
         self.settle(imp)?;
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            let slots = timeline.drain(stop);
+            let slots = timeline.drain(None);
             for slot in slots {
                 self.repeat(imp, &held, &slot)?;
             }
@@ -157,24 +168,32 @@ impl Worker {
         Ok(())
     }
 
-    fn segment_stop(&self) -> Option<u64> {
-        let segment = self.segment.as_ref()?;
-        let segment = segment.downcast_ref::<gst::ClockTime>()?;
-        segment.stop().map(gst::ClockTime::nseconds)
+    /// Tells the timeline where the segment begins and stops.
+    fn tell_segment(&mut self) {
+        let segment = self.time_segment();
+        let start = segment.and_then(|segment| segment.start());
+        let stop = segment.and_then(|segment| segment.stop());
+        if let Some(timeline) = &mut self.timeline {
+            let start = start.map_or(0, gst::ClockTime::nseconds);
+            timeline.set_segment(start, stop.map(gst::ClockTime::nseconds));
+        }
     }
 
     fn input_caps(&mut self, imp: &VfiInterp, input: gst::Caps) -> Result<(), gst::FlowError> {
         if self.stream.as_ref().is_some_and(|s| s.input == input) {
             return Ok(());
         }
-        self.drain(imp)?;
-        self.stream = None;
-        if let Some(timeline) = &mut self.timeline {
-            timeline.part();
+        let looks_alike = self.stream.as_ref().is_some_and(|stream| {
+            let frames = |caps: &gst::Caps| gst_video::VideoInfo::from_caps(caps).ok();
+            frames(&stream.input) == frames(&input)
+        });
+        if !looks_alike {
+            self.drain(imp)?;
+            self.stream = None;
+            self.clearing = Clearing::default();
+            // frames of these caps may need less
+            self.shortage = Shortage::default();
         }
-        self.clearing = Clearing::default();
-        // frames of these caps may need less
-        self.shortage = Shortage::default();
         self.negotiate(imp, input)
     }
 
@@ -209,6 +228,7 @@ impl Worker {
         let (rate, target) = caps::rates(&info, &out_info, multiplier);
         if self.stream.as_ref().is_none_or(|s| s.output != output) {
             gst::info!(CAT, imp = imp, "{input} becomes {output}");
+            imp.queue.flow_in(self.round)?;
             if !pad.push_event(gst::event::Caps::new(&output)) {
                 if pad.check_reconfigure() {
                     // Downstream has changed its mind between the query and the event.
@@ -241,6 +261,7 @@ impl Worker {
             None => {
                 let max_gap = self.settings.max_gap.nseconds();
                 self.timeline = Some(Timeline::new(rate, target, max_gap));
+                self.tell_segment();
             }
         }
         imp.set_rates(rate, target);
@@ -270,20 +291,22 @@ impl Worker {
         self.clearing.frame();
         if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
             self.settle(imp)?;
-            return imp.push_original(buffer);
+            return self.send(imp, Parcel::Original(buffer));
         }
         self.take_changes(imp)?;
         let Some(timeline) = &mut self.timeline else {
             gst::element_imp_error!(imp, gst::CoreError::Negotiation, ("A frame before caps"));
             return Err(gst::FlowError::NotNegotiated);
         };
-        let pts = buffer.pts().map(gst::ClockTime::nseconds);
+        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            timeline.expect_jump();
+        }
+        let pts = buffer.pts().or(buffer.dts()).map(gst::ClockTime::nseconds);
         let duration = buffer.duration().map(gst::ClockTime::nseconds);
         let step = match timeline.advance(pts, duration) {
             Ok(step) => step,
             Err(refusal) => {
-                gst::warning!(CAT, imp = imp, "dropping {buffer:?}: {refusal:?}");
-                imp.stats().dropped += 1;
+                self.drop_frame(imp, &buffer, refusal);
                 return Ok(());
             }
         };
@@ -305,6 +328,33 @@ impl Worker {
         let parcels = self.parcels.take().unwrap_or_default();
         self.hand_over(imp, parcels)?;
         passed
+    }
+
+    /// A frame has no place: counts it, and tells the application of the first one in a segment.
+    fn drop_frame(&mut self, imp: &VfiInterp, buffer: &gst::BufferRef, refusal: Refusal) {
+        gst::warning!(CAT, imp = imp, "dropping {buffer:?}: {refusal:?}");
+        let dropped = {
+            let mut stats = imp.stats();
+            stats.dropped += 1;
+            stats.dropped
+        };
+        if std::mem::replace(&mut self.told_drop, true) {
+            return;
+        }
+        let reason = match (refusal, buffer.pts().or(buffer.dts())) {
+            (Refusal::NotLater(last), Some(pts)) => format!(
+                "its timestamp, {pts}, is not later than that of the frame before it, {}",
+                clock_time(last)
+            ),
+            _ => "it has no timestamp, its caps no frame rate and the frame before it no duration"
+                .to_owned(),
+        };
+        gst::element_imp_warning!(
+            imp,
+            gst::StreamError::Failed,
+            ("A frame was dropped ({dropped} in all so far): {reason}. Further ones of this segment are \
+                 only counted, as dropped in stats")
+        );
     }
 
     /// Sends the slots before a frame and the frame itself.
@@ -431,6 +481,20 @@ impl Worker {
         };
         engine.configure(&stream.info, &self.settings, effort.size())
     }
+}
+
+/// Whether timestamps of one segment mean the same time in the other: that may begin or stop elsewhere.
+fn goes_on(from: &gst::Segment, to: &gst::Segment) -> bool {
+    let times = |segment: &gst::Segment| {
+        let segment = segment.downcast_ref::<gst::ClockTime>()?;
+        Some((
+            segment.rate(),
+            segment.applied_rate(),
+            segment.base(),
+            segment.offset(),
+        ))
+    };
+    times(from).is_some_and(|from| times(to) == Some(from))
 }
 
 impl Drop for Stream {

@@ -386,3 +386,60 @@ fn a_flush_does_not_wait_for_memory() {
     assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
     assert_eq!(rig.stat("synthesised"), 2);
 }
+
+#[test]
+fn a_segment_that_only_begins_elsewhere_does_not_end_the_pair() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    rig.push(&info, 30);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(gst::ClockTime::SECOND);
+    segment.set_time(gst::ClockTime::SECOND);
+    assert!(rig.harness.push_event(gst::event::Segment::new(&segment)));
+    rig.push(&info, 31);
+    let out = rig.finish();
+    assert_eq!(out.len(), 4);
+    assert_eq!(rig.stat("synthesised"), 1);
+    assert!(!out[2].flags().contains(gst::BufferFlags::DISCONT));
+}
+
+#[test]
+fn caps_that_describe_the_same_frames_do_not_end_the_pair() {
+    let info = info(TEXT);
+    let mut rig = Rig::new(TEXT, None);
+    rig.push(&info, 0);
+    let mut described = caps(TEXT);
+    let light = described.make_mut().structure_mut(0).unwrap();
+    light.set("content-light-level", "1000:300");
+    rig.harness.push_event(gst::event::Caps::new(&described));
+    rig.push(&info, 1);
+    let out = rig.finish();
+    let expected: Vec<_> = (0..4).map(|n| n * SECOND / 60).collect();
+    assert_eq!(times(&out), expected);
+    assert_eq!(rig.stat("synthesised"), 1);
+    let told = std::iter::from_fn(|| rig.harness.try_pull_event());
+    let told = told.filter_map(|event| match event.view() {
+        gst::EventView::Caps(caps) => Some(caps.caps_owned()),
+        _ => None,
+    });
+    let last = told.last().unwrap();
+    assert!(last.structure(0).unwrap().has_field("content-light-level"));
+}
+
+#[test]
+fn frames_of_another_size_go_on_where_the_rate_says() {
+    // Timestamps that were rounded to milliseconds.
+    let mut rig = Rig::new(TEXT, None);
+    let push = |rig: &mut Rig, text, k: u64| {
+        let ms = (k * 1000 + 15) / 30;
+        rig.harness.push(frame_at(&info(text), k, ms)).unwrap();
+    };
+    push(&mut rig, TEXT, 0);
+    let large = "GRAY8 32x24 30/1";
+    rig.harness.set_src_caps(caps(large));
+    for k in 1..3 {
+        push(&mut rig, large, k);
+    }
+    let expected: Vec<_> = (0..6).map(|n| n * SECOND / 60).collect();
+    assert_eq!(times(&rig.finish()), expected);
+}

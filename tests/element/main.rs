@@ -25,6 +25,7 @@ mod overlay;
 mod overload;
 mod pipeline;
 mod rife;
+mod seeks;
 mod settings;
 mod signatures;
 mod sync;

@@ -211,3 +211,97 @@ fn a_stream_may_begin_late() {
     let expected: Vec<_> = (0..5).map(|n| start + n * SECOND / 60).collect();
     assert_eq!(times(&rig.finish()), expected);
 }
+
+/// Frames at these times and with these flags; what the bus was told, and what came out.
+fn warned(
+    text: &str,
+    frames: impl IntoIterator<Item = gst::Buffer>,
+) -> (Vec<String>, Vec<gst::Buffer>) {
+    let mut rig = Rig::new(text, None);
+    let bus = gst::Bus::new();
+    rig.element.set_bus(Some(&bus));
+    for buffer in frames {
+        rig.harness.push(buffer).unwrap();
+    }
+    let out = rig.finish();
+    let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
+    let texts = warnings.filter_map(|message| match message.view() {
+        gst::MessageView::Warning(warning) => Some(warning.error().to_string()),
+        _ => None,
+    });
+    (texts.collect(), out)
+}
+
+/// Frame `k` with this timestamp, in milliseconds.
+fn stamped(text: &str, k: u64, ms: Option<u64>) -> gst::Buffer {
+    let mut buffer = frame(&info(text), k);
+    let target = buffer.make_mut();
+    target.set_pts(ms.map(gst::ClockTime::from_mseconds));
+    target.set_duration(None);
+    buffer
+}
+
+#[test]
+fn frames_without_timestamps_take_their_places_by_the_rate() {
+    let text = "GRAY8 16x16 25/1";
+    let frames = (0..5).map(|k| stamped(text, k, None));
+    let (warnings, out) = warned(text, frames);
+    let expected: Vec<_> = (0..10).map(|n| n * SECOND / 50).collect();
+    assert_eq!(times(&out), expected);
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[test]
+fn frames_that_have_only_decoding_times_are_shown_then() {
+    let text = "GRAY8 16x16 25/1";
+    let frames = (0..3).map(|k| {
+        let mut buffer = stamped(text, k, None);
+        let dts = gst::ClockTime::from_mseconds(400 + 40 * k);
+        buffer.make_mut().set_dts(dts);
+        buffer
+    });
+    let (_, out) = warned(text, frames);
+    assert_eq!(times(&out)[0], 400_000_000);
+    assert_eq!(out.len(), 6);
+}
+
+#[test]
+fn frames_that_have_no_place_are_told_of_once() {
+    let text = "GRAY8 16x16 0/1";
+    let (warnings, out) = warned(text, (0..4).map(|k| stamped(text, k, None)));
+    assert_eq!(out.len(), 0);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("no timestamp"), "{warnings:?}");
+
+    let text = "GRAY8 16x16 25/1";
+    let frames = [400, 440, 400, 420, 480].map(|ms| stamped(text, ms, Some(ms)));
+    let (warnings, out) = warned(text, frames);
+    assert_eq!(out.len(), 6);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("0:00:00.440000000"), "{warnings:?}");
+}
+
+#[test]
+fn timestamps_may_begin_anew_where_a_frame_says_so() {
+    let text = "GRAY8 16x16 25/1";
+    let frames = (0..15).map(|k| {
+        let ms = if k < 5 {
+            3_600_000 + 40 * k
+        } else {
+            40 * (k - 5)
+        };
+        let mut buffer = stamped(text, k, Some(ms));
+        if k == 5 {
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        buffer
+    });
+    let (warnings, out) = warned(text, frames);
+    assert_eq!(warnings, [""; 0]);
+    let expected = (0..10).map(|n| 3600 * SECOND + n * SECOND / 50);
+    let expected = expected.chain((0..20).map(|n| n * SECOND / 50));
+    assert_eq!(times(&out), expected.collect::<Vec<_>>());
+    let discont = |b: &gst::Buffer| b.flags().contains(gst::BufferFlags::DISCONT);
+    let marked: Vec<_> = (0..out.len()).filter(|n| discont(&out[*n])).collect();
+    assert_eq!(marked, [0, 10]);
+}

@@ -266,7 +266,7 @@ mod tests {
                 });
                 let [a, b, ..] = &frames;
                 stage.estimate(&mut network, a, b, 0.5).unwrap();
-                let task = stage.finish(&network, [a, b], 0.5).unwrap();
+                let task = stage.finish(&network, [a, b]).unwrap();
                 task.run(Sink::Host(&mut [])).unwrap();
                 stage.difference(a, b).unwrap();
             }

@@ -175,12 +175,14 @@ asan: setup ## Run the unit tests under AddressSanitizer
 		$(CARGO) test --locked --lib --target $(MACHINE)-unknown-linux-gnu --target-dir target/asan
 
 # Modules that call neither GStreamer nor ONNX Runtime.
-PURE := timeline:: window:: grid:: pacing:: hold:: ladder:: calibration:: bisect:: turns_tests:: models::graph
+PURE := timeline:: window:: grid:: pacing:: hold:: ladder:: calibration:: bisect:: fair_lock_tests::
 
 .PHONY: miri
 miri: ## Run the modules that call no C under Miri (rustup +nightly component add miri)
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 \
 		$(CARGO) +nightly miri test --lib --target-dir target/miri -- $(PURE)
+	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 \
+		$(CARGO) +nightly miri test --package onnx-graph --lib --target-dir target/miri
 
 .PHONY: bench
 bench: setup ## Measure the element's own cost beside the network
@@ -197,7 +199,7 @@ $(PYTHON_ENV)/installed: training/requirements.txt
 .PHONY: recipe
 recipe: setup $(PYTHON_ENV)/installed ## Train for a minute, export, let the element run it; test scripts
 	@command -v ffmpeg >/dev/null || { echo "ffmpeg is missing: apt-get install ffmpeg" >&2; exit 1; }
-	$(PYTHON_ENV)/bin/pytest -q lab training --basetemp $(PYTHON_ENV)/run
+	$(PYTHON_ENV)/bin/pytest -q crates/lab training --basetemp $(PYTHON_ENV)/run
 	$(CARGO) run -p vfi-lab -- quality assets/demo/truth_60.mp4 --methods vfi,blend \
 		--model $(PYTHON_ENV)/run/test_recipe0/vfi-lite.onnx
 

@@ -19,13 +19,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gstvfiinterp::frames::Picture;
-use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::signature::Signature;
-use gstvfiinterp::models::statement::Stated;
-use gstvfiinterp::models::{
-    ExecutionProvider, Interpolator, LoadOptions, Prepared, graph, library,
-};
+use gstvfiinterp::models::signature::metadata::Stated;
+use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, Prepared, catalog};
+use onnx_graph::build::{GraphBuilder, int, ints};
 use ort::session::builder::SessionBuilder;
 
 const MEBIBYTES: usize = 100;
@@ -78,7 +76,7 @@ fn network() -> Vec<u8> {
         )
         .node("Add", &["img0", "part"], &["output"])
         .output("output", picture);
-    graph::encode(&model.finish())
+    onnx_graph::encode(&model.finish())
 }
 
 fn options(model: &str, threads: usize) -> LoadOptions {
@@ -108,10 +106,11 @@ const WAYS: [Way; 7] = [
     ("plainly: with copies", |path| {
         let mut bare = bare();
         time(|| {
-            let model = graph::decode(&std::fs::read(path).unwrap()).unwrap();
+            let model = onnx_graph::decode(&std::fs::read(path).unwrap()).unwrap();
             // one to fall back on if the operators of our own are not wanted
-            let _original = graph::encode(&model);
-            bare.commit_from_memory(&graph::encode(&model)).unwrap()
+            let _original = onnx_graph::encode(&model);
+            bare.commit_from_memory(&onnx_graph::encode(&model))
+                .unwrap()
         })
     }),
     ("load", |path| {
@@ -123,15 +122,15 @@ const WAYS: [Way; 7] = [
     }),
     ("sum of a well-known network", |path| {
         let bytes = std::fs::read(path).unwrap();
-        time(|| library::sha256(&bytes))
+        time(|| catalog::sha256(&bytes))
     }),
     ("read, decode, detect, encode", |path| {
         time(|| {
-            let contents = library::find(path).unwrap().read().unwrap();
+            let contents = catalog::find(path).unwrap().read().unwrap();
             let bytes = Bytes::from_owner(contents.bytes);
-            let model = graph::decode_shared(&bytes).unwrap();
+            let model = onnx_graph::decode_shared(&bytes).unwrap();
             Signature::of(&model, &Stated::default()).unwrap();
-            graph::encode_beside(model, &bytes)
+            onnx_graph::encode_beside(model, &bytes)
         })
     }),
 ];
@@ -231,7 +230,9 @@ fn sharing() {
     let cores = thread::available_parallelism()
         .map_or(1, usize::from)
         .min(8);
-    let load = |threads| Interpolator::load(&options(library::DEFAULT, threads)).unwrap();
+    let load = |threads| {
+        Interpolator::load(&options(LoadOptions::default().model.as_str(), threads)).unwrap()
+    };
     // naming the number of threads makes it another session, with as many threads
     let mut cases = [
         ("one network", vec![load(0)]),

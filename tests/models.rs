@@ -387,7 +387,7 @@ fn what_cannot_be_read_is_one_clear_error() {
 
 #[test]
 fn a_network_the_runtime_refuses_is_an_error() {
-    use gstvfiinterp::models::graph::build::GraphBuilder;
+    use onnx_graph::build::GraphBuilder;
     let dims: &[i64] = &[1, 3, -1, -1];
     let model = GraphBuilder::new("unknown", 17)
         .input("a", dims)
@@ -395,7 +395,7 @@ fn a_network_the_runtime_refuses_is_an_error() {
         .node("Telepathy", &["a", "b"], &["y"])
         .output("y", dims)
         .finish();
-    let file = TemporaryFile::new("unknown.onnx", &gstvfiinterp::models::graph::encode(&model));
+    let file = TemporaryFile::new("unknown.onnx", &onnx_graph::encode(&model));
     let message = refusal(file.path()).to_string();
     assert!(
         message.contains("unknown.onnx") && message.contains("Telepathy"),

@@ -14,14 +14,14 @@ mod sync {
     pub(crate) use std::sync::PoisonError;
 }
 
+#[path = "../src/models/runtime/fair_lock.rs"]
+mod fair_lock;
 #[allow(dead_code)] // not all of it is a matter of order
 #[path = "../src/vfi_element/queue.rs"]
 mod queue;
-#[path = "../src/models/turns.rs"]
-mod turns;
 
+use fair_lock::Turns;
 use queue::{Kind, Queue, Queued};
-use turns::Turns;
 
 /// Tries every order, but for those that need more than three switches from a thread that could go on:
 /// what goes wrong does so with fewer.

@@ -50,7 +50,7 @@ pub fn writable<'a>(
 ///
 /// # Errors
 /// [`FrameError::Frame`] if not.
-pub(crate) fn agree(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), FrameError> {
+pub fn agree(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), FrameError> {
     // of several the one that is mapped
     let metas = buffer.iter_meta::<VideoMeta>();
     let Some(meta) = metas.min_by_key(|meta| meta.id()) else {

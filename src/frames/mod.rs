@@ -8,7 +8,7 @@ mod convert;
 mod difference;
 mod error;
 mod layout;
-pub(crate) mod mapped;
+pub mod mapped;
 mod motion;
 mod picture;
 mod plane;

@@ -4,14 +4,14 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 
 use super::model::{LONGEST_MESSAGE, edited};
-use crate::models::graph::build::{GraphBuilder, float, int, ints, text};
-use crate::models::graph::proto::{
+use crate::models::signature::metadata::{Origin, Stated, Statement};
+use onnx_graph as onnx;
+use onnx_graph::build::{GraphBuilder, float, int, ints, text};
+use onnx_graph::proto::{
     AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto,
     SparseTensorProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto,
 };
-use crate::models::graph::{self as onnx};
-use crate::models::statement::{Origin, Stated, Statement};
 
 /// A model of the bytes' choosing, and what is stated about it: through reading, recognition and
 /// every edit.

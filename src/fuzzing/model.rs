@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use prost::Message;
 
-use crate::models::graph::blend::Blend;
-use crate::models::graph::proto::{ModelProto, TensorProto};
-use crate::models::graph::{self, border, edit, functions, half, siamese};
-use crate::models::signature::{Inputs, Outputs, Signature};
-use crate::models::statement::{MAX_ALIGN, Stated};
+use crate::models::loading::{normalise, siamese};
+use crate::models::signature::Signature;
+use crate::models::signature::metadata::{MAX_ALIGN, Stated};
+use crate::models::signature::types::{Inputs, Outputs};
+use onnx_graph::blend::Blend;
+use onnx_graph::proto::{ModelProto, TensorProto};
+use onnx_graph::{edit, functions, half};
 
 /// Messages are read by people.
 pub(super) const LONGEST_MESSAGE: usize = 8 << 10;
@@ -15,7 +17,7 @@ pub(super) const LONGEST_MESSAGE: usize = 8 << 10;
 /// Any bytes as a file.
 pub fn model(bytes: &[u8]) {
     let file = Bytes::copy_from_slice(bytes);
-    match graph::decode_shared(&file) {
+    match onnx_graph::decode_shared(&file) {
         Ok(model) => edited(&model, &file, &Stated::default()),
         Err(why) => assert!(why.len() <= LONGEST_MESSAGE, "{} bytes", why.len()),
     }
@@ -23,8 +25,8 @@ pub fn model(bytes: &[u8]) {
 
 /// Takes a model that was accepted the way it takes to a session.
 pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
-    let encoded = graph::encode(model);
-    let again = graph::decode(&encoded).map(|again| graph::encode(&again));
+    let encoded = onnx_graph::encode(model);
+    let again = onnx_graph::decode(&encoded).map(|again| onnx_graph::encode(&again));
     assert_eq!(
         again.as_ref(),
         Ok(&encoded),
@@ -49,7 +51,7 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
         }
     };
     consistent(&model, &signature);
-    border::normalise(&mut model, &mut signature);
+    normalise::normalise(&mut model, &mut signature);
     consistent(&model, &signature);
     if let (Some(graph), Outputs::Picture(output)) = (&model.graph, &signature.outputs)
         && let Ok(blend) = Blend::find(graph, output)
@@ -69,8 +71,8 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
     let left = model.clone();
     assert_eq!(edit::prune(model.graph.get_or_insert_default()), 0);
     assert_eq!(
-        graph::encode(&model),
-        graph::encode(&left),
+        onnx_graph::encode(&model),
+        onnx_graph::encode(&left),
         "pruning once is enough"
     );
     edit::use_own_grid_sample(&mut model);
@@ -97,13 +99,13 @@ fn parted(model: &ModelProto, signature: &Signature) {
 fn halved(model: &ModelProto) {
     let mut copy = model.clone();
     if half::halve(&mut copy).is_err() {
-        assert_eq!(graph::encode(&copy), graph::encode(model));
+        assert_eq!(onnx_graph::encode(&copy), onnx_graph::encode(model));
     }
 }
 
 /// Leaves the weights where they are: what refers to them says where they really are.
 fn referred(model: &ModelProto, file: &Bytes) {
-    let encoded = graph::encode_beside(model.clone(), file);
+    let encoded = onnx_graph::encode_beside(model.clone(), file);
     let decoded = ModelProto::decode(encoded.as_slice());
     let tensors = |model: &ModelProto| {
         let graph = model.graph.as_ref();
@@ -119,7 +121,7 @@ fn referred(model: &ModelProto, file: &Bytes) {
             entry.and_then(|entry| entry.value.as_deref())
         };
         if let Some(offset) = entry("offset") {
-            assert_eq!(entry("location"), Some(graph::WEIGHTS));
+            assert_eq!(entry("location"), Some(onnx_graph::WEIGHTS));
             let number = |text: Option<&str>| text.and_then(|text| text.parse::<usize>().ok());
             let (offset, length) = (number(Some(offset)), number(entry("length")));
             let found = offset

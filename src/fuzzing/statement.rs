@@ -1,7 +1,7 @@
 //! What is stated about a model, as text.
 
 use super::model::LONGEST_MESSAGE;
-use crate::models::statement::{MAX_ALIGN, Statement};
+use crate::models::signature::metadata::{MAX_ALIGN, Statement};
 
 /// Any bytes as `model-info`, and as a file beside a model.
 pub fn statement(bytes: &[u8]) {

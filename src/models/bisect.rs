@@ -5,6 +5,8 @@
 
 /// The finest bisection: a pair is at most cut into two to the power of this.
 pub(super) const FINEST: u32 = 6;
+/// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
+pub const DEFAULT_DEPTH: u32 = 3;
 /// A pair's second picture, in slots; the first is slot 0.
 const LAST: u32 = 1 << FINEST;
 /// A phase this close to a slot is meant to be on it: timestamps are rounded.

@@ -1,10 +1,13 @@
 //! What can go wrong between a model's name and its answer.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 
-use super::ExecutionProvider;
-use super::runtime::RuntimeError;
+use onnx_graph::{LONGEST_NAME, abbreviate};
+use ort::sys::ORT_API_VERSION;
+
+use super::memory;
+use super::options::ExecutionProvider;
 
 /// What can go wrong with a model. The messages are complete sentences for the user.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -17,7 +20,7 @@ pub enum ModelError {
     #[error(
         "there is no model `{}`: {own} come with the plugin; `vfi-models fetch` brings {well_known}; \
          the path of an .onnx file may be given too",
-        brief(name, LONGEST_NAME)
+        abbreviate(name, LONGEST_NAME)
     )]
     Unknown {
         /// What was asked for.
@@ -51,7 +54,7 @@ pub enum ModelError {
         file: PathBuf,
     },
     /// The file cannot be read.
-    #[error("the model {model} cannot be read: {}", brief(reason, LONGEST))]
+    #[error("the model {model} cannot be read: {}", abbreviate(reason, LONGEST))]
     Unreadable {
         /// The file.
         model: String,
@@ -59,13 +62,13 @@ pub enum ModelError {
         reason: String,
     },
     /// What is stated about the model is not understood.
-    #[error("{}", brief(reason, LONGEST))]
+    #[error("{}", abbreviate(reason, LONGEST))]
     Info {
         /// What is wrong, where, and what would be accepted.
         reason: String,
     },
     /// The file is not a network that can be used.
-    #[error("the model {model} cannot be used: {}", brief(reason, LONGEST))]
+    #[error("the model {model} cannot be used: {}", abbreviate(reason, LONGEST))]
     Unusable {
         /// The file or built-in name.
         model: String,
@@ -73,7 +76,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The execution provider that was asked for does not start.
-    #[error("the execution provider {} does not start: {}", provider.nick(), brief(reason, LONGEST))]
+    #[error("the execution provider {} does not start: {}", provider.nick(), abbreviate(reason, LONGEST))]
     Provider {
         /// The provider.
         provider: ExecutionProvider,
@@ -94,7 +97,7 @@ pub enum ModelError {
     /// There is not enough memory to load or run the model.
     #[error(
         "there is not enough memory for the model {model}: {}",
-        brief(reason, LONGEST)
+        abbreviate(reason, LONGEST)
     )]
     Memory {
         /// The file or built-in name.
@@ -103,7 +106,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The runtime gave up.
-    #[error("running the model {model} failed: {}", brief(reason, LONGEST))]
+    #[error("running the model {model} failed: {}", abbreviate(reason, LONGEST))]
     Run {
         /// The file or built-in name.
         model: String,
@@ -113,7 +116,7 @@ pub enum ModelError {
     /// The model gave something else than its signature promises.
     #[error(
         "the model {model} gave something unexpected: {}",
-        brief(reason, LONGEST)
+        abbreviate(reason, LONGEST)
     )]
     Output {
         /// The file or built-in name.
@@ -121,25 +124,63 @@ pub enum ModelError {
         /// What it gave, and what was expected.
         reason: String,
     },
-    /// [`Canceller::cancel`](super::Canceller::cancel) was called.
+    /// [`Canceller::cancel`](super::runtime::run_canceller::Canceller::cancel) was called.
     #[error("the estimate was cancelled")]
     Cancelled,
 }
 
 /// The longest reason in a message, in bytes.
 const LONGEST: usize = 4096;
-/// The longest name in one that says more.
-pub(super) const LONGEST_NAME: usize = 160;
 
-/// A text that came from outside, to be read by people: of one longer than `most` bytes, the
-/// beginning and the end.
-pub(super) fn brief(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
-        return text.into();
+/// Why no ONNX Runtime could be started: every place that was tried, with its reason.
+#[derive(Clone, Debug)]
+pub struct RuntimeError {
+    pub(super) tried: Vec<(String, String)>,
+}
+
+impl RuntimeError {
+    /// The places tried, each with the reason it did not serve.
+    pub fn tried(&self) -> &[(String, String)] {
+        &self.tried
     }
-    let head = text.floor_char_boundary(most * 2 / 3);
-    let tail = text.ceil_char_boundary(text.len() - most / 5);
-    format!("{} […] {}", &text[..head], &text[tail..]).into()
+}
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ONNX Runtime could not be loaded. Tried:")?;
+        for (place, reason) in &self.tried {
+            write!(f, "\n  {place}: {reason}")?;
+        }
+        write!(
+            f,
+            "\nTo get it, run `make runtime` in the source tree, or unpack the Python wheel \
+             (`pip download onnxruntime`, or onnxruntime-gpu for CUDA; the library is \
+             onnxruntime/capi/libonnxruntime.so.*) and set ORT_DYLIB_PATH to the library's path. \
+             Version 1.{ORT_API_VERSION} or newer is needed."
+        )
+    }
+}
+
+impl std::error::Error for RuntimeError {}
+
+/// What became of a run that failed.
+pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
+    let (model, reason) = (label.into(), plain(&error.to_string()));
+    match memory::is_shortage(&reason) {
+        true => ModelError::Memory { model, reason },
+        false => ModelError::Run { model, reason },
+    }
+}
+
+/// The runtime's message without the places in its source it passed through.
+pub(super) fn plain(message: &str) -> String {
+    const MARK: &str = "[ONNXRuntimeError] : ";
+    let Some(start) = message.rfind(MARK) else {
+        return message.trim().into();
+    };
+    // what follows is a number, its name and the message
+    let rest = &message[start + MARK.len()..];
+    rest.splitn(3, " : ").last().unwrap_or(rest).trim().into()
 }
 
 #[cfg(test)]
@@ -147,15 +188,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_keep_beginning_and_end() {
-        assert_eq!(brief("short", 5), "short");
+    fn reasons_in_messages_are_of_bounded_length() {
         let long = format!("first {} last", "ü".repeat(1 << 20));
-        for most in 100..108 {
-            let found = brief(&long, most);
-            assert!(
-                found.len() <= most && found.starts_with("first ü") && found.ends_with("ü last")
-            );
-        }
         let error = ModelError::Info { reason: long };
         assert!(error.to_string().len() <= LONGEST);
     }

@@ -1,28 +1,29 @@
 //! A loaded network and its use.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use super::answer::Answer;
 use super::bisect::{self, Bisection, Place, Step};
-use super::device::finish::Finisher;
-use super::encoder::Seen;
-use super::library;
-use super::memory::{Clears, Reason, Usage};
+use super::device::postprocess::Finisher;
+use super::error::ModelError;
+use super::loading::specialise::Fitting;
+use super::loading::{self, Key, catalog};
+use super::memory::{Clears, Reason, Usage, available};
 use super::network::Network;
+use super::network::input::Seen;
+use super::network::loaded::Loaded;
+use super::network::output::Answer;
+use super::network::prepared::{self, Prepared};
+use super::network::sized_session::Fitted;
+use super::options::{LoadOptions, ModelInfo, ModelKind};
+use super::registry::Shared;
+use super::runtime::load_canceller::Interrupt;
+use super::runtime::run_canceller::Canceller;
 use super::runtime::runtime;
-use super::shared::{self, Key, Loaded, Shared};
-use super::signature::Outputs;
-use super::statement::Stated;
-use super::{
-    Canceller, Fitted, Fitting, Interrupt, LoadOptions, ModelError, ModelInfo, ModelKind, Prepared,
-    loading, prepared, room,
-};
+use super::signature::metadata::Stated;
+use super::signature::types::Outputs;
 use crate::frames::{FrameError, Motion, Picture, space};
-
-/// How deep a midpoint-only network bisects for phases that are no exact halves, until told.
-pub const DEFAULT_BISECTION_DEPTH: u32 = 3;
+use crate::sync::lock;
 
 /// A loaded network.
 pub struct Interpolator {
@@ -95,7 +96,7 @@ impl WarmUp {
         let pictures = [Seen::once(nothing.as_slice()); 2];
         let answer = self.network.run(pictures, self.size, 0.5)?;
         match self.finisher {
-            Some(finisher) => shared::lock(&finisher).get_ready(answer.values()),
+            Some(finisher) => lock(&finisher).get_ready(answer.values()),
             None => Ok(()),
         }
     }
@@ -126,14 +127,14 @@ impl Interpolator {
 
     /// Loads a network, and gives up with an error when it is interrupted.
     pub fn load_unless(options: &LoadOptions, interrupt: &Interrupt) -> Result<Self, ModelError> {
-        let source = library::find(&options.model)?;
+        let source = catalog::find(&options.model)?;
         let (label, file) = (source.label(), source.file());
         let stated = Stated::gather(options.family, &options.info, file.as_deref())
             .map_err(|reason| ModelError::Info { reason })?;
         let contents = source.read()?;
         let runtime = runtime()?;
         let key = Key::new(contents.digest, options, stated.clone());
-        let loaded = shared::loaded(key.clone(), || {
+        let loaded = loading::loaded(key.clone(), || {
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
             let load = || {
@@ -144,7 +145,7 @@ impl Interpolator {
             };
             match load() {
                 Err(ModelError::Memory { .. }) => {
-                    room::trim();
+                    available::trim();
                     load()
                 }
                 result => result,
@@ -187,7 +188,7 @@ impl Interpolator {
             loaded,
             key,
             options: options.clone(),
-            bisection_depth: DEFAULT_BISECTION_DEPTH,
+            bisection_depth: bisect::DEFAULT_DEPTH,
             bisection: Bisection::default(),
             answer: None,
             picture: Picture::default(),

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::imp::lock;
 use crate::models::Canceller;
+use crate::sync::lock;
 
 /// What the clock's thread and the task know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

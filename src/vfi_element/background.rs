@@ -12,8 +12,9 @@ use gst::subclass::prelude::*;
 use super::CAT;
 use super::VfiInterp as Element;
 use super::engine::Engine;
-use super::imp::{VfiInterp, lock};
+use super::imp::VfiInterp;
 use crate::models::{ExecutionProvider, Fitted, Fitting, Interrupt, ModelError, WarmUp};
+use crate::sync::lock;
 
 /// How long a stop waits for work that was interrupted. The runtime looks for that between its steps,
 /// so this is enough but for TensorRT, which builds an engine in one step.

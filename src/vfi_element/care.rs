@@ -13,8 +13,8 @@ use super::imp::VfiInterp;
 use super::ladder::Share;
 use super::shortage::Want;
 use super::worker::Worker;
+use crate::models::memory::available;
 use crate::models::memory::{Reason, Room};
-use crate::models::room;
 
 /// How long what is left is not asked again: it takes some 50 us.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ impl Worker {
         }
         self.looked = Some(Instant::now());
         let info = self.engine.as_ref().map(Engine::info);
-        let room = info.and_then(|info| room::least(info.provider, info.device));
+        let room = info.and_then(|info| available::least(info.provider, info.device));
         room.is_some_and(Room::is_short)
     }
 

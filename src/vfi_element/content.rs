@@ -342,5 +342,4 @@ fn inner(side: usize, is_bar: impl Fn(usize) -> bool) -> Range<usize> {
 }
 
 #[cfg(test)]
-#[path = "content_tests.rs"]
 mod tests;

@@ -231,5 +231,4 @@ impl Ladder {
 }
 
 #[cfg(test)]
-#[path = "ladder_tests.rs"]
 mod tests;

@@ -5,9 +5,10 @@ use gst::subclass::prelude::*;
 
 use super::grid::Rate;
 use super::hold;
-use super::imp::{VfiInterp, lock};
+use super::imp::VfiInterp;
 use super::timeline::Target;
 use super::{CAT, clock_time};
+use crate::sync::lock;
 
 /// What latency and QoS are reckoned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -8,11 +8,12 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::engine::Engine;
-use super::imp::{VfiInterp, lock};
+use super::imp::VfiInterp;
 use super::latency::Rates;
 use super::pacing::{Downstream, Promise};
 use super::worker::Worker;
 use crate::models::{Interpolator, Interrupt, LoadOptions, ModelError};
+use crate::sync::lock;
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {

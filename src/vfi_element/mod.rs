@@ -69,19 +69,18 @@ mod pads;
 mod patience;
 mod queue;
 #[cfg(test)]
+#[path = "queue/tests.rs"]
 mod queue_tests;
 mod settings;
 mod shortage;
 mod stats;
 mod tempo;
 mod timeline;
-#[cfg(any(test, fuzzing))]
-mod timeline_fuzz;
 mod window;
 mod worker;
 
 #[cfg(any(test, fuzzing))]
-pub use timeline_fuzz::fuzz_timeline;
+pub use timeline::fuzz::fuzz_timeline;
 
 /// The element's log category.
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

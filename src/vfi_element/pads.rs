@@ -8,8 +8,9 @@ use super::allocation;
 use super::caps;
 use super::cuda;
 use super::hold;
-use super::imp::{VfiInterp, lock};
+use super::imp::VfiInterp;
 use super::item::Item;
+use crate::sync::lock;
 
 impl VfiInterp {
     pub(super) fn src_activatemode(

@@ -10,12 +10,13 @@ use super::alarm::Alarm;
 use super::effort::{Effort, Wish};
 use super::engine::{Frame, Times};
 use super::grid::Slot;
-use super::imp::{VfiInterp, lock};
+use super::imp::VfiInterp;
 use super::ladder::Share;
 use super::pacing;
 use super::settings::Overload;
 use super::worker::Worker;
 use super::{CAT, clock_time};
+use crate::sync::lock;
 
 /// Downstream takes a frame faster than this unless it waits for something.
 const AT_ONCE: Duration = Duration::from_millis(1);

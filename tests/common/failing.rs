@@ -1,8 +1,8 @@
 //! Networks that answer well until something comes that they can't bear.
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, int};
-use gstvfiinterp::models::graph::encode;
-use gstvfiinterp::models::graph::proto::AttributeProto;
+use onnx_graph::build::{GraphBuilder, int};
+use onnx_graph::encode;
+use onnx_graph::proto::AttributeProto;
 
 /// ONNX's numbers for types.
 const INT64: i64 = 7;

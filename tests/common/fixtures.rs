@@ -7,8 +7,8 @@ pub(crate) mod foreign;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
-use gstvfiinterp::models::graph::encode;
+use onnx_graph::build::{GraphBuilder, int, ints};
+use onnx_graph::encode;
 
 use foreign::{Answer, Foreign, Form};
 

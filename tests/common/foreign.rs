@@ -1,9 +1,9 @@
 //! Networks as others export them, with every signature that is met in the wild, and answers that
 //! are exactly known: each gives away another way of feeding or reading it wrongly.
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, int, ints};
-use gstvfiinterp::models::graph::proto::AttributeProto;
-use gstvfiinterp::models::graph::{FLOAT, FLOAT16, encode};
+use onnx_graph::build::{GraphBuilder, int, ints};
+use onnx_graph::proto::AttributeProto;
+use onnx_graph::{FLOAT, FLOAT16, encode};
 
 /// How a network takes its inputs and gives its picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

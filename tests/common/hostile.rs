@@ -1,12 +1,12 @@
 //! Files made to break what reads them, each with what its refusal has to say (nothing, where it is
 //! the runtime that says it).
 
-use gstvfiinterp::models::graph::build::{GraphBuilder, ints};
-use gstvfiinterp::models::graph::proto::{
+use onnx_graph::build::{GraphBuilder, ints};
+use onnx_graph::proto::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
     TensorProto,
 };
-use gstvfiinterp::models::graph::{FLOAT, encode};
+use onnx_graph::{FLOAT, encode};
 
 const PICTURE: &[i64] = &[1, 3, -1, -1];
 

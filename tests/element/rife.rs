@@ -1,8 +1,8 @@
 //! RIFE files that give a picture: frames are made of the motion in them.
 
 use gst::prelude::*;
-use gstvfiinterp::models::graph::proto::StringStringEntryProto;
-use gstvfiinterp::models::graph::{decode, encode};
+use onnx_graph::proto::StringStringEntryProto;
+use onnx_graph::{decode, encode};
 
 use crate::common::*;
 

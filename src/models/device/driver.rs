@@ -15,15 +15,15 @@ const CAPABILITY_MINOR: c_int = 76;
 
 /// What kind of device it is: an engine that was built for one kind serves on no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::models) struct Kind {
+pub(crate) struct Kind {
     /// As NVIDIA calls it.
-    pub(in crate::models) name: String,
+    pub(crate) name: String,
     /// Compute capability, such as (9, 0).
-    pub(in crate::models) capability: (i32, i32),
+    pub(crate) capability: (i32, i32),
 }
 
 /// The loaded driver.
-pub(in crate::models) struct Driver(NonNull<c_void>);
+pub(crate) struct Driver(NonNull<c_void>);
 
 /// `CUdevice`.
 type Device = c_int;
@@ -41,7 +41,7 @@ type PopContext = unsafe extern "C" fn(*mut Context) -> c_int;
 
 impl Driver {
     /// The driver, if this process has loaded it.
-    pub(in crate::models) fn loaded() -> Option<Self> {
+    pub(crate) fn loaded() -> Option<Self> {
         Self::open(c"libcuda.so.1", libc::RTLD_NOLOAD)
     }
 
@@ -71,7 +71,7 @@ impl Driver {
     }
 
     /// What kind of device the one of this number is.
-    pub(in crate::models) fn kind(&self, number: i32) -> Option<Kind> {
+    pub(crate) fn kind(&self, number: i32) -> Option<Kind> {
         let device = self.device(number)?;
         // SAFETY: cuda.h declares both so.
         let (name, attribute): (GetName, GetAttribute) = unsafe {
@@ -105,7 +105,7 @@ impl Driver {
     ///
     /// The driver tells it of the calling thread's current device only, so that one is made current
     /// meanwhile, by its primary context: the one that the runtime works in.
-    pub(in crate::models) fn room(&self, number: i32) -> Option<Room> {
+    pub(crate) fn room(&self, number: i32) -> Option<Room> {
         let device = self.device(number)?;
         // SAFETY: cuda.h declares them so.
         let (retain, release, push, pop, ask): (

@@ -10,29 +10,30 @@ use std::sync::Arc;
 use gst_video::VideoInfo;
 use ort::value::Tensor;
 
-use super::bound::Input;
-use super::stage::{Look, Stage};
+use super::pipeline::{Look, Stage};
 use super::transfer::{Dense, Sink, Source};
-use crate::models::answer::Answer;
-use crate::models::arena::Arena;
-use crate::models::shared::lock;
-use crate::models::signature::Outputs;
-use crate::models::{Interpolator, ModelError, network};
+use crate::models::error::{ModelError, failed};
+use crate::models::interpolator::Interpolator;
+use crate::models::network::output::Answer;
+use crate::models::runtime::arena::Arena;
+use crate::models::runtime::binding::Input;
+use crate::models::signature::types::Outputs;
+use crate::sync::lock;
 
 /// How many frames are there at most: two pairs are under way, and the frame after them.
 const FRAMES: usize = 4;
 
 /// Bytes for each session of a stage; 0 is any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     /// For making frames ready, and for all values that are kept between runs.
-    pub(super) ready: u64,
+    pub(crate) ready: u64,
     /// For laying out the network's input.
-    pub(super) join: u64,
+    pub(crate) join: u64,
     /// For making new frames.
-    pub(super) finish: u64,
+    pub(crate) finish: u64,
     /// For comparing frames.
-    pub(super) differ: u64,
+    pub(crate) differ: u64,
 }
 
 impl Shares {
@@ -66,7 +67,7 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Stage::new`].
-    pub(super) fn within(
+    pub(crate) fn within(
         interpolator: &Interpolator,
         info: &VideoInfo,
         look: &Look,
@@ -122,7 +123,7 @@ impl Stage {
         self.difference(a, b)?;
         lock(&self.finisher).with.limit = self.left(limit)?;
         let answer = self.nothing(outputs);
-        let answer = Arc::new(answer.map_err(|error| network::failed(&self.label, &error))?);
+        let answer = Arc::new(answer.map_err(|error| failed(&self.label, &error))?);
         // to memory of the device, and of the host
         for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
             self.task([a, b], &answer).run(sink)?;
@@ -173,8 +174,7 @@ mod tests {
 
     use super::*;
     use crate::frames::{FORMATS, ScaleMethod};
-    use crate::models::device::Look;
-    use crate::models::{ExecutionProvider, Interpolator, LoadOptions};
+    use crate::models::options::{ExecutionProvider, LoadOptions};
 
     const LOOKS: [((usize, usize), ScaleMethod, bool); 4] = [
         ((128, 64), ScaleMethod::Bicubic, false),

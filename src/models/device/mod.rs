@@ -1,19 +1,16 @@
-//! What concerns GPUs: what the runtime is told of them, what they are, memory on them, and frames
-//! that stay there: uploaded once, made ready, warped and finished beside the network.
+//! Frames that stay on a device: uploaded once, made ready, warped and finished beside the network.
 
-pub(super) mod bound;
-pub(super) mod driver;
-pub(super) mod engines;
-pub(super) mod finish;
+mod buffers;
+pub(crate) mod driver;
+pub(crate) mod graphs;
+mod helper_session;
 mod limit;
-pub(super) mod memory;
-pub(super) mod providers;
-mod ready;
-mod stage;
+mod pipeline;
+pub(crate) mod postprocess;
+mod preprocess;
 mod transfer;
-mod values;
 
-pub use finish::Task;
-pub use ready::{DeviceFrame, Preparation};
-pub use stage::{Look, Outcome, Stage};
+pub use pipeline::{Look, Outcome, Stage};
+pub use postprocess::Task;
+pub use preprocess::{DeviceFrame, Preparation};
 pub use transfer::{Dense, Sink, Source, Transfer};

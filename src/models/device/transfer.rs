@@ -3,8 +3,8 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
-use super::memory::Buffer;
 use crate::frames::{Plane, PlaneMut};
+use crate::models::runtime::tensor_pool::Buffer;
 
 /// A plane as a stage has it: rows that follow one another without anything in between.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub enum Sink<'a, 'p> {
 }
 
 /// Has planes copied to or from values of a stage.
-pub(super) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
+pub(crate) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
     let planes = values.iter_mut().map(|value| {
         let size = value.size();
         let on_device = !value.memory_info().is_cpu_accessible();

@@ -6,7 +6,7 @@ use super::stages::{Call, misfit, number};
 use super::steps::{Steps, Surrounding, Warp, moments};
 
 impl Call<'_> {
-    pub(super) fn finish(&self) -> ort::Result<()> {
+    pub(crate) fn finish(&self) -> ort::Result<()> {
         let simd = self.simd;
         let (pair, motion, found) = (self.input(0)?, self.input(1)?, self.input(2)?);
         let (rest, moment) = (self.input(3)?, self.input(4)?);

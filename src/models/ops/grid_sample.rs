@@ -12,7 +12,7 @@ use ort::value::TensorElementType::Float32;
 use super::sampling::{Axes, Row, Sampling, sample};
 use super::{rows, simd_available};
 
-pub(super) struct GridSample;
+pub(crate) struct GridSample;
 
 impl Operator for GridSample {
     type Kernel<'attr> = GridSampleKernel;
@@ -47,7 +47,7 @@ impl Operator for GridSample {
     }
 }
 
-pub(super) struct GridSampleKernel {
+pub(crate) struct GridSampleKernel {
     sampling: Sampling,
     simd: bool,
 }
@@ -214,5 +214,4 @@ pub(crate) fn fuzz_sample([c, h, w, gh, gw, n]: [u8; 6], flags: u8, positions: &
 }
 
 #[cfg(test)]
-#[path = "grid_sample_tests.rs"]
 mod tests;

@@ -15,15 +15,15 @@ const PART: usize = 16 * 1024;
 
 /// A tensor `[1, channels, height, width]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Planes<'a> {
+pub(crate) struct Planes<'a> {
     data: &'a [f32],
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl<'a> Planes<'a> {
-    pub(super) fn new(data: &'a [f32], [channels, height, width]: [usize; 3]) -> Self {
+    pub(crate) fn new(data: &'a [f32], [channels, height, width]: [usize; 3]) -> Self {
         Self {
             data: &data[..channels * height * width],
             channels,
@@ -33,7 +33,7 @@ impl<'a> Planes<'a> {
     }
 
     /// Input `index` of an operator that is called `name`.
-    pub(super) fn of(value: &'a ValueRef<'_>, name: &str) -> ort::Result<Self> {
+    pub(crate) fn of(value: &'a ValueRef<'_>, name: &str) -> ort::Result<Self> {
         let (shape, data) = value.try_extract_tensor::<f32>()?;
         let &[1, c, h, w] = &**shape else {
             return Err(ort::Error::new(format!(
@@ -43,35 +43,35 @@ impl<'a> Planes<'a> {
         Ok(Self::new(data, [c, h, w].map(|dim| dim as usize)))
     }
 
-    pub(super) fn size(&self) -> [usize; 3] {
+    pub(crate) fn size(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
     }
 
-    pub(super) fn channel(&self, channel: usize) -> &'a [f32] {
+    pub(crate) fn channel(&self, channel: usize) -> &'a [f32] {
         self.channels_from(channel, 1)
     }
 
-    pub(super) fn channels_from(&self, channel: usize, count: usize) -> &'a [f32] {
+    pub(crate) fn channels_from(&self, channel: usize, count: usize) -> &'a [f32] {
         let plane = self.height * self.width;
         &self.data[channel * plane..][..count * plane]
     }
 
-    pub(super) fn row(&self, channel: usize, row: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, channel: usize, row: usize) -> &'a [f32] {
         self.rows(channel, row, 1)
     }
 
-    pub(super) fn rows(&self, channel: usize, row: usize, count: usize) -> &'a [f32] {
+    pub(crate) fn rows(&self, channel: usize, row: usize, count: usize) -> &'a [f32] {
         &self.data[(channel * self.height + row) * self.width..][..count * self.width]
     }
 }
 
 /// Planes that several threads write at a time, each its own rows.
 #[derive(Clone, Copy)]
-pub(super) struct PlanesMut<'a> {
+pub(crate) struct PlanesMut<'a> {
     start: *mut f32,
     channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
     memory: PhantomData<&'a mut [f32]>,
 }
 
@@ -81,7 +81,7 @@ unsafe impl Sync for PlanesMut<'_> {}
 unsafe impl Send for PlanesMut<'_> {}
 
 impl<'a> PlanesMut<'a> {
-    pub(super) fn new(data: &'a mut [f32], [channels, height, width]: [usize; 3]) -> Self {
+    pub(crate) fn new(data: &'a mut [f32], [channels, height, width]: [usize; 3]) -> Self {
         Self {
             start: data[..channels * height * width].as_mut_ptr(),
             channels,
@@ -92,7 +92,7 @@ impl<'a> PlanesMut<'a> {
     }
 
     /// Row `row` in channels from `channel` on.
-    pub(super) fn across(&self, channel: usize, row: usize) -> Row {
+    pub(crate) fn across(&self, channel: usize, row: usize) -> Row {
         assert!(channel < self.channels && row < self.height);
         Row {
             // SAFETY: within the planes, as was just seen.
@@ -105,7 +105,7 @@ impl<'a> PlanesMut<'a> {
     ///
     /// # Safety
     /// Nobody else has any of them at the time.
-    pub(super) unsafe fn rows(&self, channel: usize, row: usize, count: usize) -> &'a mut [f32] {
+    pub(crate) unsafe fn rows(&self, channel: usize, row: usize, count: usize) -> &'a mut [f32] {
         assert!(channel < self.channels && row + count <= self.height);
         let start = (channel * self.height + row) * self.width;
         // SAFETY: within the planes, as was just seen, and nobody else's, as the caller promises.
@@ -114,7 +114,7 @@ impl<'a> PlanesMut<'a> {
 }
 
 /// The runtime's memory for what an operator needs besides its outputs.
-pub(super) fn allocator(context: &ComputeContext) -> ort::Result<Allocator> {
+pub(crate) fn allocator(context: &ComputeContext) -> ort::Result<Allocator> {
     let device = AllocationDevice::CPU;
     context.allocator(&MemoryInfo::new(
         device,
@@ -125,19 +125,19 @@ pub(super) fn allocator(context: &ComputeContext) -> ort::Result<Allocator> {
 }
 
 /// Memory from an [`allocator`].
-pub(super) struct Scratch<'a> {
+pub(crate) struct Scratch<'a> {
     block: AllocatedBlock<'a>,
     size: [usize; 3],
 }
 
 impl<'a> Scratch<'a> {
-    pub(super) fn new(allocator: &'a Allocator, size: [usize; 3]) -> ort::Result<Self> {
+    pub(crate) fn new(allocator: &'a Allocator, size: [usize; 3]) -> ort::Result<Self> {
         let count = size.iter().product::<usize>().max(1);
         let block = allocator.alloc::<f32>(count)?;
         Ok(Self { block, size })
     }
 
-    pub(super) fn planes(&self) -> Planes<'_> {
+    pub(crate) fn planes(&self) -> Planes<'_> {
         let count = self.size.iter().product();
         // SAFETY: the block has room for so many samples, and any bits are a number. Like outputs, it
         // is the runtime's memory, of which nothing says that it was not written before.
@@ -145,7 +145,7 @@ impl<'a> Scratch<'a> {
         Planes::new(data, self.size)
     }
 
-    pub(super) fn planes_mut(&mut self) -> PlanesMut<'_> {
+    pub(crate) fn planes_mut(&mut self) -> PlanesMut<'_> {
         let count = self.size.iter().product();
         // SAFETY: as above, and `self` is borrowed for as long.
         let data = unsafe { std::slice::from_raw_parts_mut(self.block.as_mut_ptr().cast(), count) };
@@ -155,7 +155,7 @@ impl<'a> Scratch<'a> {
 
 /// Calls `work` with ranges that make up `0..rows`, each a multiple of `step` but the last, on the
 /// runtime's threads; `cost` is what a row costs, in samples.
-pub(super) fn in_parallel(
+pub(crate) fn in_parallel(
     context: &ComputeContext,
     rows: usize,
     step: usize,

@@ -3,17 +3,17 @@
 
 /// How positions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sampling {
+pub(crate) struct Sampling {
     /// Outside is the border's colour, else zero.
-    pub(super) border: bool,
+    pub(crate) border: bool,
     /// -1 and 1 are the centres of the outermost pixels, else their outer edges.
-    pub(super) align_corners: bool,
+    pub(crate) align_corners: bool,
 }
 
 /// One row of output in every channel: a sample for each position, `stride` apart.
-pub(super) struct Row {
-    pub(super) output: *mut f32,
-    pub(super) stride: usize,
+pub(crate) struct Row {
+    pub(crate) output: *mut f32,
+    pub(crate) stride: usize,
 }
 
 /// Samples a row of positions in every channel of `picture`, planes of `plane` pixels as `axes` says.
@@ -21,7 +21,7 @@ pub(super) struct Row {
 /// # Safety
 /// `row` points to as many samples a channel as there are positions, in every channel, which nobody
 /// else has at the time.
-pub(super) unsafe fn sample(
+pub(crate) unsafe fn sample(
     simd: bool,
     axes: &Axes,
     picture: &[f32],
@@ -101,7 +101,7 @@ impl Axis {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axes {
+pub(crate) struct Axes {
     x: Axis,
     y: Axis,
     width: usize,
@@ -109,7 +109,7 @@ pub(super) struct Axes {
 
 impl Axes {
     /// For pictures of at least a pixel, whose positions go from -1 to 1.
-    pub(super) fn new(sampling: Sampling, width: usize, height: usize) -> Self {
+    pub(crate) fn new(sampling: Sampling, width: usize, height: usize) -> Self {
         Self {
             x: Axis::new(sampling, width),
             y: Axis::new(sampling, height),
@@ -118,7 +118,7 @@ impl Axes {
     }
 
     /// For positions in pixels, and the border outside.
-    pub(super) fn of_places(width: usize, height: usize) -> Self {
+    pub(crate) fn of_places(width: usize, height: usize) -> Self {
         Self {
             x: Axis::of_places(width),
             y: Axis::of_places(height),
@@ -165,7 +165,7 @@ mod avx2 {
     /// The processor has AVX2 and FMA; `row` points to as many samples a channel as there are
     /// positions, in every channel; `picture` is whole planes of `plane` pixels, as `axes` says.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn sample(
+    pub(crate) unsafe fn sample(
         axes: &Axes,
         picture: &[f32],
         plane: usize,

@@ -23,7 +23,7 @@ const CONTRAST: usize = 7;
 const COMPARED: usize = 9;
 
 /// How far the second of two lumas lies beyond the first around every cell: x and y, in cells.
-pub(super) fn search(
+pub(crate) fn search(
     context: &ComputeContext,
     allocator: &Allocator,
     simd: bool,

@@ -20,7 +20,7 @@ const SEARCH_STRIDE: usize = 8;
 const ALIGN: usize = 16;
 
 /// Adds the operators to a domain.
-pub(super) fn add(domain: OperatorDomain) -> ort::Result<OperatorDomain> {
+pub(crate) fn add(domain: OperatorDomain) -> ort::Result<OperatorDomain> {
     [
         Stage::Start,
         Stage::Look(16),
@@ -114,18 +114,18 @@ impl Kernel for StageKernel {
 }
 
 /// A stage at work.
-pub(super) struct Call<'a> {
-    pub(super) context: &'a ComputeContext,
-    pub(super) simd: bool,
+pub(crate) struct Call<'a> {
+    pub(crate) context: &'a ComputeContext,
+    pub(crate) simd: bool,
 }
 
 /// The tensors have sizes that don't go together.
-pub(super) fn misfit(stage: &str, sizes: &[[usize; 3]]) -> ort::Error {
+pub(crate) fn misfit(stage: &str, sizes: &[[usize; 3]]) -> ort::Error {
     ort::Error::new(format!("{stage} can't take planes of {sizes:?}"))
 }
 
 /// The only number of a tensor.
-pub(super) fn number(value: &ValueRef<'_>) -> ort::Result<f32> {
+pub(crate) fn number(value: &ValueRef<'_>) -> ort::Result<f32> {
     let (shape, data) = value.try_extract_tensor::<f32>()?;
     match data {
         [number] => Ok(*number),
@@ -134,13 +134,13 @@ pub(super) fn number(value: &ValueRef<'_>) -> ort::Result<f32> {
 }
 
 impl Call<'_> {
-    pub(super) fn input(&self, index: usize) -> ort::Result<ValueRef<'_>> {
+    pub(crate) fn input(&self, index: usize) -> ort::Result<ValueRef<'_>> {
         let input = self.context.input(index)?;
         input.ok_or_else(|| ort::Error::new("a stage lacks an input"))
     }
 
     /// Has `work` fill planes `[channels, height, width]` that become an output.
-    pub(super) fn output(
+    pub(crate) fn output(
         &self,
         index: usize,
         size: [usize; 3],
@@ -268,7 +268,7 @@ impl Call<'_> {
 
     /// Warps a pair of pictures, in colour or not, and writes the sum of their lumas and by how much the
     /// second is more; and the pictures themselves where there is room for them.
-    pub(super) fn see(
+    pub(crate) fn see(
         &self,
         warp: &Warp<'_>,
         seen: PlanesMut<'_>,
@@ -435,5 +435,4 @@ impl Call<'_> {
 }
 
 #[cfg(test)]
-#[path = "stages_tests.rs"]
 mod tests;

@@ -8,7 +8,7 @@ use super::sampling::{Axes, Row, sample};
 
 /// Both pictures of a pair, warped to a moment by a motion (x, y to picture 0, then to picture 1)
 /// from a grid 1, 2 or 4 times coarser.
-pub(super) struct Warp<'a> {
+pub(crate) struct Warp<'a> {
     simd: bool,
     pair: Planes<'a>,
     motion: Planes<'a>,
@@ -19,7 +19,7 @@ pub(super) struct Warp<'a> {
 }
 
 /// Rows that a [`Warp`] uses in between, for one thread.
-pub(super) struct WarpRows {
+pub(crate) struct WarpRows {
     mixed: Vec<f32>,
     padded: Vec<f32>,
     places: [Vec<f32>; 2],
@@ -27,7 +27,7 @@ pub(super) struct WarpRows {
 
 impl<'a> Warp<'a> {
     /// `unit`: pixels of the pictures for a motion of 1 at a moment of 1.
-    pub(super) fn new(
+    pub(crate) fn new(
         simd: bool,
         pair: Planes<'a>,
         motion: Planes<'a>,
@@ -44,7 +44,7 @@ impl<'a> Warp<'a> {
         }
     }
 
-    pub(super) fn scratch(&self) -> WarpRows {
+    pub(crate) fn scratch(&self) -> WarpRows {
         WarpRows {
             mixed: vec![0.0; self.motion.width],
             padded: vec![0.0; self.motion.width + 2],
@@ -56,7 +56,7 @@ impl<'a> Warp<'a> {
     ///
     /// # Safety
     /// As [`sample`] says of `out`, for rows as wide as the pair.
-    pub(super) unsafe fn row(&self, picture: usize, y: usize, scratch: &mut WarpRows, out: &Row) {
+    pub(crate) unsafe fn row(&self, picture: usize, y: usize, scratch: &mut WarpRows, out: &Row) {
         let WarpRows {
             mixed,
             padded,
@@ -85,14 +85,14 @@ impl<'a> Warp<'a> {
 }
 
 /// The rows that row `y` of a grid `factor` times finer lies between, and the second one's share.
-pub(super) fn neighbours(y: usize, factor: usize, height: usize) -> (usize, usize, f32) {
+pub(crate) fn neighbours(y: usize, factor: usize, height: usize) -> (usize, usize, f32) {
     let place = ((y as f32 + 0.5) / factor as f32 - 0.5).max(0.0);
     let upper = (place as usize).min(height - 1);
     (upper, (upper + 1).min(height - 1), place - upper as f32)
 }
 
 /// Sets the first and the last sample to their neighbours.
-pub(super) fn repeat_ends(padded: &mut [f32]) {
+pub(crate) fn repeat_ends(padded: &mut [f32]) {
     if let [first, second, .., before, last] = padded {
         (*first, *last) = (*second, *before);
     } else if let [first, only, last] = padded {
@@ -102,7 +102,7 @@ pub(super) fn repeat_ends(padded: &mut [f32]) {
 
 /// The mean products of slopes and differences in cells of `cell` x `cell` pixels of `seen`, the sum
 /// of two lumas and by how much the second is more: five planes.
-pub(super) fn moments(
+pub(crate) fn moments(
     context: &ComputeContext,
     simd: bool,
     seen: Planes<'_>,
@@ -133,7 +133,7 @@ pub(super) fn moments(
 }
 
 /// Means over squares round each place, of which only what lies inside counts.
-pub(super) struct Surrounding {
+pub(crate) struct Surrounding {
     reach: usize,
     /// One over how many count, in each column.
     inverse: Vec<f32>,
@@ -142,7 +142,7 @@ pub(super) struct Surrounding {
 
 impl Surrounding {
     /// `size`: of the squares, odd.
-    pub(super) fn new(size: usize, width: usize) -> Self {
+    pub(crate) fn new(size: usize, width: usize) -> Self {
         let reach = size / 2;
         let count = |x: usize| (x + reach).min(width - 1) + 1 - x.saturating_sub(reach);
         Self {
@@ -153,7 +153,7 @@ impl Surrounding {
     }
 
     /// Row `y` of what `row` gives the rows of, `height` in number.
-    pub(super) fn row<'a>(
+    pub(crate) fn row<'a>(
         &mut self,
         simd: bool,
         row: impl Fn(usize) -> &'a [f32],
@@ -176,7 +176,7 @@ impl Surrounding {
 }
 
 /// Steps of Lucas and Kanade by [`moments`] and what surrounds them.
-pub(super) struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     moments: Planes<'a>,
     surrounding: Surrounding,
     means: Vec<f32>,
@@ -184,7 +184,7 @@ pub(super) struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     /// `cell` as in [`moments`]: a surrounding of some twelve pixels counts.
-    pub(super) fn new(moments: Planes<'a>, cell: usize) -> Self {
+    pub(crate) fn new(moments: Planes<'a>, cell: usize) -> Self {
         Self {
             moments,
             surrounding: Surrounding::new((12 / cell - 1) / 2 * 2 + 1, moments.width),
@@ -193,7 +193,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Those of a row: how far picture 1 lies beyond picture 0, in pixels.
-    pub(super) fn row(&mut self, simd: bool, y: usize, across: &mut [f32], down: &mut [f32]) {
+    pub(crate) fn row(&mut self, simd: bool, y: usize, across: &mut [f32], down: &mut [f32]) {
         let width = self.moments.width;
         for (channel, out) in self.means.chunks_exact_mut(width).enumerate() {
             let row = |row| self.moments.row(channel, row);

@@ -2,12 +2,14 @@
 
 use ort::session::Session;
 
-use super::super::graph::{encode, proto::ModelProto};
 use super::super::runtime::runtime;
-use super::super::{ExecutionProvider, LoadOptions, session};
+use crate::models::options::{ExecutionProvider, LoadOptions};
+use crate::models::runtime::session;
+use onnx_graph::encode;
+use onnx_graph::proto::ModelProto;
 
 /// Numbers that look random and are the same every time.
-pub(super) fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
+pub(crate) fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
     let mut state = 1_u32;
     let next = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -17,7 +19,7 @@ pub(super) fn numbers(count: usize, least: f32, most: f32) -> Vec<f32> {
 }
 
 /// A session on the CPU, perhaps with our operators.
-pub(super) fn start(model: &ModelProto, own: bool) -> Session {
+pub(crate) fn start(model: &ModelProto, own: bool) -> Session {
     let options = LoadOptions {
         provider: ExecutionProvider::Cpu,
         ..LoadOptions::default()
@@ -32,7 +34,7 @@ pub(super) fn start(model: &ModelProto, own: bool) -> Session {
             limit: 0,
             own_operators: own,
         },
-        &crate::models::Interrupt::default(),
+        &crate::models::runtime::load_canceller::Interrupt::default(),
     )
     .expect("it starts")
 }

@@ -1,17 +1,16 @@
 //! What a network's inputs are.
 
 use super::slot::{Extent, Slot};
-use super::{Inputs, Layout, Timestep};
-use crate::models::statement::Moment;
+use super::types::{Inputs, Layout, Moment, Timestep};
 
 /// The channels of inputs that hold everything.
-pub(super) const STACKED: [i64; 4] = [6, 7, 8, 11];
+pub(crate) const STACKED: [i64; 4] = [6, 7, 8, 11];
 
 /// Networks of one size that is larger are refused: frames have no more pixels a side.
 const LARGEST_SIDE: i64 = 8192;
 
 /// Finds out which input is what.
-pub(super) fn read(
+pub(crate) fn read(
     slots: &[Slot],
     layout: Layout,
     moment: Option<Moment>,
@@ -96,7 +95,7 @@ fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Times
 }
 
 /// Width and height, if the inputs name them as numbers.
-pub(super) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize, usize)>, String> {
+pub(crate) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize, usize)>, String> {
     let sizes = slots.iter().filter_map(|slot| {
         let extent = slot.extent(layout)?;
         let size = (extent.width, extent.height);

@@ -1,14 +1,16 @@
 //! What a network's outputs are.
 
+use onnx_graph::{LONGEST_NAME, abbreviate};
+
+use super::MOST_NAMED;
 use super::slot::Slot;
-use super::{Layout, MOST_NAMED, Outputs};
-use crate::models::error::{LONGEST_NAME, brief};
+use super::types::{Layout, Outputs};
 
 /// What the picture is called by networks that give other things of its kind as well.
 const PICTURE_NAMES: [&str; 3] = ["image", "output", "interpolated"];
 
 /// Finds the answer among the outputs; `stated` is `motion` or the picture's name.
-pub(super) fn read(
+pub(crate) fn read(
     slots: &[Slot],
     layout: Layout,
     stated: Option<&str>,
@@ -51,7 +53,7 @@ fn picture<'a>(
         // the word that metadata uses for the only picture there is
         Some(name) if name != "picture" || named(name).is_some() => {
             Some(named(name).ok_or_else(|| {
-                let name = brief(name, LONGEST_NAME);
+                let name = abbreviate(name, LONGEST_NAME);
                 format!("its output should be `{name}`, and there is none")
             })?)
         }
@@ -85,7 +87,7 @@ fn picture<'a>(
         (None, several) => {
             let names = several.iter().take(MOST_NAMED);
             let names: Vec<_> = names
-                .map(|s| format!("`{}`", brief(&s.name, LONGEST_NAME)))
+                .map(|s| format!("`{}`", abbreviate(&s.name, LONGEST_NAME)))
                 .collect();
             Err(format!(
                 "it gives more than one picture ({}); model-info=\"output=NAME\" chooses one",

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::Layout;
-use crate::models::error::{LONGEST_NAME, brief};
-use crate::models::graph::proto::ValueInfoProto;
-use crate::models::graph::{FLOAT, FLOAT16};
+use onnx_graph::proto::ValueInfoProto;
+use onnx_graph::{FLOAT, FLOAT16, LONGEST_NAME, abbreviate};
+
+use super::types::Layout;
 
 /// An input or output as the graph declares it.
-pub(super) struct Slot {
-    pub(super) name: String,
+pub(crate) struct Slot {
+    pub(crate) name: String,
     element: i32,
     /// `None` when not even the number of dimensions is known; -1 for an unknown dimension.
     dims: Option<Vec<i64>>,
@@ -17,15 +17,15 @@ pub(super) struct Slot {
 
 /// The dimensions of what may be a picture; -1 where they are unknown.
 #[derive(Clone, Copy)]
-pub(super) struct Extent {
-    pub(super) batch: i64,
-    pub(super) channels: i64,
-    pub(super) height: i64,
-    pub(super) width: i64,
+pub(crate) struct Extent {
+    pub(crate) batch: i64,
+    pub(crate) channels: i64,
+    pub(crate) height: i64,
+    pub(crate) width: i64,
 }
 
 impl Slot {
-    pub(super) fn of(value: &ValueInfoProto) -> Self {
+    pub(crate) fn of(value: &ValueInfoProto) -> Self {
         let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let shape = tensor.and_then(|t| t.shape.as_ref());
         Self {
@@ -41,21 +41,21 @@ impl Slot {
     }
 
     /// Its name without the number of the tensor that some converters add (`image:0`).
-    pub(super) fn stem(&self) -> &str {
+    pub(crate) fn stem(&self) -> &str {
         stem(&self.name)
     }
 
     /// Whether its numbers are of a kind that is converted where it differs from float32.
-    pub(super) fn is_float(&self) -> bool {
+    pub(crate) fn is_float(&self) -> bool {
         matches!(self.element, FLOAT | FLOAT16)
     }
 
-    pub(super) fn is_half(&self) -> bool {
+    pub(crate) fn is_half(&self) -> bool {
         self.element == FLOAT16
     }
 
     /// Its dimensions in the given order, if there are four or their number is unknown.
-    pub(super) fn extent(&self, layout: Layout) -> Option<Extent> {
+    pub(crate) fn extent(&self, layout: Layout) -> Option<Extent> {
         let dims = match self.dims.as_deref() {
             None => [-1; 4],
             Some(dims) => <[i64; 4]>::try_from(dims).ok()?,
@@ -73,7 +73,7 @@ impl Slot {
     }
 
     /// The order of its dimensions, if one of these numbers of channels gives it away.
-    pub(super) fn layout(&self, channels: &[i64]) -> Option<Layout> {
+    pub(crate) fn layout(&self, channels: &[i64]) -> Option<Layout> {
         match self.dims.as_deref()? {
             [_, c, _, _] if channels.contains(c) => Some(Layout::Nchw),
             [_, _, _, c] if channels.contains(c) => Some(Layout::Nhwc),
@@ -82,19 +82,19 @@ impl Slot {
     }
 
     /// The number of its dimensions, where it is known.
-    pub(super) fn rank(&self) -> Option<usize> {
+    pub(crate) fn rank(&self) -> Option<usize> {
         self.dims.as_ref().map(Vec::len)
     }
 
     /// Whether it may hold one value: every dimension that is known is 1.
-    pub(super) fn may_be_scalar(&self) -> bool {
+    pub(crate) fn may_be_scalar(&self) -> bool {
         let dims = self.dims.as_deref().unwrap_or_default();
         dims.len() <= 4 && dims.iter().all(|dim| matches!(dim, -1 | 1))
     }
 }
 
 /// A name without the number of the tensor that some converters add (`image:0`).
-pub(super) fn stem(name: &str) -> &str {
+pub(crate) fn stem(name: &str) -> &str {
     name.split_once(':').map_or(name, |(stem, _)| stem)
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Slot {
             16 => "bfloat16",
             _ => "another type",
         };
-        write!(f, "`{}` {element}", brief(&self.name, LONGEST_NAME))?;
+        write!(f, "`{}` {element}", abbreviate(&self.name, LONGEST_NAME))?;
         let Some(dims) = &self.dims else {
             return f.write_str(" of unknown shape");
         };

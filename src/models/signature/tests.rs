@@ -1,7 +1,9 @@
+use onnx_graph::build::GraphBuilder;
+
+use super::metadata::Statement;
 use super::*;
-use crate::models::graph::build::GraphBuilder;
-use crate::models::statement::Statement;
-use crate::models::{graph, library};
+use crate::models::loading::catalog;
+use crate::models::signature::types::Timestep;
 
 const PICTURE: &[i64] = &[1, 3, -1, -1];
 const NHWC: &[i64] = &[-1, -1, -1, 3];
@@ -45,7 +47,7 @@ fn with_timestep(form: Timestep) -> Inputs {
 
 #[test]
 fn the_builtin_network_is_read() {
-    let model = graph::decode(library::VFI_LITE).unwrap_or_default();
+    let model = onnx_graph::decode(catalog::VFI_LITE).unwrap_or_default();
     let found = Signature::of(&model, &Stated::default()).unwrap();
     let expected = Signature {
         name: Some("vfi-lite".into()),

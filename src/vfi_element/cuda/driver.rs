@@ -5,8 +5,6 @@ use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-use crate::models::dylib;
-
 /// The name under which every driver is installed.
 pub(super) const NAME: &str = "libcuda.so.1";
 

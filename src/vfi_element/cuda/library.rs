@@ -12,7 +12,6 @@ use glib::ffi::{GType, gboolean};
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject};
 
 use super::driver::{reason, symbol};
-use crate::models::dylib;
 
 /// The name it has had since 1.22.
 const NAME: &str = "libgstcuda-1.0.so.0";

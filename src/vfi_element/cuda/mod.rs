@@ -27,7 +27,7 @@ use std::sync::Mutex;
 use gst::prelude::*;
 
 use super::CAT;
-use super::imp::lock;
+use crate::sync::lock;
 
 mod context;
 mod driver;

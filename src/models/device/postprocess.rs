@@ -1,0 +1,231 @@
+//! The last part of a frame's way on a device, which may go on while the network is at the next one.
+
+use std::sync::{Arc, Mutex};
+
+use ort::value::DynValue;
+
+use super::graphs::{Answer, Geometry};
+use super::helper_session::{Beside, out_of_reach, start};
+use super::preprocess::DeviceFrame;
+use super::transfer::{Sink, transfer};
+use crate::frames::PlaneMut;
+use crate::models::error::{ModelError, failed};
+use crate::models::memory::Usage;
+use crate::models::network::output;
+use crate::models::options::{ExecutionProvider, LoadOptions};
+use crate::models::runtime::binding::{self, Input, Target};
+use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::tensor_pool::{self, Buffer, Memory, Place, Pool};
+use crate::sync::lock;
+
+/// What frames are finished with.
+pub(crate) struct Finishing {
+    pub(crate) label: String,
+    pub(crate) options: LoadOptions,
+    pub(crate) provider: ExecutionProvider,
+    /// What the session may hold (0: any number of bytes).
+    pub(crate) limit: u64,
+    pub(crate) canceller: Canceller,
+    pub(crate) geometry: Geometry,
+    /// Whether pictures are warped rather than planes.
+    pub(crate) pictures: bool,
+    pub(crate) memory: Arc<Memory>,
+    /// Where planes lie that do not come back.
+    pub(crate) new: Vec<Arc<Pool>>,
+}
+
+/// Makes frames of what a network gives.
+pub(crate) struct Finisher {
+    pub(crate) with: Finishing,
+    /// Made with the first answer, which says how large its grid is.
+    session: Option<(Answer, Beside)>,
+}
+
+/// A frame that is to be made: it holds all that takes.
+pub struct Task {
+    finisher: Arc<Mutex<Finisher>>,
+    pair: [Arc<DeviceFrame>; 2],
+    answer: Arc<output::Answer>,
+    clear: bool,
+}
+
+impl Task {
+    pub(crate) fn new(
+        finisher: &Arc<Mutex<Finisher>>,
+        pair: [Arc<DeviceFrame>; 2],
+        answer: Arc<output::Answer>,
+        clear: bool,
+    ) -> Self {
+        Self {
+            finisher: Arc::clone(finisher),
+            pair,
+            answer,
+            clear,
+        }
+    }
+
+    /// Makes the frame, in planes of the kind that its originals have.
+    ///
+    /// # Errors
+    /// If the network's answer has another shape than it should, if the run fails or is cancelled, if the
+    /// planes can't be copied, or memory lacks.
+    pub fn run(self, out: Sink) -> Result<(), ModelError> {
+        lock(&self.finisher).run(&self, out)
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task")
+            .field("pair", &self.pair)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Finisher {
+    pub(crate) fn new(with: Finishing) -> Self {
+        Self {
+            with,
+            session: None,
+        }
+    }
+
+    /// What its session's arena holds, if the runtime tells.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.session.as_ref()?.1.arena.usage()
+    }
+
+    /// Has the session that makes frames of such an answer, which takes a while the first time.
+    pub(crate) fn get_ready(&mut self, answer: &[DynValue]) -> Result<(), ModelError> {
+        let kind = self.with.kind(answer)?;
+        self.session.take_if(|(made, ..)| *made != kind);
+        if self.session.is_none() {
+            self.session = Some(self.with.start(kind)?);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, task: &Task, out: Sink) -> Result<(), ModelError> {
+        if self.with.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        self.get_ready(task.answer.values())?;
+        let with = &mut self.with;
+        let Some((_, Beside { session, .. })) = &mut self.session else {
+            return Err(with.odd("nothing to make a frame of".into()));
+        };
+        let label = with.label.clone();
+        let failed = |error: ort::Error| failed(&label, &error);
+        let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
+        let inputs = names.iter().filter_map(|name| {
+            let value = match task.answer.values() {
+                [value, ..] if matches!(name.as_str(), "flow" | "picture") => Input::Value(value),
+                [_, value] if name == "mask" => Input::Value(value),
+                _ => task.frame_s(name)?,
+            };
+            Some((name.as_str(), value))
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let names: Vec<_> = (0..with.new.len()).map(|i| format!("out{i}")).collect();
+        let names = names.iter().map(String::as_str);
+        let mut new: Vec<Buffer> = Vec::new();
+        let outputs: Vec<_> = match &out {
+            Sink::Host(_) => names
+                .map(|name| (name, Target::Anew(Place::Staging)))
+                .collect(),
+            Sink::Copied(_) => {
+                let planes = with.new.iter().map(Pool::take);
+                new = planes.collect::<ort::Result<_>>().map_err(failed)?;
+                names
+                    .zip(new.iter_mut().map(|value| Target::Into(value)))
+                    .collect()
+            }
+        };
+        let options = with.canceller.options(task.clear);
+        let run = binding::run(session, &inputs, outputs, &with.memory, options);
+        if with.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        let values = run.map_err(failed)?;
+        match out {
+            Sink::Host(planes) => {
+                for (plane, value) in planes.iter_mut().zip(&values) {
+                    copy_out(value, plane).map_err(failed)?;
+                }
+                Ok(())
+            }
+            Sink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
+        }
+    }
+}
+
+impl Task {
+    /// What one of the two frames gives to an input: its picture (`a`, `b`) or a plane (`a0`, …).
+    fn frame_s(&self, name: &str) -> Option<Input<'_>> {
+        let (which, index) = name.split_at_checked(1)?;
+        let frame = &self.pair[usize::from(which == "b")];
+        if index.is_empty() {
+            return Some(Input::Tensor(&frame.picture));
+        }
+        let plane = frame.planes.get(index.parse::<usize>().ok()?)?;
+        Some(Input::Tensor(plane))
+    }
+}
+
+impl Finishing {
+    fn start(&self, kind: Answer) -> Result<(Answer, Beside), ModelError> {
+        let model = self.geometry.finish(kind);
+        let model = model.map_err(|error| self.odd(error.to_string()))?;
+        let beside = start(&self.options, self.provider, &self.label, model, self.limit)?;
+        Ok((kind, beside))
+    }
+
+    /// What the graph is made of.
+    fn kind(&self, values: &[DynValue]) -> Result<Answer, ModelError> {
+        let shapes = values.iter().map(|value| value.dtype().tensor_shape());
+        let shapes: Vec<Option<&[i64]>> = shapes.map(|shape| shape.map(|shape| &**shape)).collect();
+        let (width, height) = self.geometry.padded;
+        let (wide, high) = (width as i64, height as i64);
+        match shapes.as_slice() {
+            &[Some(&[1, 3, rows, columns])] if (columns, rows) == (wide, high) => Ok(Answer::Picture),
+            &[Some(&[1, 4, rows, columns]), Some(&[1, 1, mask_rows, mask_columns])]
+                if (rows, columns) == (mask_rows, mask_columns)
+                    && columns > 0
+                    && wide % columns == 0
+                    && rows * (wide / columns) == high =>
+            {
+                let (columns, rows) = (columns as usize, rows as usize);
+                Ok(match self.pictures {
+                    true => Answer::MotionOfPictures(columns, rows),
+                    false => Answer::Motion(columns, rows),
+                })
+            }
+            [Some(picture)] => Err(self.odd(format!(
+                "a picture {picture:?}, not [1, 3, {height}, {width}]"
+            ))),
+            [Some(flow), Some(mask)] => Err(self.odd(format!(
+                "flow {flow:?} and mask {mask:?} for a picture of {width}x{height}: expected [1, 4, h, w] \
+                 and [1, 1, h, w] on a grid a whole number of times coarser"
+            ))),
+            _ => Err(self.odd("an output is missing".into())),
+        }
+    }
+
+    fn odd(&self, reason: String) -> ModelError {
+        ModelError::Output {
+            model: self.label.clone(),
+            reason,
+        }
+    }
+}
+
+/// A plane's rows, with whatever lies between them.
+fn copy_out(from: &DynValue, plane: &mut PlaneMut) -> ort::Result<()> {
+    let row = plane.row_bytes();
+    let from = tensor_pool::bytes(from).ok_or_else(out_of_reach)?;
+    let rows = plane.data.chunks_mut(plane.stride);
+    for (into, from) in rows.zip(from.chunks_exact(row)) {
+        into[..row].copy_from_slice(from);
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The first part of a frame's way on a device, which may go on while the network is at the pair before.
+
+use std::sync::{Arc, Mutex};
+
+use ort::session::Session;
+use ort::value::DynValue;
+
+use super::helper_session::out_of_reach;
+use super::transfer::{Source, transfer};
+use crate::frames::{FrameLayout, Plane};
+use crate::models::device::buffers::Pools;
+use crate::models::error::{ModelError, failed};
+use crate::models::network::prepared::new_id;
+use crate::models::runtime::binding::{self, Input, Target};
+use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::tensor_pool::{Buffer, Memory, Place, Pool};
+use crate::sync::lock;
+
+/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
+/// when it is dropped.
+pub struct DeviceFrame {
+    pub(crate) planes: Vec<Buffer>,
+    pub(crate) picture: Buffer,
+    /// On the host.
+    thumbnail: DynValue,
+    pub(crate) id: u64,
+    /// Of which stage it is.
+    pub(crate) stage: u64,
+}
+
+/// Makes frames ready for the network, one at a time.
+pub(crate) struct Readier {
+    pub(crate) label: String,
+    pub(crate) canceller: Canceller,
+    pub(crate) layout: FrameLayout,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) session: Session,
+    pub(crate) pools: Pools,
+    /// On the host: what is uploaded.
+    pub(crate) staging: Vec<Buffer>,
+    /// The number of its stage.
+    pub(crate) stage: u64,
+}
+
+/// A frame that is to be made ready: it holds all that takes.
+pub struct Preparation {
+    readier: Arc<Mutex<Readier>>,
+    clear: bool,
+}
+
+impl Preparation {
+    pub(crate) fn new(readier: &Arc<Mutex<Readier>>, clear: bool) -> Self {
+        Self {
+            readier: Arc::clone(readier),
+            clear,
+        }
+    }
+
+    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
+    ///
+    /// # Errors
+    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
+    /// is cancelled, or memory lacks.
+    pub fn run(self, source: Source) -> Result<DeviceFrame, ModelError> {
+        lock(&self.readier).run(source, self.clear)
+    }
+}
+
+impl std::fmt::Debug for Preparation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Preparation")
+            .field("clear", &self.clear)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Readier {
+    fn run(&mut self, source: Source, clear: bool) -> Result<DeviceFrame, ModelError> {
+        if self.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        let label = self.label.clone();
+        let failed = |error: ort::Error| failed(&label, &error);
+        if let Source::Host(planes) = &source {
+            let given = planes.iter().map(|p| (p.width, p.height, p.format));
+            if !self.layout.shapes().eq(given) {
+                return Err(ModelError::Mismatch("the frame is of another kind".into()));
+            }
+            for (plane, staging) in planes.iter().zip(&mut self.staging) {
+                copy_in(plane, staging).map_err(failed)?;
+            }
+        }
+        let (mut kept, mut picture) = self.room().map_err(failed)?;
+        let names: Vec<_> = (0..kept.len())
+            .map(|index| (format!("plane{index}"), format!("kept{index}")))
+            .collect();
+        let mut outputs = vec![
+            ("picture", Target::Into(&mut picture)),
+            ("thumbnail", Target::Anew(Place::Staging)),
+        ];
+        let given = match source {
+            Source::Host(_) => {
+                for ((_, name), value) in names.iter().zip(&mut kept) {
+                    outputs.push((name, Target::Into(value)));
+                }
+                &self.staging
+            }
+            Source::Copied(copy) => {
+                // to where they are kept, so that the graph need not
+                transfer(&mut kept, copy).map_err(failed)?;
+                &kept
+            }
+        };
+        let inputs = names.iter().zip(given);
+        let inputs: Vec<_> = inputs
+            .map(|((name, _), value)| (name.as_str(), Input::Tensor(value)))
+            .collect();
+        let options = self.canceller.options(clear);
+        let run = binding::run(&mut self.session, &inputs, outputs, &self.memory, options);
+        if self.canceller.is_cancelled() {
+            return Err(ModelError::Cancelled);
+        }
+        let thumbnail = run.map_err(failed)?.pop();
+        Ok(DeviceFrame {
+            planes: kept,
+            picture,
+            thumbnail: thumbnail.ok_or_else(|| failed(out_of_reach()))?,
+            id: new_id(),
+            stage: self.stage,
+        })
+    }
+
+    /// Room for a frame's planes, and for its picture.
+    fn room(&self) -> ort::Result<(Vec<Buffer>, Buffer)> {
+        let planes = self.pools.planes.iter().map(Pool::take);
+        Ok((
+            planes.collect::<ort::Result<_>>()?,
+            self.pools.picture.take()?,
+        ))
+    }
+}
+
+impl DeviceFrame {
+    /// Mean luma of cells of the picture, row by row, in `[0, 1]`.
+    pub fn thumbnail(&self) -> &[f32] {
+        let thumbnail = self.thumbnail.try_extract_tensor::<f32>();
+        thumbnail.map_or(&[], |(_, cells)| cells)
+    }
+}
+
+impl std::fmt::Debug for DeviceFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DeviceFrame").field(&self.id).finish()
+    }
+}
+
+/// A plane's rows without what lies between them.
+fn copy_in(plane: &Plane, into: &mut Buffer) -> ort::Result<()> {
+    let row = plane.row_bytes();
+    let into = into.bytes_mut().ok_or_else(out_of_reach)?;
+    let rows = plane.data.chunks(plane.stride);
+    for (from, into) in rows.zip(into.chunks_exact_mut(row)) {
+        into.copy_from_slice(&from[..row]);
+    }
+    Ok(())
+}

@@ -1,0 +1,448 @@
+//! What a model's name stands for: a built-in network, one that came with the plugin, a well-known one that `vfi-models fetch`
+//! brought, or a file; and the reading of its bytes.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use crate::frames::space;
+use crate::models::error::ModelError;
+use crate::models::files::{open_regular, own_file};
+use crate::models::options::DEFAULT_MODEL;
+
+/// The bytes of `vfi-lite`, this project's own network.
+pub const VFI_LITE: &[u8] = include_bytes!("../../../models/vfi-lite.onnx");
+
+/// The names of the built-in networks with their bytes.
+const BUILT_IN: [(&str, &[u8]); 1] = [(DEFAULT_MODEL, VFI_LITE)];
+
+/// The networks of this project that come with the plugin as files beside it, being too large to be part of it.
+const SHIPPED: [&str; 1] = ["vfi-base"];
+
+/// A network that others have published, known by a name of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WellKnown {
+    /// The name to be given as `model`.
+    pub name: &'static str,
+    /// Its file's name, in the archive and in [`folder`].
+    pub file: &'static str,
+    /// The folder in the archive that the file lies in. Archives hold each network twice: in
+    /// `rife_v2`, the form that takes 7 channels of any size, and in `rife`, one of 11.
+    pub member_folder: &'static str,
+    /// The 7z archive below [`RELEASE`].
+    pub archive: &'static str,
+    /// The SHA-256 sum of the archive.
+    pub archive_sha256: &'static str,
+    /// Parameters, in tenths of a million.
+    pub parameters: u32,
+}
+
+/// No more of a file that holds a sum is read, in bytes.
+const MAX_SUM: u64 = 4096;
+
+/// Where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
+pub const RELEASE: &str =
+    "https://github.com/AmusementClub/vs-mlrt/releases/download/external-models/";
+/// The licence of the networks in [`WELL_KNOWN`], and whose they are.
+pub const RELEASE_LICENCE: &str = "MIT, hzwer/Practical-RIFE";
+
+/// The well-known networks: official RIFE weights as ONNX, from small to large version.
+pub const WELL_KNOWN: [WellKnown; 5] = [
+    WellKnown::rife(
+        "rife-4.6",
+        "rife_v4.6.onnx",
+        "rife_v2_v4.7z",
+        "c9999d6af6800365f4f3d716dbaa51f5954e05f38424f83b705b055d754c71cc",
+        53,
+    ),
+    WellKnown::rife(
+        "rife-4.15-lite",
+        "rife_v4.15_lite.onnx",
+        "rife_v4.15_lite.7z",
+        "9c894bccb7dbd5bd0ff9d99616360285628230de81374181b97a69124f73d1a9",
+        26,
+    ),
+    WellKnown::rife(
+        "rife-4.22-lite",
+        "rife_v4.22_lite.onnx",
+        "rife_v4.22_lite.7z",
+        "e7c3872fd217663911f0b89a5940bdc314f5a061fd5fa8639fd1674d31d2f1cf",
+        49,
+    ),
+    WellKnown::rife(
+        "rife-4.25",
+        "rife_v4.25.onnx",
+        "rife_v4.25.7z",
+        "172fe975c1775134bb87108e4ec6d1a89e861cc5d3be2ac23bf08afe5ed626b8",
+        57,
+    ),
+    WellKnown::rife(
+        "rife-4.26",
+        "rife_v4.26.onnx",
+        "rife_v4.26.7z",
+        "dfdabd84a2a3db773f87604b8cc255e94a6a72f13550d910ccd3b4ee2606cd4f",
+        57,
+    ),
+];
+
+impl WellKnown {
+    const fn rife(
+        name: &'static str,
+        file: &'static str,
+        archive: &'static str,
+        archive_sha256: &'static str,
+        parameters: u32,
+    ) -> Self {
+        Self {
+            name,
+            file,
+            member_folder: "rife_v2",
+            archive,
+            archive_sha256,
+            parameters,
+        }
+    }
+
+    /// Where its file is, or would be.
+    pub fn path(&self) -> PathBuf {
+        folder().join(self.file)
+    }
+
+    /// The well-known network of this name; the name of its file without the ending serves too.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        let is_it =
+            |known: &&Self| known.name == name || known.file.strip_suffix(".onnx") == Some(name);
+        WELL_KNOWN.iter().find(is_it)
+    }
+}
+
+/// Where the files of well-known networks lie: `vfiinterp/models` in the user's data folder, which
+/// is `$XDG_DATA_HOME`, else `~/.local/share`.
+pub fn folder() -> PathBuf {
+    glib::user_data_dir().join("vfiinterp/models")
+}
+
+/// The file beside a model's that holds the SHA-256 sum it had when it was fetched, in the manner
+/// of `sha256sum`.
+pub fn sum_file(model: &Path) -> PathBuf {
+    let mut name = model.as_os_str().to_owned();
+    name.push(".sha256");
+    name.into()
+}
+
+/// Where a model's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Inside the plugin.
+    BuiltIn {
+        /// Its name.
+        name: &'static str,
+        /// Its bytes.
+        bytes: &'static [u8],
+    },
+    /// In a file that came with the plugin.
+    Shipped {
+        /// Its name.
+        name: &'static str,
+        /// Its file.
+        file: PathBuf,
+    },
+    /// In [`folder`], if it was fetched.
+    WellKnown(&'static WellKnown),
+    /// In a file, which may not exist.
+    File(PathBuf),
+}
+
+/// A model's bytes.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// All of them.
+    pub bytes: Arc<[u8]>,
+    /// Tells contents apart; no sum that other programs know.
+    pub digest: Digest,
+}
+
+/// What tells one content from all others.
+pub type Digest = [u8; 32];
+
+/// The names of this project's own networks: those inside the plugin, then those beside it.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|&(name, _)| name).chain(SHIPPED)
+}
+
+/// Where a network that comes with the plugin is looked for, in this order: [`folder`], the folder `share/vfiinterp/models` of
+/// where plugin or program are installed, the source tree they were built in.
+fn shipped_places(name: &str) -> Vec<PathBuf> {
+    let own = own_file();
+    let installed = (own.iter().flat_map(|own| own.ancestors().skip(1)))
+        .map(|folder| folder.join("share/vfiinterp/models"));
+    std::iter::once(folder())
+        .chain(installed)
+        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("models")])
+        .map(|folder| folder.join(name).with_extension("onnx"))
+        .collect()
+}
+
+/// What a model's name stands for: a network of this project, a well-known one, else a file.
+///
+/// # Errors
+/// When it is none of them, nor looks like a path; or when it should have come with the plugin and did not.
+pub fn find(model: &str) -> Result<Source, ModelError> {
+    if let Some(&(name, bytes)) = BUILT_IN.iter().find(|(name, _)| *name == model) {
+        return Ok(Source::BuiltIn { name, bytes });
+    }
+    if let Some(name) = SHIPPED.into_iter().find(|name| *name == model) {
+        let mut places = shipped_places(name);
+        let there = places.iter().position(|file| file.exists());
+        return match there {
+            Some(place) => Ok(Source::Shipped {
+                name,
+                file: places.swap_remove(place),
+            }),
+            None => Err(ModelError::NotInstalled {
+                name: name.into(),
+                file: places.swap_remove(0),
+            }),
+        };
+    }
+    if let Some(known) = WellKnown::find(model) {
+        return Ok(Source::WellKnown(known));
+    }
+    let path = Path::new(model);
+    let is_path = model.contains('/') || path.extension().is_some_and(|e| e == "onnx");
+    if is_path || path.exists() {
+        return Ok(Source::File(path.into()));
+    }
+    Err(ModelError::Unknown {
+        name: model.into(),
+        own: names().collect::<Vec<_>>().join(", "),
+        well_known: WELL_KNOWN.map(|known| known.name).join(", "),
+    })
+}
+
+impl Source {
+    /// Its name, where it has one that does not depend on a file.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::BuiltIn { name, .. } | Self::Shipped { name, .. } => Some(name),
+            Self::WellKnown(known) => Some(known.name),
+            Self::File(_) => None,
+        }
+    }
+
+    /// Its file; `None` for a built-in network.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::BuiltIn { .. } => None,
+            Self::WellKnown(known) => Some(known.path()),
+            Self::Shipped { file, .. } | Self::File(file) => Some(file.clone()),
+        }
+    }
+
+    /// How messages call it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::BuiltIn { name, .. } => format!("`{name}`"),
+            Self::WellKnown(known) => format!("`{}` ({})", known.name, known.path().display()),
+            Self::Shipped { name, file } => format!("`{name}` ({})", file.display()),
+            Self::File(path) => format!("`{}`", path.display()),
+        }
+    }
+
+    /// Reads it. A well-known network must have the sum it was fetched with, where that is known.
+    ///
+    /// # Errors
+    /// The file is not there, not to be read, too large to be a network, or not what was fetched.
+    pub fn read(&self) -> Result<Contents, ModelError> {
+        let (path, known) = match self {
+            Self::BuiltIn { bytes, .. } => {
+                return Ok(Contents {
+                    digest: Sha256::digest(bytes).into(),
+                    bytes: Arc::from(*bytes),
+                });
+            }
+            Self::WellKnown(known) => (known.path(), Some(known)),
+            Self::Shipped { file, .. } | Self::File(file) => (file.clone(), None),
+        };
+        if let Some(known) = known
+            && !path.exists()
+        {
+            return Err(ModelError::NotFetched {
+                name: known.name.into(),
+                file: path,
+            });
+        }
+        let contents = read_file(&path).map_err(|reason| ModelError::Unreadable {
+            model: self.label(),
+            reason,
+        })?;
+        if let Some(known) = known {
+            check_sum(&path, &contents.bytes).map_err(|reason| ModelError::Unusable {
+                model: self.label(),
+                reason: format!("{reason}; `vfi-models fetch {}` brings it anew", known.name),
+            })?;
+        }
+        Ok(contents)
+    }
+}
+
+/// Reads a whole file that is not too large to be a network.
+fn read_file(path: &Path) -> Result<Contents, String> {
+    let file = open_regular(path)?;
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    if length > onnx_graph::MAX_FILE_BYTES {
+        return Err(format!(
+            "it is {} MiB large, and the limit is {} MiB",
+            length >> 20,
+            onnx_graph::MAX_FILE_BYTES >> 20
+        ));
+    }
+    read_digested(&file, length as usize).map_err(|error| error.to_string())
+}
+
+/// Reads `length` bytes, and digests them on the way, on several threads: fresh memory costs more
+/// than reading, so one thread would take twice the time for the two.
+fn read_digested(file: &File, length: usize) -> io::Result<Contents> {
+    const PART: usize = 1 << 20;
+    space::probe(length).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
+    // SAFETY: zero is a valid byte.
+    let mut bytes = unsafe { Arc::<[u8]>::new_zeroed_slice(length).assume_init() };
+    let mut digest = Sha256::new();
+    if let Some(place) = Arc::get_mut(&mut bytes) {
+        let parts = place.par_chunks_mut(PART).enumerate();
+        let digests: io::Result<Vec<Digest>> = parts
+            .map(|(index, part)| {
+                file.read_exact_at(part, (index * PART) as u64)?;
+                Ok(Sha256::digest(&*part).into())
+            })
+            .collect();
+        digests?.iter().for_each(|part| digest.update(part));
+    }
+    Ok(Contents {
+        bytes,
+        digest: digest.finalize().into(),
+    })
+}
+
+/// Compares a fetched file's bytes with the sum written down beside it, if there is one.
+fn check_sum(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let Ok(file) = open_regular(&sum_file(path)) else {
+        return Ok(()); // put there by hand
+    };
+    let mut text = String::new();
+    file.take(MAX_SUM)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("the sum it was fetched with cannot be read: {error}"))?;
+    let expected = text.split_whitespace().next().unwrap_or_default();
+    let found = sha256(bytes);
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(format!(
+        "its sha256 is {found}, and it was {expected} when it was fetched"
+    ))
+}
+
+/// The SHA-256 sum in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _written = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builtin_network_survives_encoding_byte_for_byte() {
+        let model = onnx_graph::decode(VFI_LITE);
+        assert!(model.is_ok_and(|model| onnx_graph::encode(&model) == VFI_LITE));
+    }
+
+    #[test]
+    fn own_names_come_before_files() {
+        assert_eq!(names().collect::<Vec<_>>(), ["vfi-lite", "vfi-base"]);
+        let expected = Source::BuiltIn {
+            name: DEFAULT_MODEL,
+            bytes: VFI_LITE,
+        };
+        assert_eq!(find("vfi-lite").ok(), Some(expected));
+    }
+
+    #[test]
+    fn a_network_that_comes_with_the_plugin_is_found() {
+        let found = find("vfi-base").ok();
+        let file = found
+            .as_ref()
+            .and_then(Source::file)
+            .expect("it is in the source tree");
+        assert!(file.ends_with("models/vfi-base.onnx"), "{}", file.display());
+        assert_eq!(found.and_then(|found| found.name()), Some("vfi-base"));
+    }
+
+    #[test]
+    fn what_looks_like_a_path_is_one() {
+        for path in ["./vfi-lite", "missing.onnx", "/tmp/none", "Cargo.toml"] {
+            assert_eq!(find(path).ok(), Some(Source::File(path.into())));
+        }
+        for other in ["rife", ""] {
+            assert!(matches!(find(other), Err(ModelError::Unknown { .. })));
+        }
+    }
+
+    #[test]
+    fn well_known_names_are_found_as_published_too() {
+        for known in &WELL_KNOWN {
+            for name in [known.name, known.file.trim_end_matches(".onnx")] {
+                assert_eq!(find(name).ok(), Some(Source::WellKnown(known)));
+            }
+            assert_eq!(known.archive_sha256.len(), 64);
+            assert!(
+                known
+                    .path()
+                    .ends_with(Path::new("vfiinterp/models").join(known.file))
+            );
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_other_programs() {
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn contents_are_told_apart_wherever_they_differ() {
+        let folder = std::env::temp_dir().join(format!("vfiinterp-parts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
+        let path = folder.join("parts");
+        let digest = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("the folder takes files");
+            let contents = read_file(&path).expect("it was just written");
+            assert!(*contents.bytes == *bytes);
+            contents.digest
+        };
+        let mut bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let first = digest(&bytes);
+        assert_eq!(digest(&bytes), first);
+        for place in [0, (1 << 20) - 1, 1 << 20, 2_999_999] {
+            bytes[place] ^= 1;
+            assert_ne!(digest(&bytes), first);
+            bytes[place] ^= 1;
+        }
+        assert_ne!(digest(&bytes[..2_999_999]), first);
+        digest(b"");
+        std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    }
+}

@@ -1,0 +1,279 @@
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use super::super::testing::{numbers, start};
+use crate::models::loading::catalog;
+use onnx_graph::build::GraphBuilder;
+use onnx_graph::decode;
+use onnx_graph::functions::{STAGES, hand_over_stages, inline};
+use onnx_graph::proto::NodeProto;
+
+/// The built-in network reduced to one stage, by its definition and by our operator.
+fn both(stage: &str) -> [Session; 2] {
+    let mut model = decode(catalog::VFI_LITE).expect("it is a network");
+    let graph = model.graph.take().unwrap_or_default();
+    let call = graph.node.iter().find(|node| node.op_type() == stage);
+    let call = call.expect("it has the stage");
+    let name = |letter: char, count| (0..count).map(move |i| format!("{letter}{i}"));
+    let node = NodeProto {
+        input: name('i', call.input.len()).collect(),
+        output: name('o', call.output.len()).collect(),
+        ..call.clone()
+    };
+    let mut builder = GraphBuilder::new(stage, 17);
+    for name in &node.input {
+        let rank = if stage == "Finish" && name == "i3" {
+            1
+        } else {
+            4
+        };
+        builder = builder.input(name, &[-1; 4][..rank]);
+    }
+    for name in &node.output {
+        builder = builder.output(name, &[-1; 4]);
+    }
+    let mut graph = builder.finish().graph.unwrap_or_default();
+    graph.node.push(node);
+    model.graph = Some(graph);
+    let mut own = model.clone();
+    assert_eq!(hand_over_stages(&mut own), 1);
+    inline(&mut model).expect("it can be");
+    [start(&model, false), start(&own, true)]
+}
+
+/// A tensor's shape and numbers.
+type Tensor = (Vec<usize>, Vec<f32>);
+
+fn tensor(shape: &[usize], least: f32, most: f32) -> Tensor {
+    (shape.to_vec(), numbers(shape.iter().product(), least, most))
+}
+
+/// Something with shapes in it, of which `shift` pixels are gone.
+fn scene(channels: usize, height: usize, width: usize, shift: f32) -> Tensor {
+    let mut data = Vec::with_capacity(channels * height * width);
+    for channel in 0..channels {
+        for y in 0..height {
+            for x in 0..width {
+                let (x, y) = (x as f32 - shift, y as f32 - 0.6 * shift);
+                let waves =
+                    (0.31 * x + 0.07 * y + channel as f32).sin() + (0.11 * x - 0.4 * y).cos();
+                let spots = ((x / 9.0).floor() * 7.0 + (y / 11.0).floor() * 13.0).sin();
+                data.push(0.5 + 0.15 * waves + 0.12 * spots);
+            }
+        }
+    }
+    (vec![1, channels, height, width], data)
+}
+
+type Inputs<'a> = Vec<(String, ort::session::SessionInputValue<'a>)>;
+
+fn named(inputs: &[Tensor]) -> Inputs<'_> {
+    let inputs = inputs.iter().enumerate().map(|(i, (shape, data))| {
+        let tensor = TensorRef::from_array_view((shape.clone(), data.as_slice())).expect("it fits");
+        (
+            format!("i{i}"),
+            ort::session::SessionInputValue::from(tensor),
+        )
+    });
+    inputs.collect()
+}
+
+fn run(session: &mut Session, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+    let outputs = session
+        .run(named(inputs))
+        .map_err(|error| error.to_string())?;
+    let outputs = outputs.values().map(|output| {
+        let (shape, data) = output.try_extract_tensor::<f32>().expect("it is float");
+        (
+            shape.iter().map(|&dim| dim as usize).collect(),
+            data.to_vec(),
+        )
+    });
+    Ok(outputs.collect())
+}
+
+/// Compares the two; `tolerances` are for the outputs.
+#[track_caller]
+fn assert_same(stage: &str, inputs: &[Vec<Tensor>], tolerances: &[f32]) {
+    let [mut theirs, mut own] = both(stage);
+    for inputs in inputs {
+        let expected = run(&mut theirs, inputs).expect("the definition runs");
+        let found = run(&mut own, inputs).expect("the operator runs");
+        assert_eq!(found.len(), tolerances.len());
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_eq!(found.0, expected.0);
+            let apart = found.1.iter().zip(&expected.1).map(|(a, b)| (a - b).abs());
+            let most = apart.fold(0.0, f32::max);
+            let shape = &inputs[0].0;
+            assert!(
+                most <= tolerances[index],
+                "{stage} {shape:?}, output {index}: {most}"
+            );
+        }
+    }
+}
+
+const MOMENTS: [f32; 3] = [0.5, 0.125, 0.8];
+
+fn moment(of: f32) -> Tensor {
+    (vec![1, 1, 1, 1], vec![of])
+}
+
+#[test]
+fn every_stage_has_its_operator_and_its_definition() {
+    let model = decode(catalog::VFI_LITE).expect("it is a network");
+    let mut names: Vec<_> = model.functions.iter().map(|f| f.name()).collect();
+    let mut known = STAGES;
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+    assert_eq!(hand_over_stages(&mut model.clone()), STAGES.len());
+}
+
+#[test]
+fn start_does_what_its_definition_says() {
+    let sizes = [(16, 16), (48, 80), (160, 112)];
+    let inputs = sizes.iter().zip(MOMENTS).map(|(&(height, width), at)| {
+        let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 9.0));
+        vec![a, b, moment(at)]
+    });
+    assert_same(
+        "Start",
+        &inputs.collect::<Vec<_>>(),
+        &[2e-3, 1e-6, 1e-6, 1e-6],
+    );
+}
+
+#[test]
+fn look_does_what_its_definition_says() {
+    for (stage, finer) in [("Look16", 2), ("Look8", 1), ("Look4", 1)] {
+        let sizes = [(4, 4), (20, 36), (92, 160)];
+        let inputs = sizes.iter().zip(MOMENTS).map(|(&(height, width), at)| {
+            let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 1.0));
+            let pair = (vec![1, 6, height, width], [a.1, b.1].concat());
+            let motion = tensor(&[1, 5, height / 4 * finer, width / 4 * finer], -9.0, 9.0);
+            vec![pair, motion, moment(at)]
+        });
+        assert_same(stage, &inputs.collect::<Vec<_>>(), &[2e-4, 2e-3]);
+    }
+}
+
+#[test]
+fn improve_does_what_its_definition_says() {
+    for (stage, finer, channels) in [
+        ("Improve16", 2, 21),
+        ("Improve8", 1, 21),
+        ("Improve4", 1, 29),
+    ] {
+        let inputs = [(1, 1), (5, 9), (46, 80)].map(|(height, width)| {
+            vec![
+                tensor(&[1, 5, height * finer, width * finer], -9.0, 9.0),
+                tensor(&[1, 8, height, width], -1.5, 1.5),
+                tensor(&[1, channels, height, width], -4.0, 4.0),
+            ]
+        });
+        assert_same(stage, &inputs, &[1e-4]);
+    }
+}
+
+#[test]
+fn finish_does_what_its_definition_says() {
+    let sizes = [(4, 4), (20, 36), (184, 320)];
+    let inputs = sizes.iter().zip(MOMENTS).map(|(&(height, width), at)| {
+        let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 1.0));
+        vec![
+            (vec![1, 6, height, width], [a.1, b.1].concat()),
+            tensor(&[1, 5, height / 2, width / 2], -3.0, 3.0),
+            tensor(&[1, 29, height / 4, width / 4], -4.0, 4.0),
+            (vec![3], vec![40.0, -80.0, -2.2]),
+            moment(at),
+        ]
+    });
+    assert_same("Finish", &inputs.collect::<Vec<_>>(), &[2e-3]);
+}
+
+#[test]
+fn planes_that_do_not_go_together_are_errors() {
+    let cases: [(&str, Vec<Tensor>); 4] = [
+        (
+            "Start",
+            vec![scene(3, 16, 24, 0.0), scene(3, 16, 24, 0.0), moment(0.5)],
+        ),
+        (
+            "Look8",
+            vec![
+                scene(6, 16, 16, 0.0),
+                tensor(&[1, 5, 4, 3], 0.0, 1.0),
+                moment(0.5),
+            ],
+        ),
+        (
+            "Improve4",
+            vec![
+                tensor(&[1, 5, 4, 4], 0.0, 1.0),
+                tensor(&[1, 8, 4, 4], 0.0, 1.0),
+                tensor(&[1, 20, 4, 4], 0.0, 1.0),
+            ],
+        ),
+        (
+            "Finish",
+            vec![
+                scene(6, 16, 16, 0.0),
+                tensor(&[1, 5, 8, 8], 0.0, 1.0),
+                tensor(&[1, 29, 4, 5], 0.0, 1.0),
+                (vec![3], vec![0.0; 3]),
+                moment(0.5),
+            ],
+        ),
+    ];
+    for (stage, inputs) in cases {
+        let [_, mut own] = both(stage);
+        let why = run(&mut own, &inputs).expect_err(stage);
+        assert!(why.contains("can't take planes"), "{stage}: {why}");
+    }
+}
+
+/// `cargo test --release --lib how_fast_stages_are -- --ignored --nocapture`
+#[test]
+#[ignore = "it measures"]
+fn how_fast_stages_are() {
+    let pair = || {
+        let (a, b) = (scene(3, 368, 640, 0.0), scene(3, 368, 640, 9.0));
+        (vec![1, 6, 368, 640], [a.1, b.1].concat())
+    };
+    // as smooth as motion is
+    let motion = |height: usize, width: usize| {
+        let (shape, mut data) = scene(5, height, width, 0.0);
+        data.iter_mut().for_each(|x| *x *= 9.0);
+        (shape, data)
+    };
+    let heads = tensor(&[1, 29, 92, 160], -1.0, 1.0);
+    let prior = tensor(&[1, 8, 92, 160], -1.0, 1.0);
+    let rest = (vec![3], vec![0.0; 3]);
+    let half = moment(0.5);
+    let cases = [
+        (
+            "Start",
+            vec![
+                scene(3, 368, 640, 0.0),
+                scene(3, 368, 640, 9.0),
+                half.clone(),
+            ],
+        ),
+        ("Look4", vec![pair(), motion(92, 160), half.clone()]),
+        ("Improve4", vec![motion(92, 160), prior, heads.clone()]),
+        ("Finish", vec![pair(), motion(184, 320), heads, rest, half]),
+    ];
+    for (stage, inputs) in cases {
+        let sessions = both(stage);
+        let [theirs, ours] = sessions.map(|mut session| {
+            let times = (0..61).map(|_| {
+                let start = std::time::Instant::now();
+                drop(session.run(named(&inputs)).expect("it runs"));
+                start.elapsed()
+            });
+            times.min().unwrap_or_default().as_secs_f64() * 1e3
+        });
+        println!("{stage}: definition {theirs:.2} ms, operator {ours:.2} ms");
+    }
+}

@@ -1,0 +1,92 @@
+//! Stopping a run from another thread.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use ort::session::{RunOptions, Session};
+
+use super::fair_lock::Turns;
+use crate::sync::lock;
+
+/// Stops a running [`Interpolator::estimate`](crate::models::interpolator::Interpolator::estimate) from another thread.
+#[derive(Clone)]
+pub struct Canceller(Arc<Cancel>);
+
+struct Cancel {
+    cancelled: Mutex<bool>,
+    /// Of this network's own runs: others on the same session are not its business.
+    options: RunOptions,
+    /// The same for runs after which memory is given back.
+    clearing: RunOptions,
+    /// Where it may be waiting for its turn.
+    sessions: Mutex<Vec<Weak<Turns<Session>>>>,
+}
+
+impl Canceller {
+    /// For runs on `session`; those that give memory back are made with `clearing`.
+    pub(crate) fn new(session: &Arc<Turns<Session>>, clearing: RunOptions) -> ort::Result<Self> {
+        Ok(Self(Arc::new(Cancel {
+            cancelled: Mutex::new(false),
+            options: RunOptions::new()?,
+            clearing,
+            sessions: Mutex::new(vec![Arc::downgrade(session)]),
+        })))
+    }
+
+    /// Runs on this session are stopped, too.
+    pub(crate) fn watch(&self, session: &Arc<Turns<Session>>) {
+        let mut sessions = lock(&self.0.sessions);
+        sessions.retain(|known| known.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+
+    /// What a run that is to be stopped is given.
+    pub(crate) fn options(&self, clears: bool) -> &RunOptions {
+        match clears {
+            true => &self.0.clearing,
+            false => &self.0.options,
+        }
+    }
+
+    /// Makes the running estimate, and every later one until [`rearm`](Self::rearm), return
+    /// [`ModelError::Cancelled`](crate::models::error::ModelError::Cancelled) as soon as the node it is at is
+    /// done. Does not wait for it.
+    pub fn cancel(&self) {
+        self.set(true);
+    }
+
+    /// Allows estimates again.
+    pub fn rearm(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, cancelled: bool) {
+        let mut state = lock(&self.0.cancelled);
+        *state = cancelled;
+        for options in [&self.0.options, &self.0.clearing] {
+            // these only set a flag, which cannot fail
+            let _ = if cancelled {
+                options.terminate()
+            } else {
+                options.unterminate()
+            };
+        }
+        drop(state);
+        // not held while the sessions are told: one lock at a time
+        let sessions = lock(&self.0.sessions).clone();
+        for session in sessions.iter().filter_map(Weak::upgrade) {
+            session.look_again();
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        *lock(&self.0.cancelled)
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Canceller")
+            .field(&self.is_cancelled())
+            .finish()
+    }
+}

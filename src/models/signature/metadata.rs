@@ -1,0 +1,475 @@
+//! What is stated about a network besides its graph: by the user, by a file beside it, by its own
+//! metadata. All three speak the same keys:
+//!
+//! | key | values | meaning |
+//! | --- | --- | --- |
+//! | `family` | `auto`, `rife`, `film`, `midpoint` | as the element's `model-family` |
+//! | `range` | `0..1`, `-1..1` | what the numbers of a picture range over, in and out |
+//! | `layout` | `nchw`, `nhwc` | the order of a picture's dimensions |
+//! | `channel_order` | `rgb`, `bgr` | the order of a picture's channels |
+//! | `align` | 1 to 1024 | width and height are padded to multiples of this |
+//! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
+//! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
+//! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
+//! | `light` | `levelled` | the network sees two pictures in different light as if it were the same |
+//! | `name` | any text of up to 160 bytes | for display |
+//!
+//! In metadata the keys begin with `vfiinterp.`, others are passed over, and `family` is text for
+//! display.
+
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use onnx_graph::proto::ModelProto;
+use onnx_graph::{LONGEST_NAME, abbreviate};
+
+use super::types::{ChannelOrder, Layout, Range};
+use crate::models::files::open_regular;
+use crate::models::options::ModelFamily;
+use crate::models::signature::Moment;
+
+/// Larger alignments are refused.
+pub const MAX_ALIGN: usize = 1024;
+/// Larger sidecar files are refused, in bytes.
+const MAX_SIDECAR: u64 = 64 << 10;
+/// What a key of the file's metadata begins with.
+const METADATA_PREFIX: &str = "vfiinterp.";
+
+const KEYS: [&str; 10] = [
+    "family",
+    "range",
+    "layout",
+    "channel_order",
+    "align",
+    "timestep",
+    "output",
+    "flow_unit",
+    "light",
+    "name",
+];
+const FAMILIES: [ModelFamily; 4] = [
+    ModelFamily::Auto,
+    ModelFamily::Rife,
+    ModelFamily::Film,
+    ModelFamily::Midpoint,
+];
+const RANGES: [(&str, Range); 2] = [("0..1", Range::Unit), ("-1..1", Range::Signed)];
+const LAYOUTS: [(&str, Layout); 2] = [("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)];
+const ORDERS: [(&str, ChannelOrder); 2] = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr)];
+const TIMESTEPS: [(&str, Moment); 3] = [
+    ("none", Moment::None),
+    ("scalar", Moment::Scalar),
+    ("plane", Moment::Plane),
+];
+const FLOW_UNITS: [(&str, ()); 1] = [("input_pixels", ())];
+const LIGHTS: [(&str, ()); 1] = [("levelled", ())];
+
+/// Who states something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The user, by a property.
+    Property(&'static str),
+    /// A file in TOML.
+    Sidecar(PathBuf),
+    /// The model's own metadata.
+    Metadata,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Property(name) => f.write_str(name),
+            Self::Sidecar(path) => write!(f, "{}", path.display()),
+            Self::Metadata => f.write_str("its metadata"),
+        }
+    }
+}
+
+/// What one source states.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// The name to display.
+    pub name: Option<String>,
+    /// How it is to be taken.
+    pub family: Option<ModelFamily>,
+    /// What pictures range over.
+    pub range: Option<Range>,
+    /// The order of dimensions.
+    pub layout: Option<Layout>,
+    /// The order of channels.
+    pub channel_order: Option<ChannelOrder>,
+    /// The multiple sizes are padded to.
+    pub align: Option<usize>,
+    /// What the moment is.
+    pub timestep: Option<Moment>,
+    /// `motion`, or the name of the output that is the picture.
+    pub output: Option<String>,
+    /// That motion is in pixels of the padded input, the one unit there is.
+    pub flow_unit: Option<()>,
+    /// That pictures in different light are levelled by the network itself.
+    pub light: Option<()>,
+}
+
+impl Statement {
+    /// Takes one key's value.
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let key = key.replace('-', "_");
+        match key.as_str() {
+            "name" if value.len() > LONGEST_NAME => {
+                return Err(format!(
+                    "name has {} bytes, and the limit is {LONGEST_NAME}",
+                    value.len()
+                ));
+            }
+            "name" => store(&mut self.name, Ok(value.into())),
+            "family" => store(
+                &mut self.family,
+                choose(value, &FAMILIES.map(|f| (f.nick(), f))),
+            ),
+            "range" => store(&mut self.range, choose(value, &RANGES)),
+            "layout" => store(&mut self.layout, choose(value, &LAYOUTS)),
+            "channel_order" => store(&mut self.channel_order, choose(value, &ORDERS)),
+            "timestep" => store(&mut self.timestep, choose(value, &TIMESTEPS)),
+            "output" => store(&mut self.output, Ok(value.into())),
+            "flow_unit" => store(&mut self.flow_unit, choose(value, &FLOW_UNITS)),
+            "light" => store(&mut self.light, choose(value, &LIGHTS)),
+            "align" => {
+                let parsed = value.parse().ok();
+                let align = parsed.filter(|align| (1..=MAX_ALIGN).contains(align));
+                let align = align.ok_or_else(|| format!("1 to {MAX_ALIGN}"));
+                store(&mut self.align, align)
+            }
+            _ => {
+                let key = abbreviate(&key, LONGEST_NAME);
+                return Err(format!("`{key}` is no key; accepted are {}", list(&KEYS)));
+            }
+        }
+        .map_err(|accepted| match accepted {
+            Refusal::Twice => format!("`{key}` is stated twice"),
+            Refusal::Value(accepted) => {
+                let value = abbreviate(value, LONGEST_NAME);
+                format!("{key} is `{value}`, and accepted is {accepted}")
+            }
+        })
+    }
+
+    /// Reads `key=value` pairs, separated by commas or semicolons.
+    ///
+    /// # Errors
+    /// The first pair that is not understood, and what would be.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut statement = Self::default();
+        for part in text.split([',', ';']).map(str::trim) {
+            if part.is_empty() {
+                continue;
+            }
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                format!(
+                    "`{}` is neither key=value nor the path of a .toml file; keys are {}",
+                    abbreviate(part, LONGEST_NAME),
+                    list(&KEYS)
+                )
+            })?;
+            statement.set(key.trim(), value.trim())?;
+        }
+        Ok(statement)
+    }
+
+    /// Reads a sidecar's text.
+    ///
+    /// # Errors
+    /// What is not understood, and what would be.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| abbreviate(&error.to_string(), 1024).into_owned())?;
+        let mut statement = Self::default();
+        for (key, value) in &table {
+            match value {
+                toml::Value::String(text) => statement.set(key, text)?,
+                toml::Value::Integer(number) => statement.set(key, &number.to_string())?,
+                other => {
+                    return Err(format!(
+                        "`{}` is of type {}, and accepted are text and whole numbers",
+                        abbreviate(key, LONGEST_NAME),
+                        other.type_str()
+                    ));
+                }
+            }
+        }
+        Ok(statement)
+    }
+
+    /// Reads a model's metadata.
+    ///
+    /// # Errors
+    /// The first value that is not understood, and what would be.
+    pub fn from_metadata(model: &ModelProto) -> Result<Self, String> {
+        let mut statement = Self::default();
+        for entry in &model.metadata_props {
+            let key = entry.key.as_deref().unwrap_or_default();
+            let value = entry.value.as_deref().unwrap_or_default();
+            if let Some(key) = key.strip_prefix(METADATA_PREFIX)
+                && KEYS.contains(&key)
+                && key != "family"
+            {
+                statement
+                    .set(key, value)
+                    .map_err(|why| format!("its metadata is wrong: {METADATA_PREFIX}{why}"))?;
+            }
+        }
+        Ok(statement)
+    }
+}
+
+/// The family a model's metadata names, for display.
+pub(crate) fn family_text(model: &ModelProto) -> Option<&str> {
+    let entries = &mut model.metadata_props.iter();
+    entries
+        .find(|entry| entry.key.as_deref() == Some("vfiinterp.family"))
+        .and_then(|entry| entry.value.as_deref())
+}
+
+enum Refusal {
+    Twice,
+    Value(String),
+}
+
+fn store<T>(place: &mut Option<T>, value: Result<T, String>) -> Result<(), Refusal> {
+    match place.replace(value.map_err(Refusal::Value)?) {
+        Some(_) => Err(Refusal::Twice),
+        None => Ok(()),
+    }
+}
+
+fn choose<T: Copy>(text: &str, among: &[(&str, T)]) -> Result<T, String> {
+    let found = among.iter().find(|(name, _)| *name == text);
+    found
+        .map(|&(_, value)| value)
+        .ok_or_else(|| list(&among.iter().map(|&(name, _)| name).collect::<Vec<_>>()))
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).into(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// What all sources state, the strongest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated(Vec<(Origin, Statement)>);
+
+impl Stated {
+    /// What the user states with `family` and `info` (`key=value` pairs, or the path of a .toml
+    /// file) about the model in `file`. Where `info` names no file, the one beside the model
+    /// (`rife.toml` beside `rife.onnx`) is read if it is there.
+    ///
+    /// # Errors
+    /// What can't be read or is not understood, and what would be.
+    pub fn gather(family: ModelFamily, info: &str, file: Option<&Path>) -> Result<Self, String> {
+        let info = info.trim();
+        let by_property = Statement {
+            family: Some(family).filter(|family| *family != ModelFamily::Auto),
+            ..Statement::default()
+        };
+        let mut stated = Self::default().and(Origin::Property("model-family"), by_property);
+        let named = Path::new(info);
+        if named
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+        {
+            return Ok(stated.and(Origin::Sidecar(named.into()), read_sidecar(named)?));
+        }
+        let inline = Statement::parse(info).map_err(|why| format!("model-info: {why}"))?;
+        stated = stated.and(Origin::Property("model-info"), inline);
+        if let Some(file) = file
+            && let beside = file.with_extension("toml")
+            && beside.is_file()
+        {
+            stays_beside(file, &beside)?;
+            let sidecar = read_sidecar(&beside)?;
+            stated = stated.and(Origin::Sidecar(beside), sidecar);
+        }
+        Ok(stated)
+    }
+
+    /// Adds a source that is weaker than those before.
+    pub fn and(mut self, origin: Origin, statement: Statement) -> Self {
+        self.0.push((origin, statement));
+        self
+    }
+
+    /// Whether anything is stated at all.
+    pub fn is_empty(&self) -> bool {
+        let mut sources = self.0.iter();
+        sources.all(|(_, statement)| *statement == Statement::default())
+    }
+
+    /// The strongest statement of one kind, and who makes it.
+    pub fn get<T>(&self, kind: impl Fn(&Statement) -> Option<&T>) -> Option<(&T, &Origin)> {
+        let mut sources = self.0.iter();
+        sources.find_map(|(origin, statement)| Some((kind(statement)?, origin)))
+    }
+}
+
+/// Refuses a file that only seems to lie beside the model's: who named the model did not name it,
+/// and what is wrong in it is quoted.
+fn stays_beside(model: &Path, beside: &Path) -> Result<(), String> {
+    let folder = |path: &Path| {
+        let path = path.canonicalize().ok()?;
+        path.parent().map(Path::to_path_buf)
+    };
+    let given = std::path::absolute(model).ok();
+    let given = given
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(|folder| folder.canonicalize().ok());
+    let found = folder(beside);
+    // beside the name that was given, or beside the file that it leads to
+    if found.is_some() && (found == given || found == folder(model)) {
+        return Ok(());
+    }
+    Err(format!(
+        "the file {} leads out of the model's folder; model-info can name it",
+        beside.display()
+    ))
+}
+
+fn read_sidecar(path: &Path) -> Result<Statement, String> {
+    let failed = |why: String| format!("the model-info file {}: {why}", path.display());
+    let file = open_regular(path).map_err(failed)?;
+    let length = file
+        .metadata()
+        .map_err(|error| failed(error.to_string()))?
+        .len();
+    if length > MAX_SIDECAR {
+        let (found, limit) = (length >> 10, MAX_SIDECAR >> 10);
+        return Err(failed(format!(
+            "it is {found} KiB large, and the limit is {limit} KiB"
+        )));
+    }
+    let mut text = String::new();
+    file.take(MAX_SIDECAR)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(error.to_string()))?;
+    Statement::from_toml(&text).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read() {
+        let found = Statement::parse(
+            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,timestep=none,output=a:0,family=film,name=My net,light=levelled",
+        );
+        let expected = Statement {
+            name: Some("My net".into()),
+            family: Some(ModelFamily::Film),
+            range: Some(Range::Signed),
+            layout: Some(Layout::Nhwc),
+            channel_order: Some(ChannelOrder::Bgr),
+            align: Some(128),
+            timestep: Some(Moment::None),
+            output: Some("a:0".into()),
+            flow_unit: None,
+            light: Some(()),
+        };
+        assert_eq!(found, Ok(expected));
+        assert_eq!(Statement::parse(" "), Ok(Statement::default()));
+    }
+
+    #[test]
+    fn toml_says_the_same() {
+        let text = "# of a network\nrange = \"-1..1\"\nalign = 32\nchannel_order = \"bgr\"\n";
+        assert_eq!(
+            Statement::from_toml(text),
+            Statement::parse("range=-1..1,align=32,channel_order=bgr")
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_with_what_is() {
+        for (text, parts) in [
+            ("rang=0..1", ["`rang` is no key", "channel_order"]),
+            ("range=0..255", ["range is `0..255`", "0..1 and -1..1"]),
+            ("layout=chwn", ["layout is `chwn`", "nchw and nhwc"]),
+            ("align=0", ["align is `0`", "1 to 1024"]),
+            ("align=many", ["align is `many`", "1 to 1024"]),
+            ("timestep=maybe", ["timestep", "none, scalar and plane"]),
+            ("family=dain", ["family", "auto, rife, film and midpoint"]),
+            ("align=1,align=2", ["`align`", "twice"]),
+            ("0..1", ["`0..1`", "key=value"]),
+        ] {
+            let why = Statement::parse(text).unwrap_err();
+            assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+        }
+        for (text, part) in [
+            ("range = ", "TOML parse error"),
+            ("colour = \"bgr\"", "`colour` is no key"),
+            ("align = 1.5", "float"),
+            ("[family]\nname = \"rife\"", "table"),
+        ] {
+            let why = Statement::from_toml(text).unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_user_overrules_the_file_beside_and_that_the_metadata() {
+        let said = |text| Statement::parse(text).unwrap();
+        let user = Origin::Property("model-info");
+        let stated = Stated::default()
+            .and(user.clone(), said("align=8"))
+            .and(
+                Origin::Sidecar("a.toml".into()),
+                said("align=16,range=-1..1"),
+            )
+            .and(Origin::Metadata, said("align=32,range=0..1,layout=nchw"));
+        let sidecar = Origin::Sidecar("a.toml".into());
+        assert_eq!(stated.get(|s| s.align.as_ref()), Some((&8, &user)));
+        assert_eq!(
+            stated.get(|s| s.range.as_ref()),
+            Some((&Range::Signed, &sidecar))
+        );
+        assert_eq!(
+            stated.get(|s| s.layout.as_ref()),
+            Some((&Layout::Nchw, &Origin::Metadata))
+        );
+        assert_eq!(stated.get(|s| s.output.as_ref()), None);
+        assert!(!stated.is_empty());
+        let nothing = Stated::default().and(user, said(""));
+        assert!(nothing.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let gather = |info: &str| Stated::gather(ModelFamily::Auto, info, None);
+        let why = gather("/nowhere/rife.toml").unwrap_err();
+        assert!(why.contains("/nowhere/rife.toml"), "{why}");
+        let why = gather("ranges=1").unwrap_err();
+        assert!(why.starts_with("model-info"), "{why}");
+    }
+
+    #[test]
+    fn what_nests_as_deep_as_a_file_is_long_is_refused() {
+        for open in ["[", "{a=", "a."] {
+            let text = format!("a = {}", open.repeat(MAX_SIDECAR as usize / open.len()));
+            assert!(Statement::from_toml(&text).is_err(), "{open}");
+        }
+        let keys = "a.".repeat(MAX_SIDECAR as usize / 2);
+        assert!(Statement::from_toml(&format!("{keys}a = 1")).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "\\PC{0,60}", toml in "[a-z=\"\\[\\]0-9.\n #]{0,60}") {
+            let _ = Statement::parse(&text);
+            let _ = Statement::from_toml(&toml);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The words of a signature: inputs, outputs, ranges and layouts.
+
+use std::fmt;
+
+/// How a network takes the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timestep {
+    /// As an input of one value with this many dimensions.
+    Scalar(usize),
+    /// As an input of a value per pixel, `[1, 1, H, W]`.
+    Plane,
+}
+
+/// The inputs, in the order the names are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inputs {
+    /// Two pictures and the moment, each with its name.
+    PicturesAndTimestep {
+        /// The first and second picture.
+        pictures: [String; 2],
+        /// The moment.
+        timestep: String,
+        /// Its form.
+        form: Timestep,
+    },
+    /// Two pictures; the result is midway.
+    Pictures([String; 2]),
+    /// One input with everything as channels: 6 (midway), 7 (moment), 8 (moment, scale) or 11
+    /// (moment and the coordinates of every pixel).
+    Stacked {
+        /// Its name.
+        name: String,
+        /// Its channels.
+        channels: usize,
+    },
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pictures([a, b]) => write!(f, "two pictures, `{a}` and `{b}`"),
+            Self::PicturesAndTimestep {
+                pictures: [a, b],
+                timestep,
+                form,
+            } => {
+                let form = match form {
+                    Timestep::Scalar(_) => "one value",
+                    Timestep::Plane => "a plane",
+                };
+                write!(f, "two pictures, `{a}` and `{b}`, and {form}, `{timestep}`")
+            }
+            Self::Stacked { name, channels } => {
+                let rest = match channels {
+                    6 => "",
+                    7 => " and the timestep",
+                    8 => ", the timestep and the scale",
+                    _ => ", the timestep and the coordinates",
+                };
+                write!(
+                    f,
+                    "one of {channels} channels, `{name}`: two pictures{rest}"
+                )
+            }
+        }
+    }
+}
+
+/// The outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// Flow in pixels of the padded input, and the weight of picture 0.
+    Motion {
+        /// The name of the flow.
+        flow: String,
+        /// The name of the mask.
+        mask: String,
+    },
+    /// A picture.
+    Picture(String),
+}
+
+impl Outputs {
+    /// Flow and mask, or the picture.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let names: [Option<&String>; 2] = match self {
+            Self::Motion { flow, mask } => [Some(flow), Some(mask)],
+            Self::Picture(picture) => [Some(picture), None],
+        };
+        names.into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// What the numbers of a picture range over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Range {
+    /// 0 to 1.
+    #[default]
+    Unit,
+    /// -1 to 1.
+    Signed,
+}
+
+/// The order of a picture's dimensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Batch, channels, height, width: planes.
+    #[default]
+    Nchw,
+    /// Batch, height, width, channels: interleaved.
+    Nhwc,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nchw => "NCHW",
+            Self::Nhwc => "NHWC",
+        })
+    }
+}
+
+/// The order of a picture's channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red first.
+    #[default]
+    Rgb,
+    /// Blue first.
+    Bgr,
+}
+
+/// What is stated about the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It does not count.
+    None,
+    /// It is one value.
+    Scalar,
+    /// It is a value per pixel.
+    Plane,
+}

@@ -130,6 +130,13 @@ pub(super) fn rates(
     (rate(input), target)
 }
 
+/// Whether frames of both caps are laid out alike and lie in the same kind of memory, whatever else they
+/// say (mastering displays, light levels).
+pub(super) fn describe_same_frames(a: &gst::Caps, b: &gst::Caps) -> bool {
+    let info = |caps| gst_video::VideoInfo::from_caps(caps).ok();
+    info(a) == info(b) && cuda::is_cuda(a) == cuda::is_cuda(b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

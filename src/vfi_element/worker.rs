@@ -183,10 +183,10 @@ impl Worker {
         if self.stream.as_ref().is_some_and(|s| s.input == input) {
             return Ok(());
         }
-        let looks_alike = self.stream.as_ref().is_some_and(|stream| {
-            let frames = |caps: &gst::Caps| gst_video::VideoInfo::from_caps(caps).ok();
-            frames(&stream.input) == frames(&input)
-        });
+        let looks_alike = self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| caps::describe_same_frames(&stream.input, &input));
         if !looks_alike {
             self.drain(imp)?;
             self.stream = None;

@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 
 use super::super::grid::{Content, Rate, SECOND, Slot, Slots};
-use super::{Target, Timeline};
+use super::{LONGEST_STEP_BACK, Target, Timeline};
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Wanted {
@@ -170,6 +170,8 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                 let pts = pts.after(last);
                 let duration = duration.after(0);
                 let before = watch.last.map(|(_, time)| time);
+                let latest = timeline.newest.map(|newest| newest.pts).or(timeline.taken);
+                let back = latest.zip(pts).map_or(0, |(latest, pts)| latest.saturating_sub(pts));
                 let jumps = std::mem::take(&mut jump);
                 let Ok(step) = timeline.advance(pts, duration) else {
                     continue;
@@ -181,8 +183,7 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                 let count = step.before.run.end.saturating_sub(step.before.run.start);
                 watch.slots(&step.before, target);
                 if let Some(original) = &step.original {
-                    let back = before.map_or(0, |before| before.saturating_sub(original.pts));
-                    if original.discont && (jumps || back > 9 * SECOND) {
+                    if original.discont && (jumps || back > LONGEST_STEP_BACK) {
                         // time has begun anew, at the frame's own
                         watch.last = None;
                     }

@@ -448,6 +448,10 @@ proptest! {
         for (pts, duration, action) in times {
             // Microseconds: sixteen slots have room between any two.
             let (pts, duration) = (pts.map(|t| t * 1000), duration.map(|t| t * 1000));
+            // Time begins anew where a timestamp goes back by far.
+            let latest = timeline.newest.map(|newest| newest.pts).or(timeline.taken);
+            let jumps = |pts: u64| latest.is_some_and(|latest| latest > pts + LONGEST_STEP_BACK);
+            let anew = pts.is_some_and(jumps);
             let mut slots = Vec::new();
             match action {
                 0 => slots.extend(timeline.drain(pts).take(10_000)),
@@ -468,9 +472,7 @@ proptest! {
                 },
             }
             for slot in slots {
-                // Time begins anew where a timestamp goes back by more than ten seconds.
-                let back = last.map_or(0, |last| last.saturating_sub(slot.pts));
-                let anew = slot.discont && back > 9 * SECOND;
+                let anew = anew && slot.discont;
                 prop_assert!(anew || last.is_none_or(|l| slot.pts > l), "{last:?} then {slot:?}");
                 if let Content::Between(phase) = slot.content {
                     prop_assert!(phase > 0.0 && phase < 1.0, "{slot:?}");

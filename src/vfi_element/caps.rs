@@ -8,8 +8,8 @@ use glib::prelude::*;
 use gst_video::VideoCapsBuilder;
 
 use super::cuda;
-use super::grid::Rate;
-use super::timeline::Target;
+use super::timing::grid::Rate;
+use super::timing::timeline::Target;
 use crate::frames;
 
 /// Sizes a frame may have, in pixels a side.

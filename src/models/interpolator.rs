@@ -1,10 +1,11 @@
 //! A loaded network and its use.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use ort::value::DynValue;
 
 use super::bisect::{self, Bisection, Place, Step};
-use super::device::postprocess::Finisher;
 use super::error::ModelError;
 use super::loading::specialise::Fitting;
 use super::loading::{self, Key, catalog};
@@ -23,7 +24,6 @@ use super::runtime::runtime;
 use super::signature::metadata::Stated;
 use super::signature::types::Outputs;
 use crate::frames::{FrameError, Motion, Picture, space};
-use crate::sync::lock;
 
 /// A loaded network.
 pub struct Interpolator {
@@ -77,9 +77,12 @@ pub enum Estimate<'a> {
 pub struct WarmUp {
     network: Network,
     size: (usize, usize),
-    /// What comes behind the network on a device.
-    pub(super) finisher: Option<Arc<Mutex<Finisher>>>,
+    /// What comes behind the network on a device, given what that answers.
+    then: Option<Box<NextStep>>,
 }
+
+/// A step that follows a network's answer.
+type NextStep = dyn FnOnce(&[DynValue]) -> Result<(), ModelError> + Send;
 
 impl WarmUp {
     /// Runs it, unless it is interrupted.
@@ -95,10 +98,18 @@ impl WarmUp {
         })?;
         let pictures = [Seen::once(nothing.as_slice()); 2];
         let answer = self.network.run(pictures, self.size, 0.5)?;
-        match self.finisher {
-            Some(finisher) => lock(&finisher).get_ready(answer.values()),
+        match self.then {
+            Some(then) => then(answer.values()),
             None => Ok(()),
         }
+    }
+
+    /// Has a step done with what the network answers.
+    pub(super) fn then(
+        &mut self,
+        step: impl FnOnce(&[DynValue]) -> Result<(), ModelError> + Send + 'static,
+    ) {
+        self.then = Some(Box::new(step));
     }
 }
 
@@ -277,7 +288,7 @@ impl Interpolator {
         Some(WarmUp {
             network,
             size,
-            finisher: None,
+            then: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::state::Status;
+use crate::status::Status;
 
 const HOST: c_int = 1;
 const DEVICE: c_int = 2;

@@ -7,7 +7,8 @@ use std::ptr;
 use crate::answer;
 use crate::properties::FunctionAttributes;
 use crate::runtime::{context, runtime};
-use crate::state::{Status, state};
+use crate::state::state;
+use crate::status::Status;
 
 /// `dim3`.
 #[derive(Clone, Copy)]

@@ -10,7 +10,8 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use crate::copy::{Copy, Side};
 use crate::properties::{self, Properties};
-use crate::state::{self, State, Status, state};
+use crate::state::{self, State, state};
+use crate::status::Status;
 use crate::{answer, status};
 
 /// A version of CUDA that the provider is made for.

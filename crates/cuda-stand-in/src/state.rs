@@ -6,22 +6,8 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::Counts;
 use crate::copy::{Copy, Side};
-
-/// The driver's `CUresult`, as far as it comes up here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    InvalidValue = 1,
-    OutOfMemory = 2,
-    NotInitialized = 3,
-    NoDevice = 100,
-    InvalidDevice = 101,
-    InvalidContext = 201,
-    InvalidHandle = 400,
-    IllegalAddress = 700,
-    NotSupported = 801,
-}
+use crate::status::{Counts, Status};
 
 /// What lies where nothing was written, because nobody may rely on zeroes, and what kernels come to: a small
 /// number in 32 bits (0.046) and in 16 (1.31), so that answers make sense and do not change.

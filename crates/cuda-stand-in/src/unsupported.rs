@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use crate::state::Status;
+use crate::status::Status;
 
 /// Functions that say that they are not supported, whatever they are given.
 macro_rules! unsupported {

@@ -4,9 +4,6 @@
 
 #[path = "common/mod.rs"]
 mod device;
-#[allow(dead_code)] // the element uses more of it
-#[path = "../../../src/vfi_element/cuda/driver.rs"]
-mod driver;
 #[path = "../../../tests/common/fixtures.rs"]
 mod fixtures;
 #[allow(dead_code)] // the element uses more of it
@@ -25,8 +22,6 @@ mod models {
 #[allow(dead_code)] // made for other tests
 #[path = "../../../tests/element/common.rs"]
 mod rig;
-#[path = "../../../src/vfi_element/cuda/stream.rs"]
-mod stream;
 
 use device::*;
 use frame::Copier;

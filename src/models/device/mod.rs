@@ -2,7 +2,6 @@
 
 mod budget;
 mod buffers;
-pub(crate) mod driver;
 pub(crate) mod graphs;
 mod helper_session;
 mod limit;

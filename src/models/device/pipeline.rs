@@ -26,6 +26,7 @@ use crate::models::runtime::binding::{self, Input, Target};
 use crate::models::runtime::run_canceller::Canceller;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory};
 use crate::models::signature::types::Inputs;
+use crate::sync::lock;
 
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
@@ -375,7 +376,8 @@ impl Stage {
 
     /// Has what comes behind the network made ready, too, when that is warmed up.
     pub fn attend(&self, warm_up: &mut WarmUp) {
-        warm_up.finisher = Some(Arc::clone(&self.finisher));
+        let finisher = Arc::clone(&self.finisher);
+        warm_up.then(move |answer| lock(&finisher).get_ready(answer));
     }
 
     /// Has memory that is kept for later given back, that of the sessions with their next run.

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cuda::loaded::LoadedDriver;
 use onnx_graph::edit;
 use onnx_graph::proto::ModelProto;
 use ort::session::Session;
 
 use super::Key;
 use crate::models::Fitted;
-use crate::models::device::driver::Driver;
 use crate::models::error::ModelError;
 use crate::models::network::Network;
 use crate::models::network::input::Seen;
@@ -172,7 +172,7 @@ fn with_engines(
     version: &str,
     make: impl Fn(Option<&std::path::Path>) -> Result<Session, String>,
 ) -> Result<Session, String> {
-    let kind = Driver::loaded().and_then(|driver| driver.kind(source.options.device));
+    let kind = LoadedDriver::loaded().and_then(|driver| driver.kind(source.options.device));
     let work = || {
         let kind = kind.as_ref()?;
         let store = Store::of_user().ok()?;

@@ -3,8 +3,9 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
+use cuda::loaded::LoadedDriver;
+
 use super::Room;
-use crate::models::device::driver::Driver;
 use crate::models::memory;
 use crate::models::options::ExecutionProvider;
 
@@ -22,7 +23,11 @@ pub fn least(provider: ExecutionProvider, device: i32) -> Option<Room> {
     }
     let device = match provider {
         ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
-            Driver::loaded().and_then(|driver| driver.room(device))
+            let memory = LoadedDriver::loaded().and_then(|driver| driver.memory(device));
+            memory.map(|memory| Room {
+                free: memory.free,
+                total: memory.total,
+            })
         }
         ExecutionProvider::Auto | ExecutionProvider::Cpu => None,
     };

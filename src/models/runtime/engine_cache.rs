@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use cuda::loaded::Kind;
 use sha2::{Digest as _, Sha256};
 
-use crate::models::device::driver::Kind;
 use crate::models::options::Precision;
 
 /// What engines take on disk in all; a large network's takes some 50 MB.

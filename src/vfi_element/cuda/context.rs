@@ -2,10 +2,10 @@
 
 use std::ptr;
 
+use cuda::driver::Primary;
 use glib::translate::{FromGlib, FromGlibPtrFull, IntoGlib, ToGlibPtr};
 use gst::prelude::*;
 
-use super::driver::Primary;
 use super::library::library;
 
 /// The type of the `GstContext` in which elements hand one another their CUDA contexts.

@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use cuda::stream::Stream;
+use cuda::{Copy, Place};
 use glib::translate::ToGlibPtr;
 
 use super::library::{CudaMemory, library};
-use super::stream::{Copy, Place, Stream};
 use crate::frames::mapped;
 use crate::models::device::Dense;
 

@@ -8,10 +8,9 @@
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
+use cuda::driver::{self, reason, symbol};
 use glib::ffi::{GType, gboolean};
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject};
-
-use super::driver::{reason, symbol};
 
 /// The name it has had since 1.22.
 const NAME: &str = "libgstcuda-1.0.so.0";
@@ -61,7 +60,7 @@ pub(super) fn library() -> Result<&'static Library, &'static str> {
     LIBRARY
         .get_or_init(|| {
             // where there is no driver, the library is not even looked for
-            super::driver::driver()?;
+            driver::driver()?;
             Library::open(NAME)
         })
         .as_ref()
@@ -94,7 +93,7 @@ impl Library {
         // It calls the driver through pointers that this sets.
         // SAFETY: it takes nothing and may be called at any time.
         if unsafe { load() } == glib::ffi::GFALSE {
-            return Err(format!("{name} lacks functions in {}", super::driver::NAME));
+            return Err(format!("{name} lacks functions in {}", driver::NAME));
         }
         // SAFETY: it takes nothing and does its work, an allocator without which there are no pools, once.
         unsafe { init() };

@@ -24,16 +24,15 @@
 
 use std::sync::Mutex;
 
+use cuda::driver;
 use gst::prelude::*;
 
 use super::log::CAT;
 use crate::sync::lock;
 
 mod context;
-mod driver;
 mod frame;
 mod library;
-mod stream;
 
 pub(super) use context::{Context, is_cuda_pool};
 pub(super) use frame::{Copier, holds};

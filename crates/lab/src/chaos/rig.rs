@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use super::ledger::{Alive, Ledger};
 use super::lock;
-use super::stream::Stream;
+use super::stream::{Outlet, Stream};
 use crate::element;
 use crate::watchdog::Watchdog;
 
@@ -94,29 +94,6 @@ impl Shared {
         lock(&self.ledger).begin(strict, self.stat("duplicates"));
     }
 
-    /// Everything that went in has come out or was rightly left out.
-    pub(super) fn settle(&self, stream: &Stream) {
-        let settled = lock(&self.ledger).settle(self.stat("duplicates"));
-        // What downstream has had enough for is not lost; upstream may be yet to learn of that.
-        if let Err(what) = settled
-            && !self.sated.load(Ordering::SeqCst)
-        {
-            self.fail(what);
-        }
-        self.begin(stream);
-    }
-
-    /// Why something was refused.
-    pub(super) fn why_refused(&self) -> gst::FlowError {
-        if lock(&self.gate).closed {
-            gst::FlowError::Flushing
-        } else if self.sated.load(Ordering::SeqCst) {
-            gst::FlowError::Eos
-        } else {
-            gst::FlowError::Error
-        }
-    }
-
     /// Sends what comes next, again and again.
     fn run(&self) {
         loop {
@@ -179,6 +156,41 @@ impl Shared {
                 self.warnings.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
+        }
+    }
+}
+
+impl Outlet for Shared {
+    fn source(&self) -> &gst::Pad {
+        &self.source
+    }
+
+    fn alive(&self) -> &Arc<Alive> {
+        &self.alive
+    }
+
+    fn ledger(&self) -> &Mutex<Ledger> {
+        &self.ledger
+    }
+
+    fn settle(&self, stream: &Stream) {
+        let settled = lock(&self.ledger).settle(self.stat("duplicates"));
+        // What downstream has had enough for is not lost; upstream may be yet to learn of that.
+        if let Err(what) = settled
+            && !self.sated.load(Ordering::SeqCst)
+        {
+            self.fail(what);
+        }
+        self.begin(stream);
+    }
+
+    fn why_refused(&self) -> gst::FlowError {
+        if lock(&self.gate).closed {
+            gst::FlowError::Flushing
+        } else if self.sated.load(Ordering::SeqCst) {
+            gst::FlowError::Eos
+        } else {
+            gst::FlowError::Error
         }
     }
 }

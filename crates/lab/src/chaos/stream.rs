@@ -1,12 +1,14 @@
 //! What a source sends: frames, and whatever else may come between them.
 
+use std::sync::{Arc, Mutex};
+
 use fastrand::Rng;
 use gst::ClockTime;
 use gst::prelude::*;
 use gstvfiinterp::frames::FORMATS;
 
+use super::ledger::{Alive, Ledger};
 use super::lock;
-use super::rig::Shared;
 
 /// Frame rates as sources declare them; several times none.
 const RATES: [(i32, i32); 12] = [
@@ -68,6 +70,20 @@ pub(super) struct Stream {
     place: usize,
 }
 
+/// The place where a stream comes out.
+pub(super) trait Outlet {
+    /// The pad it is pushed by.
+    fn source(&self) -> &gst::Pad;
+    /// Whose frames' memory is counted.
+    fn alive(&self) -> &Arc<Alive>;
+    /// Notes what went in.
+    fn ledger(&self) -> &Mutex<Ledger>;
+    /// Has everything dealt with that went in.
+    fn settle(&self, stream: &Stream);
+    /// The reason why something was refused.
+    fn why_refused(&self) -> gst::FlowError;
+}
+
 impl Stream {
     pub(super) fn new(mut rng: Rng) -> Self {
         let texture = std::iter::repeat_with(|| rng.u8(..))
@@ -102,51 +118,51 @@ impl Stream {
     }
 
     /// Sends something; gives how many frames that was.
-    pub(super) fn next(&mut self, shared: &Shared) -> Result<u64, gst::FlowError> {
+    pub(super) fn next(&mut self, outlet: &impl Outlet) -> Result<u64, gst::FlowError> {
         match self.rng.u32(..400) {
-            0..6 => self.change_caps(shared)?,
-            6..12 => self.gap(shared)?,
+            0..6 => self.change_caps(outlet)?,
+            6..12 => self.gap(outlet)?,
             12..16 => {
                 let mut tags = gst::TagList::new();
                 if let Some(tags) = tags.get_mut() {
                     tags.add::<gst::tags::Bitrate>(&self.rng.u32(..), gst::TagMergeMode::Replace);
                 }
-                send(shared, gst::event::Tag::new(tags))?;
+                send(outlet, gst::event::Tag::new(tags))?;
             }
             16..18 => {
                 let structure = gst::Structure::new_empty("vfi-lab");
-                send(shared, gst::event::CustomDownstream::new(structure))?;
+                send(outlet, gst::event::CustomDownstream::new(structure))?;
             }
-            18..20 => self.begin_anew(shared)?,
-            20..22 => send(shared, gst::event::Segment::new(&self.segment))?,
+            18..20 => self.begin_anew(outlet)?,
+            20..22 => send(outlet, gst::event::Segment::new(&self.segment))?,
             22..25 => {
                 let step = ClockTime::from_mseconds(self.rng.u64(..200));
                 self.segment
                     .set_base(self.segment.base().unwrap_or_default() + step);
                 self.start_stretch(self.time(0));
-                self.send_segment(shared);
+                self.send_segment(outlet);
             }
-            25..26 => self.end(shared)?,
+            25..26 => self.end(outlet)?,
             26..36 => {
                 // Whether or not it is dealt with, all that came before was, if it says so.
-                if shared.source.peer_query(&mut gst::query::Drain::new()) {
-                    shared.settle(self);
+                if outlet.source().peer_query(&mut gst::query::Drain::new()) {
+                    outlet.settle(self);
                 }
             }
             36..39 => {
                 let mut query = gst::query::Allocation::new(self.caps.as_ref(), true);
-                shared.source.peer_query(&mut query);
+                outlet.source().peer_query(&mut query);
             }
-            _ => return self.frame(shared),
+            _ => return self.frame(outlet),
         }
         Ok(0)
     }
 
     /// The stream's beginning, with a time of its own.
-    pub(super) fn begin_anew(&mut self, shared: &Shared) -> Result<(), gst::FlowError> {
+    pub(super) fn begin_anew(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         let id = format!("stream {}", self.rng.u32(..));
-        send(shared, gst::event::StreamStart::new(&id))?;
-        self.change_caps(shared)?;
+        send(outlet, gst::event::StreamStart::new(&id))?;
+        self.change_caps(outlet)?;
         self.segment = gst::FormattedSegment::new();
         self.pieces = false;
         // A day, and half of what a clock can tell, among others.
@@ -155,7 +171,7 @@ impl Stream {
         self.segment.set_start(start);
         self.segment.set_time(start);
         self.start_stretch(start);
-        self.send_segment(shared);
+        self.send_segment(outlet);
         Ok(())
     }
 
@@ -180,9 +196,9 @@ impl Stream {
     }
 
     /// Tells downstream of the segment.
-    pub(super) fn send_segment(&mut self, shared: &Shared) -> bool {
-        shared
-            .source
+    pub(super) fn send_segment(&mut self, outlet: &impl Outlet) -> bool {
+        outlet
+            .source()
             .push_event(gst::event::Segment::new(&self.segment))
     }
 
@@ -191,7 +207,7 @@ impl Stream {
     }
 
     /// A format, size and rate other than before.
-    fn change_caps(&mut self, shared: &Shared) -> Result<(), gst::FlowError> {
+    fn change_caps(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         let rng = &mut self.rng;
         let (num, den) = rng.choice(RATES).unwrap_or((30, 1));
         let format = rng.choice(FORMATS).unwrap_or(FORMATS[0]);
@@ -208,7 +224,7 @@ impl Stream {
             return Err(gst::FlowError::NotSupported);
         };
         if self.caps.as_ref() == Some(&caps) {
-            return send(shared, gst::event::Caps::new(&caps));
+            return send(outlet, gst::event::Caps::new(&caps));
         }
         self.base = self.time(0);
         self.count = 0;
@@ -220,24 +236,24 @@ impl Stream {
         };
         (self.info, self.caps) = (Some(info), Some(caps.clone()));
         if !self.is_regular() {
-            lock(&shared.ledger).loosen();
+            lock(outlet.ledger()).loosen();
         }
-        send(shared, gst::event::Caps::new(&caps))
+        send(outlet, gst::event::Caps::new(&caps))
     }
 
-    fn gap(&mut self, shared: &Shared) -> Result<(), gst::FlowError> {
+    fn gap(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         let from = self.time(0);
         self.count += self.rng.u64(1..4);
         let until = self.time(0);
         let (start, end) = (from.min(until), from.max(until));
         let gap = gst::event::Gap::builder(start).duration(end - start);
-        send(shared, gap.build())
+        send(outlet, gap.build())
     }
 
     /// The end of the stream, and another stream behind it.
-    fn end(&mut self, shared: &Shared) -> Result<(), gst::FlowError> {
-        send(shared, gst::event::Eos::new())?;
-        self.begin_anew(shared)
+    fn end(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
+        send(outlet, gst::event::Eos::new())?;
+        self.begin_anew(outlet)
     }
 
     /// The time of a frame that comes so many frames from now.
@@ -255,7 +271,7 @@ impl Stream {
     }
 
     /// The next frame, or the end of the segment in its place.
-    fn frame(&mut self, shared: &Shared) -> Result<u64, gst::FlowError> {
+    fn frame(&mut self, outlet: &impl Outlet) -> Result<u64, gst::FlowError> {
         let (now, next) = (self.time(0), self.time(1));
         let over = match self.segment.rate() < 0.0 {
             true => now <= self.segment.start().unwrap_or_default(),
@@ -263,10 +279,10 @@ impl Stream {
         };
         if over {
             if !self.pieces {
-                self.end(shared)?;
+                self.end(outlet)?;
             } else {
-                send(shared, gst::event::SegmentDone::new(now))?;
-                self.begin_anew(shared)?;
+                send(outlet, gst::event::SegmentDone::new(now))?;
+                self.begin_anew(outlet)?;
             }
             return Ok(0);
         }
@@ -275,7 +291,7 @@ impl Stream {
         if pts.is_none() && !self.is_declared() {
             // It is taken to be as long after the one before as that was after its own, and that may have
             // been long; what comes sooner is refused.
-            lock(&shared.ledger).loosen();
+            lock(outlet.ledger()).loosen();
         }
         // Some frames are missing, and sometimes many.
         self.count += match self.rng.u8(..100) {
@@ -288,13 +304,13 @@ impl Stream {
             1..4 => None,
             4 if self.rng.u8(..8) == 0 => {
                 // It is shown for so long where nothing follows at once; the next ones may be too late then.
-                lock(&shared.ledger).loosen();
+                lock(outlet.ledger()).loosen();
                 Some(ClockTime::from_mseconds(self.rng.u64(..400)))
             }
             _ => Some(length),
         };
         self.number += 1;
-        let mut buffer = shared.alive.frame(self.number, self.picture());
+        let mut buffer = outlet.alive().frame(self.number, self.picture());
         let discont = self.rng.u8(..50) == 0;
         if let Some(frame) = buffer.get_mut() {
             frame.set_pts(pts);
@@ -303,8 +319,8 @@ impl Stream {
                 frame.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        lock(&shared.ledger).send(self.number, odd, discont);
-        shared.source.push(buffer)?;
+        lock(outlet.ledger()).send(self.number, odd, discont);
+        outlet.source().push(buffer)?;
         Ok(1)
     }
 
@@ -355,9 +371,9 @@ impl Stream {
 }
 
 /// Sends an event; says why, if it is refused.
-fn send(shared: &Shared, event: gst::Event) -> Result<(), gst::FlowError> {
-    if shared.source.push_event(event) {
+fn send(outlet: &impl Outlet, event: gst::Event) -> Result<(), gst::FlowError> {
+    if outlet.source().push_event(event) {
         return Ok(());
     }
-    Err(shared.why_refused())
+    Err(outlet.why_refused())
 }

@@ -6,8 +6,6 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
-use crate::models::memory::Room;
-
 /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` of cuda.h.
 const CAPABILITY_MAJOR: c_int = 75;
 /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR`.
@@ -15,15 +13,24 @@ const CAPABILITY_MINOR: c_int = 76;
 
 /// What kind of device it is: an engine that was built for one kind serves on no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub struct Kind {
     /// As NVIDIA calls it.
-    pub(crate) name: String,
+    pub name: String,
     /// Compute capability, such as (9, 0).
-    pub(crate) capability: (i32, i32),
+    pub capability: (i32, i32),
+}
+
+/// The memory of a device, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What nobody holds.
+    pub free: u64,
+    /// All there is.
+    pub total: u64,
 }
 
 /// The loaded driver.
-pub(crate) struct Driver(NonNull<c_void>);
+pub struct LoadedDriver(NonNull<c_void>);
 
 /// `CUdevice`.
 type Device = c_int;
@@ -39,9 +46,9 @@ type ReleaseContext = unsafe extern "C" fn(Device) -> c_int;
 type PushContext = unsafe extern "C" fn(Context) -> c_int;
 type PopContext = unsafe extern "C" fn(*mut Context) -> c_int;
 
-impl Driver {
+impl LoadedDriver {
     /// The driver, if this process has loaded it.
-    pub(crate) fn loaded() -> Option<Self> {
+    pub fn loaded() -> Option<Self> {
         Self::open(c"libcuda.so.1", libc::RTLD_NOLOAD)
     }
 
@@ -71,7 +78,7 @@ impl Driver {
     }
 
     /// What kind of device the one of this number is.
-    pub(crate) fn kind(&self, number: i32) -> Option<Kind> {
+    pub fn kind(&self, number: i32) -> Option<Kind> {
         let device = self.device(number)?;
         // SAFETY: cuda.h declares both so.
         let (name, attribute): (GetName, GetAttribute) = unsafe {
@@ -105,7 +112,7 @@ impl Driver {
     ///
     /// The driver tells it of the calling thread's current device only, so that one is made current
     /// meanwhile, by its primary context: the one that the runtime works in.
-    pub(crate) fn room(&self, number: i32) -> Option<Room> {
+    pub fn memory(&self, number: i32) -> Option<Memory> {
         let device = self.device(number)?;
         // SAFETY: cuda.h declares them so.
         let (retain, release, push, pop, ask): (
@@ -134,7 +141,7 @@ impl Driver {
             if push(context) == 0 {
                 let (mut free, mut total) = (0, 0);
                 if ask(&raw mut free, &raw mut total) == 0 {
-                    room = Some(Room {
+                    room = Some(Memory {
                         free: free as u64,
                         total: total as u64,
                     });
@@ -148,7 +155,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for LoadedDriver {
     fn drop(&mut self) {
         // SAFETY: opened once, closed once; whoever loaded the driver still holds it.
         unsafe { libc::dlclose(self.0.as_ptr()) };
@@ -186,7 +193,7 @@ mod tests {
         int left_behind(void) { return depth + held[0] + held[1]; }
     "#;
 
-    fn stand_in(code: &str, name: &str) -> Driver {
+    fn stand_in(code: &str, name: &str) -> LoadedDriver {
         let folder = std::env::temp_dir().join(format!("vfiinterp-cuda-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let source = folder.join(format!("{name}.c"));
@@ -198,7 +205,7 @@ mod tests {
             .status();
         assert!(compiled.is_ok_and(|status| status.success()), "cc failed");
         let path = CString::new(library.as_os_str().as_bytes()).unwrap();
-        let driver = Driver::open(&path, libc::RTLD_LOCAL).unwrap();
+        let driver = LoadedDriver::open(&path, libc::RTLD_LOCAL).unwrap();
         std::fs::remove_file(&source).unwrap();
         std::fs::remove_file(&library).unwrap();
         drop(std::fs::remove_dir(&folder));
@@ -212,14 +219,14 @@ mod tests {
             let kind = driver.kind(number).unwrap();
             assert_eq!(kind.name, format!("Stand-in {number}"));
             assert_eq!(kind.capability, (8 + number, 6));
-            let room = driver.room(number).unwrap();
+            let room = driver.memory(number).unwrap();
             let mebibytes = number as u64 + 100;
             assert_eq!(
                 (room.free >> 20, room.total >> 20),
                 (mebibytes, mebibytes + 100)
             );
         }
-        assert_eq!((driver.kind(2), driver.room(-1)), (None, None));
+        assert_eq!((driver.kind(2), driver.memory(-1)), (None, None));
         // SAFETY: the stand-in defines it so.
         let left: unsafe extern "C" fn() -> c_int =
             unsafe { driver.function(c"left_behind") }.unwrap();
@@ -233,6 +240,6 @@ mod tests {
             "int cuDeviceGet(int *d, int n) { *d = n; return 0; }",
             "old",
         );
-        assert_eq!((driver.kind(0), driver.room(0)), (None, None));
+        assert_eq!((driver.kind(0), driver.memory(0)), (None, None));
     }
 }

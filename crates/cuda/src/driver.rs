@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 /// The name under which every driver is installed.
-pub(super) const NAME: &str = "libcuda.so.1";
+pub const NAME: &str = "libcuda.so.1";
 
 /// `CUdevice`, which is the device's number.
 type Device = c_int;
@@ -15,16 +15,16 @@ type Status = c_int;
 
 /// The driver's functions, as `cuda.h` declares them.
 #[derive(Debug)]
-pub(super) struct Driver {
+pub struct Driver {
     device_get_count: unsafe extern "C" fn(*mut c_int) -> Status,
     primary_retain: unsafe extern "C" fn(*mut *mut c_void, Device) -> Status,
     primary_release: unsafe extern "C" fn(Device) -> Status,
     push_current: unsafe extern "C" fn(*mut c_void) -> Status,
     pop_current: unsafe extern "C" fn(*mut *mut c_void) -> Status,
-    pub(super) stream_create: unsafe extern "C" fn(*mut *mut c_void, c_uint) -> Status,
-    pub(super) stream_destroy: unsafe extern "C" fn(*mut c_void) -> Status,
-    pub(super) stream_synchronize: unsafe extern "C" fn(*mut c_void) -> Status,
-    pub(super) copy: unsafe extern "C" fn(*const super::stream::Copy, *mut c_void) -> Status,
+    pub(crate) stream_create: unsafe extern "C" fn(*mut *mut c_void, c_uint) -> Status,
+    pub(crate) stream_destroy: unsafe extern "C" fn(*mut c_void) -> Status,
+    pub(crate) stream_synchronize: unsafe extern "C" fn(*mut c_void) -> Status,
+    pub(crate) copy: unsafe extern "C" fn(*const super::copy::Copy, *mut c_void) -> Status,
     _library: libloading::Library,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Driver {
 ///
 /// # Errors
 /// Why it can't be used, for the life of the process.
-pub(super) fn driver() -> Result<&'static Driver, &'static str> {
+pub fn driver() -> Result<&'static Driver, &'static str> {
     static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
     DRIVER
         .get_or_init(|| Driver::open(NAME))
@@ -68,7 +68,7 @@ impl Driver {
     }
 
     /// How many devices there are.
-    pub(super) fn devices(&self) -> i32 {
+    pub fn devices(&self) -> i32 {
         let mut count = 0;
         // SAFETY: the driver is initialised, and the count is there to be written.
         let status = unsafe { (self.device_get_count)(&raw mut count) };
@@ -80,17 +80,14 @@ impl Driver {
 ///
 /// # Safety
 /// `F` is the type of a pointer to the function of this name.
-pub(super) unsafe fn symbol<F: Copy>(
-    library: &libloading::Library,
-    name: &CStr,
-) -> Result<F, String> {
+pub unsafe fn symbol<F: Copy>(library: &libloading::Library, name: &CStr) -> Result<F, String> {
     // SAFETY: as promised by the caller.
     let found = unsafe { library.get::<F>(name) };
     found.map(|function| *function).map_err(reason)
 }
 
 /// What the system's loader says.
-pub(super) fn reason(error: libloading::Error) -> String {
+pub fn reason(error: libloading::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -98,7 +95,7 @@ pub(super) fn reason(error: libloading::Error) -> String {
 }
 
 /// What the driver says of a call.
-pub(super) fn check(what: &str, status: Status) -> Result<(), String> {
+pub fn check(what: &str, status: Status) -> Result<(), String> {
     match status {
         0 => Ok(()),
         status => Err(format!("{what} failed with CUDA error {status}")),
@@ -108,7 +105,7 @@ pub(super) fn check(what: &str, status: Status) -> Result<(), String> {
 /// A device's primary context, the one that ONNX Runtime and all that uses CUDA's runtime work in;
 /// kept alive by this.
 #[derive(Debug)]
-pub(super) struct Primary {
+pub struct Primary {
     driver: &'static Driver,
     device: Device,
     handle: *mut c_void,
@@ -120,7 +117,7 @@ impl Primary {
     ///
     /// # Errors
     /// What the driver says.
-    pub(super) fn retain(device: i32) -> Result<Self, String> {
+    pub fn retain(device: i32) -> Result<Self, String> {
         let driver = driver()?;
         let mut handle = ptr::null_mut();
         // SAFETY: the driver is initialised, the handle there to be written, and a wrong device an error.
@@ -135,22 +132,22 @@ impl Primary {
     }
 
     /// The `CUcontext`.
-    pub(super) fn handle(&self) -> *mut c_void {
+    pub fn handle(&self) -> *mut c_void {
         self.handle
     }
 
     /// The `CUdevice`.
-    pub(super) fn device(&self) -> c_int {
+    pub fn device(&self) -> c_int {
         self.device
     }
 
     /// The driver it is of.
-    pub(super) fn driver(&self) -> &'static Driver {
+    pub fn driver(&self) -> &'static Driver {
         self.driver
     }
 
     /// Does something with this context as the thread's current one.
-    pub(super) fn with<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    pub fn with<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         // SAFETY: the context is alive.
         check("cuCtxPushCurrent", unsafe {
             (self.driver.push_current)(self.handle)

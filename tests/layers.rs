@@ -1,0 +1,266 @@
+//! Imports run one way: no file is part of a circle, and no layer knows one above it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use syn::visit::Visit;
+
+type Module = Vec<String>;
+
+/// The layers, from the top down; what is not named here may be used by all.
+const LAYERS: [&str; 17] = [
+    "fuzzing",
+    "vfi_element::lifecycle",
+    "vfi_element::pads",
+    "vfi_element::imp",
+    "vfi_element::task",
+    "vfi_element::latency",
+    "vfi_element::context",
+    "vfi_element::loader",
+    "vfi_element::engine",
+    "vfi_element",
+    "models::device",
+    "models::interpolator",
+    "models::loading",
+    "models::network",
+    "models::runtime",
+    "models",
+    "frames",
+];
+
+/// Paths that a file names, what it hands on under other paths, and its modules that are for tests alone.
+#[derive(Default)]
+struct Names {
+    paths: Vec<Module>,
+    for_tests: Vec<String>,
+    exports: Vec<(String, Module)>,
+}
+
+impl Names {
+    fn tree(&mut self, tree: &syn::UseTree, mut path: Module, public: bool) {
+        match tree {
+            syn::UseTree::Path(part) => {
+                path.push(part.ident.to_string());
+                self.tree(&part.tree, path, public);
+            }
+            syn::UseTree::Name(name) => self.leaf(path, &name.ident.to_string(), None, public),
+            syn::UseTree::Rename(name) => {
+                let (from, to) = (name.ident.to_string(), name.rename.to_string());
+                self.leaf(path, &from, Some(to), public);
+            }
+            syn::UseTree::Glob(_) => self.paths.push(path),
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.tree(tree, path.clone(), public);
+                }
+            }
+        }
+    }
+
+    fn leaf(&mut self, mut path: Module, name: &str, rename: Option<String>, public: bool) {
+        if name != "self" {
+            path.push(name.to_owned());
+        }
+        if public {
+            let known_as = rename.or(path.last().cloned()).unwrap_or_default();
+            self.exports.push((known_as, path.clone()));
+        }
+        self.paths.push(path);
+    }
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let list = attribute.meta.require_list();
+        attribute.path().is_ident("cfg")
+            && list.is_ok_and(|list| list.tokens.to_string().starts_with("test"))
+    })
+}
+
+impl<'a> Visit<'a> for Names {
+    fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
+        if !is_for_tests(&item.attrs) {
+            let public = !matches!(item.vis, syn::Visibility::Inherited);
+            self.tree(&item.tree, Vec::new(), public);
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        match is_for_tests(&item.attrs) {
+            true => self.for_tests.push(item.ident.to_string()),
+            false => syn::visit::visit_item_mod(self, item),
+        }
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let segments = path.segments.iter();
+        let path_of: Module = segments.map(|segment| segment.ident.to_string()).collect();
+        if matches!(path_of[0].as_str(), "crate" | "super" | "self") {
+            self.paths.push(path_of);
+        }
+        syn::visit::visit_path(self, path);
+    }
+}
+
+fn collect(folder: &Path, module: &Module, into: &mut BTreeMap<Module, Names>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut inside = module.clone();
+        if !matches!(stem.as_str(), "mod" | "lib") {
+            inside.push(stem.clone());
+        }
+        if path.is_dir() {
+            collect(&path, &inside, into);
+        } else if path.extension().is_some_and(|e| e == "rs") && !stem.ends_with("tests") {
+            let file = syn::parse_file(&fs::read_to_string(&path).unwrap());
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            into.entry(inside).or_default().visit_file(&file);
+        }
+    }
+}
+
+/// The path from the crate's root that a path in a module stands for.
+fn absolute(module: &Module, path: &Module, modules: &BTreeMap<Module, Names>) -> Option<Module> {
+    let (mut base, mut rest) = (module.clone(), path.as_slice());
+    match rest.first()?.as_str() {
+        "crate" => (base, rest) = (Vec::new(), &rest[1..]),
+        "self" => rest = &rest[1..],
+        "super" => {
+            while rest.first().is_some_and(|part| part == "super") {
+                (base, rest) = (base[..base.len() - 1].to_vec(), &rest[1..]);
+            }
+        }
+        first => {
+            let child: Module = base.iter().cloned().chain([first.to_owned()]).collect();
+            modules.get(&child)?;
+        }
+    }
+    base.extend_from_slice(rest);
+    Some(base)
+}
+
+/// The module that has what a path from the root names, whoever hands it on.
+fn home(path: &Module, modules: &BTreeMap<Module, Names>) -> Option<Module> {
+    let mut path = path.clone();
+    for _ in 0..8 {
+        let length = (1..=path.len())
+            .rev()
+            .find(|n| modules.contains_key(&path[..*n]))?;
+        let module = path[..length].to_vec();
+        let Some(name) = path.get(length) else {
+            return Some(module);
+        };
+        let exports = &modules[&module].exports;
+        let Some((_, from)) = exports.iter().find(|(known_as, _)| known_as == name) else {
+            return Some(module);
+        };
+        let Some(from) = absolute(&module, from, modules) else {
+            return Some(module);
+        };
+        path = from
+            .into_iter()
+            .chain(path[length + 1..].iter().cloned())
+            .collect();
+    }
+    None
+}
+
+/// Who imports from whom, in the crate in this folder. What a module has of its parents is its own.
+fn imports(folder: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
+    let mut modules = BTreeMap::new();
+    collect(folder, &Vec::new(), &mut modules);
+    let for_tests = |(module, names): (&Module, &Names)| {
+        let paths = names.for_tests.iter();
+        paths
+            .map(|name| [module.as_slice(), std::slice::from_ref(name)].concat())
+            .collect()
+    };
+    let for_tests: Vec<Vec<Module>> = modules.iter().map(for_tests).collect();
+    modules.retain(|module, _| {
+        !for_tests
+            .iter()
+            .flatten()
+            .any(|test| module.starts_with(test))
+    });
+    let of = |(module, names): (&Module, &Names)| {
+        let paths = names.paths.iter();
+        let homes = paths.filter_map(|path| home(&absolute(module, path, &modules)?, &modules));
+        let others = homes.filter(|home| !module.starts_with(home) && !home.starts_with(module));
+        (module.clone(), others.collect())
+    };
+    modules.iter().map(of).collect()
+}
+
+/// A module from which imports lead back to it, and the way.
+fn circle(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<String>> {
+    fn search(
+        at: &Module,
+        way: &mut Vec<Module>,
+        done: &mut BTreeSet<Module>,
+        imports: &BTreeMap<Module, BTreeSet<Module>>,
+    ) -> bool {
+        if let Some(start) = way.iter().position(|module| module == at) {
+            way.drain(..start);
+            return true;
+        }
+        if !done.insert(at.clone()) {
+            return false;
+        }
+        way.push(at.clone());
+        let next = imports.get(at).into_iter().flatten();
+        if next
+            .into_iter()
+            .any(|next| search(next, way, done, imports))
+        {
+            return true;
+        }
+        way.pop();
+        false
+    }
+    let mut done = BTreeSet::new();
+    imports.keys().find_map(|start| {
+        let mut way = Vec::new();
+        let found = search(start, &mut way, &mut done, imports);
+        found.then(|| way.iter().map(|module| module.join("::")).collect())
+    })
+}
+
+#[test]
+fn no_file_is_part_of_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = fs::read_dir(root.join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap().path());
+    for folder in [root.to_owned()].into_iter().chain(crates) {
+        let found = circle(&imports(&folder.join("src")));
+        assert_eq!(found, None, "{}", folder.display());
+    }
+}
+
+#[test]
+fn no_layer_knows_one_above_it() {
+    let rank = |module: &Module| {
+        let path = module.join("::");
+        let within = |layer: &&str| path == **layer || path.starts_with(&format!("{layer}::"));
+        // the most particular one that it is in
+        let layers = LAYERS.iter().enumerate().filter(|(_, layer)| within(layer));
+        layers
+            .max_by_key(|(_, layer)| layer.len())
+            .map(|(rank, _)| rank)
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut upwards = Vec::new();
+    for (from, targets) in imports(&root.join("src")) {
+        for to in targets {
+            if rank(&to)
+                .zip(rank(&from))
+                .is_some_and(|(to, from)| to < from)
+            {
+                upwards.push(format!("{} -> {}", from.join("::"), to.join("::")));
+            }
+        }
+    }
+    assert!(upwards.is_empty(), "{upwards:#?}");
+}

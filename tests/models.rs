@@ -502,6 +502,24 @@ fn stored_weights_arrive_bit_by_bit() {
 }
 
 #[test]
+fn weights_in_a_file_beside_the_model_s_give_what_the_joined_file_gives() {
+    let (joined, weights) = fixtures::add_stored(64, 64);
+    let (bytes, beside) = fixtures::moved_beside(&joined, "stored.onnx.data");
+    let file = TemporaryFile::new("stored.onnx", &bytes);
+    std::fs::write(format!("{}.data", file.path()), &beside).unwrap();
+    let mut network = Interpolator::load(&options(file.path())).unwrap();
+    let (pictures, prepared) = pair(&network, 64, 64);
+    let found = estimated(&mut network, &prepared, 0.5);
+    for ((found, a), stored) in found.data.iter().zip(&pictures[0].data).zip(&weights) {
+        assert_eq!(*found, a / 2.0 + stored);
+    }
+    // other weights under the same model are another network
+    std::fs::write(format!("{}.data", file.path()), vec![0; beside.len()]).unwrap();
+    let other = Interpolator::load(&options(file.path())).unwrap();
+    assert!(!other.info().shared);
+}
+
+#[test]
 fn the_same_content_is_one_session_while_it_is_used() {
     let bytes = fixtures::blend_with_timestep(&[1]);
     let files = ["here.onnx", "there.onnx"].map(|name| TemporaryFile::new(name, &bytes));

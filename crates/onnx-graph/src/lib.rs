@@ -23,6 +23,7 @@ mod bounds;
 pub mod build;
 mod codec;
 pub mod edit;
+mod external;
 pub mod functions;
 pub mod half;
 mod numbers;
@@ -31,6 +32,7 @@ mod text;
 pub mod types;
 
 pub use bounds::{MAX_FILE_BYTES, MAX_NAME, MAX_NODES, MAX_STRUCTURE};
-pub use codec::{WEIGHTS, decode, decode_shared, encode, encode_beside};
+pub use codec::{WEIGHTS, decode, decode_shared, encode, encode_beside, files_beside};
+pub use external::FilesBeside;
 pub use text::{LONGEST_NAME, abbreviate};
 pub use types::{DOUBLE, FLOAT, FLOAT16, INT64, UINT8, UINT16};

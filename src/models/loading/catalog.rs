@@ -1,18 +1,12 @@
 //! What a model's name stands for: a built-in network, one that came with the plugin, a well-known one that `vfi-models fetch`
 //! brought, or a file; and the reading of its bytes.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
-
-use crate::frames::space;
+pub use super::contents::{Contents, Digest, sha256, sum_file};
+use super::contents::{check_sums, read_file};
 use crate::models::error::ModelError;
-use crate::models::files::{open_regular, own_file};
+use crate::models::files::own_file;
 use crate::models::options::DEFAULT_MODEL;
 
 /// The bytes of `vfi-lite`, this project's own network.
@@ -41,9 +35,6 @@ pub struct WellKnown {
     /// Parameters, in tenths of a million.
     pub parameters: u32,
 }
-
-/// No more of a file that holds a sum is read, in bytes.
-const MAX_SUM: u64 = 4096;
 
 /// Where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
 pub const RELEASE: &str =
@@ -127,14 +118,6 @@ pub fn folder() -> PathBuf {
     glib::user_data_dir().join("vfiinterp/models")
 }
 
-/// The file beside a model's that holds the SHA-256 sum it had when it was fetched, in the manner
-/// of `sha256sum`.
-pub fn sum_file(model: &Path) -> PathBuf {
-    let mut name = model.as_os_str().to_owned();
-    name.push(".sha256");
-    name.into()
-}
-
 /// Where a model's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -157,18 +140,6 @@ pub enum Source {
     /// In a file, which may not exist.
     File(PathBuf),
 }
-
-/// A model's bytes.
-#[derive(Clone, Debug)]
-pub struct Contents {
-    /// All of them.
-    pub bytes: Arc<[u8]>,
-    /// Tells contents apart; no sum that other programs know.
-    pub digest: Digest,
-}
-
-/// What tells one content from all others.
-pub type Digest = [u8; 32];
 
 /// The names of this project's own networks: those inside the plugin, then those beside it.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -254,108 +225,33 @@ impl Source {
         }
     }
 
-    /// Reads it. A well-known network must have the sum it was fetched with, where that is known.
+    /// Reads it, with the files beside it that its weights lie in. A well-known network must have
+    /// the sums it was fetched with, where those are known.
     ///
     /// # Errors
-    /// The file is not there, not to be read, too large to be a network, or not what was fetched.
+    /// A file is not there, not to be read, too large to be a network, or not what was fetched; or
+    /// is to be read from elsewhere than the model's folder.
     pub fn read(&self) -> Result<Contents, ModelError> {
-        let (path, known) = match self {
-            Self::BuiltIn { bytes, .. } => {
-                return Ok(Contents {
-                    digest: Sha256::digest(bytes).into(),
-                    bytes: Arc::from(*bytes),
+        let path = match self {
+            Self::BuiltIn { bytes, .. } => return Ok(Contents::built_in(bytes)),
+            Self::WellKnown(known) if !known.path().exists() => {
+                return Err(ModelError::NotFetched {
+                    name: known.name.into(),
+                    file: known.path(),
                 });
             }
-            Self::WellKnown(known) => (known.path(), Some(known)),
-            Self::Shipped { file, .. } | Self::File(file) => (file.clone(), None),
+            Self::WellKnown(known) => known.path(),
+            Self::Shipped { file, .. } | Self::File(file) => file.clone(),
         };
-        if let Some(known) = known
-            && !path.exists()
-        {
-            return Err(ModelError::NotFetched {
-                name: known.name.into(),
-                file: path,
-            });
-        }
-        let contents = read_file(&path).map_err(|reason| ModelError::Unreadable {
-            model: self.label(),
-            reason,
-        })?;
-        if let Some(known) = known {
-            check_sum(&path, &contents.bytes).map_err(|reason| ModelError::Unusable {
+        let contents = read_file(&path).map_err(|why| why.of(self.label()))?;
+        if let Self::WellKnown(known) = self {
+            check_sums(&path, &contents).map_err(|reason| ModelError::Unusable {
                 model: self.label(),
                 reason: format!("{reason}; `vfi-models fetch {}` brings it anew", known.name),
             })?;
         }
         Ok(contents)
     }
-}
-
-/// Reads a whole file that is not too large to be a network.
-fn read_file(path: &Path) -> Result<Contents, String> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    if length > onnx_graph::MAX_FILE_BYTES {
-        return Err(format!(
-            "it is {} MiB large, and the limit is {} MiB",
-            length >> 20,
-            onnx_graph::MAX_FILE_BYTES >> 20
-        ));
-    }
-    read_digested(&file, length as usize).map_err(|error| error.to_string())
-}
-
-/// Reads `length` bytes, and digests them on the way, on several threads: fresh memory costs more
-/// than reading, so one thread would take twice the time for the two.
-fn read_digested(file: &File, length: usize) -> io::Result<Contents> {
-    const PART: usize = 1 << 20;
-    space::probe(length).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
-    // SAFETY: zero is a valid byte.
-    let mut bytes = unsafe { Arc::<[u8]>::new_zeroed_slice(length).assume_init() };
-    let mut digest = Sha256::new();
-    if let Some(place) = Arc::get_mut(&mut bytes) {
-        let parts = place.par_chunks_mut(PART).enumerate();
-        let digests: io::Result<Vec<Digest>> = parts
-            .map(|(index, part)| {
-                file.read_exact_at(part, (index * PART) as u64)?;
-                Ok(Sha256::digest(&*part).into())
-            })
-            .collect();
-        digests?.iter().for_each(|part| digest.update(part));
-    }
-    Ok(Contents {
-        bytes,
-        digest: digest.finalize().into(),
-    })
-}
-
-/// Compares a fetched file's bytes with the sum written down beside it, if there is one.
-fn check_sum(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let Ok(file) = open_regular(&sum_file(path)) else {
-        return Ok(()); // put there by hand
-    };
-    let mut text = String::new();
-    file.take(MAX_SUM)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("the sum it was fetched with cannot be read: {error}"))?;
-    let expected = text.split_whitespace().next().unwrap_or_default();
-    let found = sha256(bytes);
-    if found.eq_ignore_ascii_case(expected) {
-        return Ok(());
-    }
-    Err(format!(
-        "its sha256 is {found}, and it was {expected} when it was fetched"
-    ))
-}
-
-/// The SHA-256 sum in hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _written = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -412,37 +308,5 @@ mod tests {
                     .ends_with(Path::new("vfiinterp/models").join(known.file))
             );
         }
-    }
-
-    #[test]
-    fn sums_are_those_of_other_programs() {
-        assert_eq!(
-            sha256(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-    }
-
-    #[test]
-    fn contents_are_told_apart_wherever_they_differ() {
-        let folder = std::env::temp_dir().join(format!("vfiinterp-parts-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
-        let path = folder.join("parts");
-        let digest = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).expect("the folder takes files");
-            let contents = read_file(&path).expect("it was just written");
-            assert!(*contents.bytes == *bytes);
-            contents.digest
-        };
-        let mut bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
-        let first = digest(&bytes);
-        assert_eq!(digest(&bytes), first);
-        for place in [0, (1 << 20) - 1, 1 << 20, 2_999_999] {
-            bytes[place] ^= 1;
-            assert_ne!(digest(&bytes), first);
-            bytes[place] ^= 1;
-        }
-        assert_ne!(digest(&bytes[..2_999_999]), first);
-        digest(b"");
-        std::fs::remove_dir_all(&folder).expect("the folder is ours");
     }
 }

@@ -25,7 +25,7 @@ use onnx_graph::proto::ModelProto;
 use onnx_graph::{LONGEST_NAME, abbreviate};
 
 use super::types::{ChannelOrder, Layout, Range};
-use crate::models::files::open_regular;
+use crate::models::files::{lies_beside, open_regular};
 use crate::models::options::ModelFamily;
 use crate::models::signature::Moment;
 
@@ -289,7 +289,12 @@ impl Stated {
             && let beside = file.with_extension("toml")
             && beside.is_file()
         {
-            stays_beside(file, &beside)?;
+            if !lies_beside(file, &beside) {
+                let beside = beside.display();
+                return Err(format!(
+                    "the file {beside} leads out of the model's folder; model-info can name it"
+                ));
+            }
             let sidecar = read_sidecar(&beside)?;
             stated = stated.and(Origin::Sidecar(beside), sidecar);
         }
@@ -313,29 +318,6 @@ impl Stated {
         let mut sources = self.0.iter();
         sources.find_map(|(origin, statement)| Some((kind(statement)?, origin)))
     }
-}
-
-/// Refuses a file that only seems to lie beside the model's: who named the model did not name it,
-/// and what is wrong in it is quoted.
-fn stays_beside(model: &Path, beside: &Path) -> Result<(), String> {
-    let folder = |path: &Path| {
-        let path = path.canonicalize().ok()?;
-        path.parent().map(Path::to_path_buf)
-    };
-    let given = std::path::absolute(model).ok();
-    let given = given
-        .as_deref()
-        .and_then(Path::parent)
-        .and_then(|folder| folder.canonicalize().ok());
-    let found = folder(beside);
-    // beside the name that was given, or beside the file that it leads to
-    if found.is_some() && (found == given || found == folder(model)) {
-        return Ok(());
-    }
-    Err(format!(
-        "the file {} leads out of the model's folder; model-info can name it",
-        beside.display()
-    ))
 }
 
 fn read_sidecar(path: &Path) -> Result<Statement, String> {

@@ -174,8 +174,7 @@ fn weights_are_read_from_plain_files_in_the_model_s_folder_only() {
     let together = ["512 MiB large with the files beside", "limit is 512"];
     assert_said(&refusal(&model), &together);
     // and a link to a file in the folder is that file
-    let (bytes, weights) =
-        fixtures::moved_beside(&fixtures::add_stored(64, 64).0, "./link_inside");
+    let (bytes, weights) = fixtures::moved_beside(&fixtures::add_stored(64, 64).0, "./link_inside");
     std::fs::write(&model, bytes).unwrap();
     std::fs::write(folder.path("near"), weights).unwrap();
     symlink("near", folder.path("link_inside")).unwrap();

@@ -155,6 +155,16 @@ impl ObjectImpl for VfiInterp {
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
         let after = self.settings().clone();
+        if after.waits() && !before.waits() {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                (
+                    "{} stays as it is while the element runs: what was set holds from the next start on",
+                    pspec.name()
+                )
+            );
+        }
         if (after.latency, after.dedup) != (before.latency, before.dedup) {
             self.latency_changed();
         }
@@ -237,7 +247,7 @@ impl ElementImpl for VfiInterp {
     }
 
     fn set_context(&self, context: &gst::Context) {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         self.cuda
             .set_context(self.obj().upcast_ref(), context, device);
         self.parent_set_context(context);
@@ -263,12 +273,12 @@ impl VfiInterp {
     /// # Errors
     /// Why there is none.
     pub(super) fn cuda_context(&self) -> Result<cuda::Context, String> {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         self.cuda.context(self.obj().upcast_ref(), None, device)
     }
 
     pub(super) fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         self.cuda
             .answer(self.obj().upcast_ref(), pad, query, device)
     }

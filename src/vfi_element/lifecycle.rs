@@ -17,14 +17,18 @@ use crate::sync::lock;
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.settings().begin();
         let settings = self.settings().clone();
-        let interpolator =
-            Interpolator::load(&settings.load_options()).map_err(|error| match error {
+        let loaded = Interpolator::load(&settings.load_options());
+        let interpolator = loaded.map_err(|error| {
+            self.settings().end();
+            match error {
                 ModelError::Memory { .. } => {
                     gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
                 }
                 error => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
-            })?;
+            }
+        })?;
         let engine = Engine::new(interpolator);
         self.stats().reset();
         *self.downstream() = Downstream::default();
@@ -44,6 +48,7 @@ impl VfiInterp {
         *lock(&self.pool) = None;
         *lock(&self.rates) = Rates::default();
         *lock(&self.promise) = Promise::default();
+        self.settings().end();
     }
 
     /// Loads another network while the current one goes on; a failure is a warning, and the

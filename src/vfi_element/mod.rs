@@ -42,6 +42,7 @@ use crate::models::runtime::{self, LogLevel};
 
 mod alarm;
 mod allocation;
+mod at_start;
 mod background;
 mod between;
 mod blocks;

@@ -30,9 +30,10 @@ mod numbers;
 pub mod proto;
 mod text;
 pub mod types;
+pub mod widen;
 
 pub use bounds::{MAX_FILE_BYTES, MAX_NAME, MAX_NODES, MAX_STRUCTURE};
 pub use codec::{WEIGHTS, decode, decode_shared, encode, encode_beside, files_beside};
 pub use external::FilesBeside;
 pub use text::{LONGEST_NAME, abbreviate};
-pub use types::{DOUBLE, FLOAT, FLOAT16, INT64, UINT8, UINT16};
+pub use types::{BFLOAT16, DOUBLE, FLOAT, FLOAT16, INT64, UINT8, UINT16};

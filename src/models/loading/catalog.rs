@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 pub use super::contents::{Contents, Digest, sha256, sum_file};
-use super::contents::{check_sums, read_file};
+use onnx_graph::{LONGEST_NAME, abbreviate};
+
+use super::contents::{WEIGHTS_ENDINGS, check_sums, read_file};
 use crate::models::error::ModelError;
 use crate::models::files::own_file;
 use crate::models::options::DEFAULT_MODEL;
@@ -104,11 +106,10 @@ impl WellKnown {
         folder().join(self.file)
     }
 
-    /// The well-known network of this name; the name of its file without the ending serves too.
+    /// The well-known network of this name, however it is spelled (`RIFE-4.6`, `rife_v4.6`,
+    /// `rife46`).
     pub fn find(name: &str) -> Option<&'static Self> {
-        let is_it =
-            |known: &&Self| known.name == name || known.file.strip_suffix(".onnx") == Some(name);
-        WELL_KNOWN.iter().find(is_it)
+        WELL_KNOWN.iter().find(|known| is_spelled(name, known.name))
     }
 }
 
@@ -159,15 +160,81 @@ fn shipped_places(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Tells whether this is a spelling of a name: case, what stands between its parts and the `v` of
+/// a version make no difference.
+fn is_spelled(text: &str, name: &str) -> bool {
+    fn letters(text: &str) -> impl Iterator<Item = char> {
+        let mut rest = text.chars().filter(char::is_ascii_alphanumeric).peekable();
+        std::iter::from_fn(move || {
+            let letter = rest.next()?.to_ascii_lowercase();
+            match rest.peek() {
+                Some(next) if letter == 'v' && next.is_ascii_digit() => rest.next(),
+                _ => Some(letter),
+            }
+        })
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    text.chars().all(is_name) && letters(text).eq(letters(name))
+}
+
+/// The name of a network that was probably meant by a text which is none.
+fn meant(text: &str) -> Option<&'static str> {
+    /// Names more unlike the text than this are no guess.
+    const ALIKE: f64 = 0.8;
+    let text = text.to_ascii_lowercase();
+    let known = names().chain(WELL_KNOWN.iter().map(|known| known.name));
+    known
+        .map(|name| (strsim::jaro_winkler(&text, name), name))
+        .filter(|(alike, _)| *alike > ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+/// The path that a text stands for, as a shell or a file manager writes it: a `file:` URI, or one
+/// that begins with `~`.
+///
+/// # Errors
+/// The text is another URI, or none that leads to a file of this machine.
+fn path_of(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.starts_with("file:") {
+        let (path, host) = glib::filename_from_uri(text).map_err(|error| error.to_string())?;
+        return match host.as_deref() {
+            None | Some("" | "localhost") => Ok(Some(path)),
+            Some(host) => Err(format!("it is on another machine, {host}")),
+        };
+    }
+    if text.contains("://") {
+        return Err(
+            "it is the address of something that is no file here, and nothing is fetched: \
+                    load it down, and give the file's path"
+                .into(),
+        );
+    }
+    let at_home = match text.strip_prefix('~') {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix('/'),
+        None => None,
+    };
+    Ok(at_home.map(|rest| glib::home_dir().join(rest)))
+}
+
 /// What a model's name stands for: a network of this project, a well-known one, else a file.
 ///
 /// # Errors
 /// When it is none of them, nor looks like a path; or when it should have come with the plugin and did not.
 pub fn find(model: &str) -> Result<Source, ModelError> {
-    if let Some(&(name, bytes)) = BUILT_IN.iter().find(|(name, _)| *name == model) {
+    let path = path_of(model).map_err(|reason| ModelError::Unreadable {
+        model: format!("`{}`", abbreviate(model, LONGEST_NAME)),
+        reason,
+    })?;
+    if let Some(path) = path {
+        return Ok(Source::File(path));
+    }
+    let own = BUILT_IN.iter().find(|(name, _)| is_spelled(model, name));
+    if let Some(&(name, bytes)) = own {
         return Ok(Source::BuiltIn { name, bytes });
     }
-    if let Some(name) = SHIPPED.into_iter().find(|name| *name == model) {
+    if let Some(name) = SHIPPED.into_iter().find(|name| is_spelled(model, name)) {
         let mut places = shipped_places(name);
         let there = places.iter().position(|file| file.exists());
         return match there {
@@ -185,12 +252,18 @@ pub fn find(model: &str) -> Result<Source, ModelError> {
         return Ok(Source::WellKnown(known));
     }
     let path = Path::new(model);
-    let is_path = model.contains('/') || path.extension().is_some_and(|e| e == "onnx");
+    let endings = ["onnx"].into_iter().chain(WEIGHTS_ENDINGS);
+    let has_ending = |ending| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+    };
+    let is_path = model.contains('/') || endings.into_iter().any(has_ending);
     if is_path || path.exists() {
         return Ok(Source::File(path.into()));
     }
     Err(ModelError::Unknown {
         name: model.into(),
+        meant: meant(model),
         own: names().collect::<Vec<_>>().join(", "),
         well_known: WELL_KNOWN.map(|known| known.name).join(", "),
     })
@@ -292,6 +365,62 @@ mod tests {
         }
         for other in ["rife", ""] {
             assert!(matches!(find(other), Err(ModelError::Unknown { .. })));
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_every_spelling() {
+        for (text, name) in [
+            ("RIFE-4.6", "rife-4.6"),
+            ("rife_v4.6", "rife-4.6"),
+            ("rife46", "rife-4.6"),
+            ("rife 4.6", "rife-4.6"),
+            ("RIFE_V4.22_Lite", "rife-4.22-lite"),
+            ("rife4.15lite", "rife-4.15-lite"),
+            ("rife-v4.26", "rife-4.26"),
+            ("VFI_Lite", "vfi-lite"),
+            ("vfibase", "vfi-base"),
+        ] {
+            let found = find(text).ok();
+            assert_eq!(found.and_then(|found| found.name()), Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_name_the_nearest_one_is_suggested() {
+        for (text, meant) in [
+            ("rife-4.7", "did you mean `rife-4.6`"),
+            ("rfie-4.26", "did you mean `rife-4.26`"),
+            ("vfi-light", "did you mean `vfi-lite`"),
+        ] {
+            let said = find(text).map(drop).unwrap_err().to_string();
+            assert!(said.contains(meant), "{said}");
+        }
+        let said = find("dain").map(drop).unwrap_err().to_string();
+        assert!(!said.contains("did you mean"), "{said}");
+    }
+
+    #[test]
+    fn uris_and_the_home_folder_are_paths() {
+        for (text, path) in [
+            (
+                "file:///models/a%20net.onnx",
+                Path::new("/models/a net.onnx"),
+            ),
+            ("file://localhost/a.onnx", Path::new("/a.onnx")),
+            ("~/nets/a.onnx", &glib::home_dir().join("nets/a.onnx")),
+            ("~", &glib::home_dir()),
+            ("~someone/a.onnx", Path::new("~someone/a.onnx")),
+        ] {
+            assert_eq!(find(text).ok(), Some(Source::File(path.into())), "{text}");
+        }
+        for (text, reason) in [
+            ("file://elsewhere/a.onnx", "another machine, elsewhere"),
+            ("https://example.org/a.onnx", "nothing is fetched"),
+            ("file://%zz", "URI"),
+        ] {
+            let said = find(text).map(drop).unwrap_err().to_string();
+            assert!(said.contains(text) && said.contains(reason), "{said}");
         }
     }
 

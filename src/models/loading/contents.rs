@@ -21,6 +21,9 @@ use crate::models::files::{find_beside, open_regular};
 /// No more of a file that holds sums is read, in bytes.
 const MAX_SUM: u64 = 64 << 10;
 
+/// How files end that hold weights without a network.
+pub(super) const WEIGHTS_ENDINGS: [&str; 5] = ["pkl", "pth", "pt", "ckpt", "safetensors"];
+
 /// What tells one content from all others.
 pub type Digest = [u8; 32];
 
@@ -99,11 +102,31 @@ pub(super) fn read_file(path: &Path) -> Result<Contents, Refusal> {
     within_bounds(length, "").map_err(Refusal::Unreadable)?;
     let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
     let (bytes, digest) = filled(length, |bytes| read_into(&file, bytes)).map_err(unreadable)?;
-    let names = files_beside(&Bytes::from_owner(Arc::clone(&bytes))).map_err(Refusal::Unusable)?;
+    let names = files_beside(&Bytes::from_owner(Arc::clone(&bytes)));
+    let names =
+        names.map_err(|why| Refusal::Unusable(weights_only(path, &bytes).unwrap_or(why)))?;
     match names.is_empty() {
         true => Ok(Contents::whole(bytes, digest)),
         false => join(path, &bytes, digest, &names).map_err(Refusal::Unusable),
     }
+}
+
+/// Says what is to be done with a file that is no model, if it is weights as PyTorch saves them: a
+/// ZIP archive, or a pickle.
+fn weights_only(path: &Path, bytes: &[u8]) -> Option<String> {
+    let ending = path.extension().unwrap_or_default();
+    let is_called_so = WEIGHTS_ENDINGS
+        .iter()
+        .any(|e| ending.eq_ignore_ascii_case(e));
+    let begins_so = bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02");
+    (is_called_so || begins_so).then(|| {
+        let (path, made) = (path.display(), path.with_extension("onnx"));
+        format!(
+            "it seems to hold weights for PyTorch, and no network: `vfi-models convert {path} {}` \
+             makes one of those of RIFE and FILM",
+            made.display()
+        )
+    })
 }
 
 /// Lays the files beside a model's behind its own bytes.
@@ -320,6 +343,26 @@ mod tests {
         for part in stored {
             assert!(contents.bytes.as_ptr_range().contains(&part.as_ptr()));
         }
+    }
+
+    #[test]
+    fn of_weights_for_pytorch_it_is_said_how_they_become_a_network() {
+        let folder = Folder::new("pytorch");
+        for (name, bytes) in [
+            ("flownet.pkl", &b"PK\x03\x04 and more"[..]),
+            ("flownet.pth", b"anything"),
+            ("wrongly-named.onnx", b"\x80\x02 a pickle"),
+        ] {
+            let path = folder.write(name, bytes);
+            let Err(Refusal::Unusable(why)) = read_file(&path) else {
+                panic!("{name} was read");
+            };
+            let command = format!("vfi-models convert {}", path.display());
+            assert!(why.contains(&command), "{why}");
+        }
+        // and a network is one under any name
+        let path = folder.write("net.pt", &storing(&[]));
+        assert!(read_file(&path).is_ok());
     }
 
     #[test]

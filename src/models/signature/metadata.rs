@@ -8,15 +8,18 @@
 //! | `layout` | `nchw`, `nhwc` | the order of a picture's dimensions |
 //! | `channel_order` | `rgb`, `bgr` | the order of a picture's channels |
 //! | `align` | 1 to 1024 | width and height are padded to multiples of this |
+//! | `pad` | `repeat`, `reflect`, `zeros` | what is in that padding |
 //! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
 //! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
 //! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
 //! | `light` | `levelled` | the network sees two pictures in different light as if it were the same |
+//! | `input.NAME` | a number | what the input of this name holds, always |
 //! | `name` | any text of up to 160 bytes | for display |
 //!
 //! In metadata the keys begin with `vfiinterp.`, others are passed over, and `family` is text for
 //! display.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -24,30 +27,36 @@ use std::path::{Path, PathBuf};
 use onnx_graph::proto::ModelProto;
 use onnx_graph::{LONGEST_NAME, abbreviate};
 
-use super::types::{ChannelOrder, Layout, Range};
+use super::types::{ChannelOrder, Layout, Padding, Range};
 use crate::models::files::{lies_beside, open_regular};
 use crate::models::options::ModelFamily;
 use crate::models::signature::Moment;
 
 /// Larger alignments are refused.
 pub const MAX_ALIGN: usize = 1024;
+/// Numbers for more inputs are refused.
+const MAX_CONSTANTS: usize = 64;
 /// Larger sidecar files are refused, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
 /// What a key of the file's metadata begins with.
 const METADATA_PREFIX: &str = "vfiinterp.";
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "family",
     "range",
     "layout",
     "channel_order",
     "align",
+    "pad",
     "timestep",
     "output",
     "flow_unit",
     "light",
+    "input.NAME",
     "name",
 ];
+/// What a key begins with that is about one of the network's inputs.
+const INPUT: &str = "input.";
 const FAMILIES: [ModelFamily; 4] = [
     ModelFamily::Auto,
     ModelFamily::Rife,
@@ -63,6 +72,11 @@ const TIMESTEPS: [(&str, Moment); 3] = [
     ("plane", Moment::Plane),
 ];
 const FLOW_UNITS: [(&str, ()); 1] = [("input_pixels", ())];
+const PADDINGS: [(&str, Padding); 3] = [
+    ("repeat", Padding::Repeat),
+    ("reflect", Padding::Reflect),
+    ("zeros", Padding::Zeros),
+];
 const LIGHTS: [(&str, ()); 1] = [("levelled", ())];
 
 /// Who states something.
@@ -87,7 +101,7 @@ impl fmt::Display for Origin {
 }
 
 /// What one source states.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statement {
     /// The name to display.
     pub name: Option<String>,
@@ -101,6 +115,10 @@ pub struct Statement {
     pub channel_order: Option<ChannelOrder>,
     /// The multiple sizes are padded to.
     pub align: Option<usize>,
+    /// What is in the padding.
+    pub pad: Option<Padding>,
+    /// What inputs hold that get neither pictures nor the moment, by their names.
+    pub constants: BTreeMap<String, f64>,
     /// What the moment is.
     pub timestep: Option<Moment>,
     /// `motion`, or the name of the output that is the picture.
@@ -114,6 +132,9 @@ pub struct Statement {
 impl Statement {
     /// Takes one key's value.
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        if let Some(input) = key.strip_prefix(INPUT) {
+            return self.set_input(input, value);
+        }
         let key = key.replace('-', "_");
         match key.as_str() {
             "name" if value.len() > LONGEST_NAME => {
@@ -131,6 +152,7 @@ impl Statement {
             "layout" => store(&mut self.layout, choose(value, &LAYOUTS)),
             "channel_order" => store(&mut self.channel_order, choose(value, &ORDERS)),
             "timestep" => store(&mut self.timestep, choose(value, &TIMESTEPS)),
+            "pad" => store(&mut self.pad, choose(value, &PADDINGS)),
             "output" => store(&mut self.output, Ok(value.into())),
             "flow_unit" => store(&mut self.flow_unit, choose(value, &FLOW_UNITS)),
             "light" => store(&mut self.light, choose(value, &LIGHTS)),
@@ -152,6 +174,25 @@ impl Statement {
                 format!("{key} is `{value}`, and accepted is {accepted}")
             }
         })
+    }
+
+    /// Takes what an input is to hold.
+    fn set_input(&mut self, input: &str, value: &str) -> Result<(), String> {
+        let called = abbreviate(input, LONGEST_NAME);
+        if self.constants.len() == MAX_CONSTANTS {
+            return Err(format!(
+                "numbers are stated for more than {MAX_CONSTANTS} inputs, which is the limit"
+            ));
+        }
+        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+        let number = number.ok_or_else(|| {
+            let value = abbreviate(value, LONGEST_NAME);
+            format!("{INPUT}{called} is `{value}`, and accepted is a number")
+        })?;
+        match self.constants.insert(input.into(), number) {
+            Some(_) => Err(format!("`{INPUT}{called}` is stated twice")),
+            None => Ok(()),
+        }
     }
 
     /// Reads `key=value` pairs, separated by commas or semicolons.
@@ -189,13 +230,18 @@ impl Statement {
             match value {
                 toml::Value::String(text) => statement.set(key, text)?,
                 toml::Value::Integer(number) => statement.set(key, &number.to_string())?,
-                other => {
-                    return Err(format!(
-                        "`{}` is of type {}, and accepted are text and whole numbers",
-                        abbreviate(key, LONGEST_NAME),
-                        other.type_str()
-                    ));
+                // `input.steps = 20`, which TOML takes for a table
+                toml::Value::Table(inputs) if key == "input" => {
+                    for (input, value) in inputs {
+                        let number = match value {
+                            toml::Value::Integer(number) => number.to_string(),
+                            toml::Value::Float(number) => number.to_string(),
+                            other => return Err(of_type(input, other, "numbers")),
+                        };
+                        statement.set_input(input, &number)?;
+                    }
                 }
+                other => return Err(of_type(key, other, "text and whole numbers")),
             }
         }
         Ok(statement)
@@ -211,7 +257,7 @@ impl Statement {
             let key = entry.key.as_deref().unwrap_or_default();
             let value = entry.value.as_deref().unwrap_or_default();
             if let Some(key) = key.strip_prefix(METADATA_PREFIX)
-                && KEYS.contains(&key)
+                && (KEYS.contains(&key) || key.starts_with(INPUT))
                 && key != "family"
             {
                 statement
@@ -221,6 +267,11 @@ impl Statement {
         }
         Ok(statement)
     }
+}
+
+fn of_type(key: &str, value: &toml::Value, accepted: &str) -> String {
+    let (key, found) = (abbreviate(key, LONGEST_NAME), value.type_str());
+    format!("`{key}` is of type {found}, and accepted are {accepted}")
 }
 
 /// The family a model's metadata names, for display.
@@ -259,7 +310,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// What all sources state, the strongest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated(Vec<(Origin, Statement)>);
 
 impl Stated {
@@ -313,6 +364,16 @@ impl Stated {
         sources.all(|(_, statement)| *statement == Statement::default())
     }
 
+    /// What inputs hold that get neither pictures nor the moment, each with who states it.
+    pub(crate) fn constants(&self) -> BTreeMap<&str, (f64, &Origin)> {
+        let mut constants = BTreeMap::new();
+        for (origin, statement) in self.0.iter().rev() {
+            let stated = statement.constants.iter();
+            constants.extend(stated.map(|(input, number)| (input.as_str(), (*number, origin))));
+        }
+        constants
+    }
+
     /// The strongest statement of one kind, and who makes it.
     pub fn get<T>(&self, kind: impl Fn(&Statement) -> Option<&T>) -> Option<(&T, &Origin)> {
         let mut sources = self.0.iter();
@@ -347,7 +408,7 @@ mod tests {
     #[test]
     fn pairs_are_read() {
         let found = Statement::parse(
-            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,timestep=none,output=a:0,family=film,name=My net,light=levelled",
+            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,pad=zeros,timestep=none,output=a:0,family=film,name=My net,light=levelled,input.steps-of=20",
         );
         let expected = Statement {
             name: Some("My net".into()),
@@ -356,6 +417,8 @@ mod tests {
             layout: Some(Layout::Nhwc),
             channel_order: Some(ChannelOrder::Bgr),
             align: Some(128),
+            pad: Some(Padding::Zeros),
+            constants: BTreeMap::from([("steps-of".into(), 20.0)]),
             timestep: Some(Moment::None),
             output: Some("a:0".into()),
             flow_unit: None,
@@ -372,6 +435,13 @@ mod tests {
             Statement::from_toml(text),
             Statement::parse("range=-1..1,align=32,channel_order=bgr")
         );
+        for text in [
+            "input.steps = 20\ninput.s = 0.5",
+            "[input]\nsteps = 20\ns = 0.5",
+        ] {
+            let found = Statement::from_toml(text);
+            assert_eq!(found, Statement::parse("input.steps=20,input.s=0.5"));
+        }
     }
 
     #[test]
@@ -386,6 +456,12 @@ mod tests {
             ("family=dain", ["family", "auto, rife, film and midpoint"]),
             ("align=1,align=2", ["`align`", "twice"]),
             ("0..1", ["`0..1`", "key=value"]),
+            (
+                "pad=mirror",
+                ["pad is `mirror`", "repeat, reflect and zeros"],
+            ),
+            ("input.steps=few", ["input.steps is `few`", "a number"]),
+            ("input.a=1,input.a=2", ["`input.a`", "twice"]),
         ] {
             let why = Statement::parse(text).unwrap_err();
             assert!(parts.iter().all(|part| why.contains(part)), "{why}");

@@ -438,7 +438,7 @@ proptest! {
     fn output_is_monotonic_for_any_input(
         input in prop::option::of((1u64..240, 1u64..1002)),
         output in prop::option::of((1u64..240, 1u64..1002)),
-        multiple in 1u32..=16,
+        multiple in 1u32..=64,
         times in prop::collection::vec((prop::option::of(0u64..20_000_000), prop::option::of(0u64..100_000), 0u8..20), 1..60),
     ) {
         let target = output.map_or(Target::Multiple(multiple), |(n, d)| Target::Fixed(rate(n, d)));

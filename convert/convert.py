@@ -82,8 +82,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], torch.jit.ScriptModule | None]:
     except Exception as error:
         # PyTorch's own words for this advise to let the file run code
         raise Unusable(
-            f"{path} is damaged, or holds no weights that PyTorch saved (tensors by name, or TorchScript); "
-            "nothing else is taken from a file, as that could run code"
+            f"{path} can't be read: it is damaged, or holds no weights that PyTorch saved (tensors by name, or "
+            "TorchScript); nothing else is taken from a file, as that could run code"
         ) from error
     for key in ("state_dict", "model", "params"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):

@@ -189,18 +189,15 @@ fn per_channel(values: &[f32]) -> TensorProto {
 
 /// Has an input hold a number, whatever is run.
 fn fix_input(graph: &mut GraphProto, name: &str, number: f64) {
-    let Some(value) = find(&mut graph.input, name) else {
+    let mut inputs = graph.input.iter();
+    let Some(at) = inputs.position(|value| value.name.as_deref() == Some(name)) else {
         return;
     };
-    let element = element(value);
-    let rank = dimensions(value).map_or(0, |dims| dims.len());
-    let Some(tensor) = TensorProto::filled(element, &vec![1; rank], number) else {
-        return;
-    };
-    graph
-        .input
-        .retain(|value| value.name.as_deref() != Some(name));
-    graph.node.insert(0, constant_node(name.into(), tensor));
+    let mut value = graph.input.remove(at);
+    let rank = dimensions(&mut value).map_or(0, |dims| dims.len());
+    if let Some(tensor) = TensorProto::filled(element(&value), &vec![1; rank], number) {
+        graph.node.insert(0, constant_node(name.into(), tensor));
+    }
 }
 
 fn constant_node(output: String, tensor: TensorProto) -> NodeProto {

@@ -446,7 +446,7 @@ proptest! {
         let mut timeline = Timeline::new(input, target, GAP);
         let mut last: Option<u64> = None;
         for (pts, duration, action) in times {
-            // Microseconds: sixteen slots have room between any two.
+            // Microseconds: sixty-four slots have room between any two.
             let (pts, duration) = (pts.map(|t| t * 1000), duration.map(|t| t * 1000));
             let mut slots = Vec::new();
             match action {

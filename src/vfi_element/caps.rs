@@ -8,8 +8,8 @@ use glib::prelude::*;
 use gst_video::VideoCapsBuilder;
 
 use super::cuda;
-use super::grid::Rate;
-use super::timeline::Target;
+use super::timing::grid::Rate;
+use super::timing::timeline::Target;
 use crate::frames;
 
 /// Sizes a frame may have, in pixels a side.
@@ -128,6 +128,13 @@ pub(super) fn rates(
         |info: &gst_video::VideoInfo| Rate::from_caps(info.fps().numer(), info.fps().denom());
     let target = rate(output).map_or(Target::Multiple(multiplier), Target::Fixed);
     (rate(input), target)
+}
+
+/// Whether frames of both caps are laid out alike and lie in the same kind of memory, whatever else they
+/// say (mastering displays, light levels).
+pub(super) fn describe_same_frames(a: &gst::Caps, b: &gst::Caps) -> bool {
+    let info = |caps| gst_video::VideoInfo::from_caps(caps).ok();
+    info(a) == info(b) && cuda::is_cuda(a) == cuda::is_cuda(b)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
-use super::imp::lock;
+use crate::sync::lock;
 
 /// The task's thread and the courier's, while they are at work. An application may seek or flush from
 /// there (in a probe, in a sink's signal): nobody can wait for a thread that waits for him.

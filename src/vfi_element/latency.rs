@@ -1,29 +1,15 @@
 //! The element's latency: what it follows from, and what the pipeline is told.
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
-use super::grid::Rate;
-use super::hold;
-use super::imp::VfiInterp;
-use super::timeline::Target;
-use super::{CAT, clock_time};
+use super::log::{CAT, clock_time};
+use super::scene::duplicates;
+use super::timing::grid::Rate;
+use super::timing::timeline::Target;
 use crate::sync::lock;
+use crate::vfi_element::context::{Context, Rates};
 
-/// What latency and QoS are reckoned with.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Rates {
-    /// Whether there is anything to make between originals.
-    pub interpolates: bool,
-    /// Time from one input frame to the next; where that varies the longest seen, 0 before that.
-    pub frame: gst::ClockTime,
-    /// Whether it varies.
-    pub varies: bool,
-    /// Time from one output frame to the next; 0 where that varies.
-    pub slot: gst::ClockTime,
-}
-
-impl VfiInterp {
+impl Context {
     /// New rates: the latency may be another.
     pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
         let output = match target {
@@ -97,7 +83,7 @@ impl VfiInterp {
         }
         gst::debug!(
             CAT,
-            imp = self,
+            obj = self.srcpad,
             "latency: live {live}, min {min}, max {max:?}"
         );
         Some((live, min, max))
@@ -127,11 +113,13 @@ impl VfiInterp {
         } else {
             rates.frame.nseconds()
         };
-        clock_time(hold::delay(frame))
+        clock_time(duplicates::delay(frame))
     }
 
     pub(super) fn latency_changed(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        let message = gst::message::Latency::builder()
+            .src_if_some(self.element().as_ref())
+            .build();
         self.post(message);
     }
 }

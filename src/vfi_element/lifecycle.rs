@@ -1,27 +1,26 @@
 //! Starting and stopping: the network is loaded, the task runs, pauses and ends.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
-use glib::WeakRef;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
 use super::engine::Engine;
 use super::imp::VfiInterp;
-use super::latency::Rates;
-use super::pacing::{Downstream, Promise};
-use super::worker::Worker;
-use crate::models::{Interpolator, Interrupt, LoadOptions, ModelError};
+use super::log::CAT;
+use super::task::Worker;
+use super::timing::deadlines::Downstream;
+use crate::models::{Interpolator, ModelError};
 use crate::sync::lock;
 
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
-        self.settings().begin();
-        let settings = self.settings().clone();
+        let context = &self.context;
+        context.settings().begin();
+        let settings = context.settings().clone();
         let loaded = Interpolator::load(&settings.load_options());
         let interpolator = loaded.map_err(|error| {
-            self.settings().end();
+            context.settings().end();
             match error {
                 ModelError::Memory { .. } => {
                     gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
@@ -30,107 +29,37 @@ impl VfiInterp {
             }
         })?;
         let engine = Engine::new(interpolator);
-        self.stats().reset();
-        *self.downstream() = Downstream::default();
-        self.adopt(&engine);
-        *lock(&self.worker) = Some(Box::new(Worker::new(settings, engine)));
+        context.stats().reset();
+        *context.downstream() = Downstream::default();
+        context.adopt(&engine);
+        let worker = Worker::new(settings, engine, Arc::clone(context));
+        *lock(&self.worker) = Some(Box::new(worker));
         Ok(())
     }
 
     pub(super) fn stop(&self) {
         // The end of a flush may have started the task again between the pads' deactivations.
-        self.interrupt();
-        let _stopped = self.srcpad.stop_task();
-        self.end_background();
-        self.queue.forget();
+        self.context.interrupt();
+        let _stopped = self.context.srcpad.stop_task();
+        self.context.loader.end();
+        self.context.forget();
         *lock(&self.worker) = None;
-        *lock(&self.canceller) = None;
-        *lock(&self.pool) = None;
-        *lock(&self.rates) = Rates::default();
-        *lock(&self.promise) = Promise::default();
-        self.settings().end();
-    }
-
-    /// Loads another network while the current one goes on; a failure is a warning, and the
-    /// stream goes on with what it has. One is loaded at a time, however often it is changed, and then
-    /// the one that is wanted by then.
-    pub(super) fn load_in_background(&self, options: LoadOptions) {
-        self.load_failed.store(false, Ordering::Relaxed);
-        if !self.loads.want(options) {
-            return;
-        }
-        let load = |_: &WeakRef<_>, options: LoadOptions, interrupt: &Interrupt| {
-            Interpolator::load_unless(&options, interrupt)
-        };
-        if let Err(error) = self.in_background("vfiinterp-load", |i| &i.loads, load, Self::loaded) {
-            self.loads.give_up();
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Failed,
-                ("The model stays as it is: no thread to load it: {error}")
-            );
-        }
-    }
-
-    /// Takes what was loaded, if nothing else is wanted by now.
-    fn loaded(&self, loaded: Result<Interpolator, ModelError>, count: u64) {
-        match loaded {
-            Ok(interpolator) => {
-                let engine = Engine::new(interpolator);
-                self.loads.finish(count, engine);
-            }
-            Err(error) => {
-                if self.loads.wants(count) {
-                    self.load_failed.store(true, Ordering::Relaxed);
-                }
-                gst::element_imp_warning!(
-                    self,
-                    gst::ResourceError::OpenRead,
-                    ("The model stays as it is: {error}")
-                );
-            }
-        }
-    }
-
-    /// Gets the task out of whatever it waits for.
-    pub(super) fn interrupt(&self) {
-        self.queue.close(gst::FlowError::Flushing);
-        if let Some(canceller) = &*lock(&self.canceller) {
-            canceller.cancel();
-        }
-        if let Some(pool) = &*lock(&self.pool) {
-            pool.set_flushing(true);
-        }
+        self.context.settings().end();
     }
 
     /// Lets the task work (again).
     pub(super) fn resume(&self) -> Result<(), glib::BoolError> {
         // A pad that has a task keeps its function, and the new one, with all that it holds, would be lost
         // for good. There is none the first time.
-        self.interrupt();
-        let _stopped = self.srcpad.stop_task();
-        self.reopen();
+        self.context.interrupt();
+        let _stopped = self.context.srcpad.stop_task();
+        self.context.reopen();
         let element = self.obj().downgrade();
-        self.srcpad.start_task(move || {
+        self.context.srcpad.start_task(move || {
             if let Some(element) = element.upgrade() {
                 element.imp().iterate();
             }
         })
-    }
-
-    /// Lets items in, and what is made of them out.
-    pub(super) fn reopen(&self) {
-        if let Some(canceller) = &*lock(&self.canceller) {
-            canceller.rearm();
-        }
-        if let Some(pool) = &*lock(&self.pool) {
-            pool.set_flushing(false);
-        }
-        self.queue.open();
-        // Whoever stops the pad marks it first, and then closes the queue: one of the two sees the other.
-        if !self.srcpad.is_active() {
-            self.interrupt();
-        }
     }
 
     /// One turn of the task.
@@ -140,14 +69,11 @@ impl VfiInterp {
             self.pause(gst::FlowError::Flushing);
             return;
         };
-        let at_work = self.crew.set_to_work();
-        let round = self.queue.round();
-        if worker.round != round {
-            worker.flush();
-            worker.round = round;
-        }
-        let item = self.queue.pop(round);
-        let result = item.and_then(|item| worker.handle(self, item));
+        let at_work = self.context.crew.set_to_work();
+        let round = self.context.queue.round();
+        worker.begin(round);
+        let item = self.context.queue.pop(round);
+        let result = item.and_then(|item| worker.handle(&self.context, item));
         if result.is_err() {
             // Whatever comes next, if anything does, has nothing to do with what was.
             worker.flush();
@@ -155,8 +81,8 @@ impl VfiInterp {
         *lock(&self.worker) = Some(worker);
         match result {
             // A flush from this very thread, or the courier's, has ended by now: on with the next round.
-            Err(flow) if self.queue.round() == round => self.pause(flow),
-            _ => self.queue.done(),
+            Err(flow) if self.context.queue.round() == round => self.pause(flow),
+            _ => self.context.queue.done(),
         }
         drop(at_work);
     }
@@ -165,9 +91,9 @@ impl VfiInterp {
         gst::debug!(CAT, imp = self, "pausing: {flow:?}");
         // Before upstream is told: it may begin anew at once, and that starts the task again. Fails only
         // where there is no task to pause.
-        let _paused = self.srcpad.pause_task();
+        let _paused = self.context.srcpad.pause_task();
         // A flush or stop has closed the queue already, with a reason that must stay.
-        let eos_waits = self.queue.fail(flow);
+        let eos_waits = self.context.queue.fail(flow);
         if flow == gst::FlowError::Eos || eos_waits {
             self.conclude(flow);
         }
@@ -186,6 +112,6 @@ impl VfiInterp {
                 ["streaming stopped, reason {flow}"]
             ),
         }
-        let _wanted = self.srcpad.push_event(gst::event::Eos::new());
+        let _wanted = self.context.srcpad.push_event(gst::event::Eos::new());
     }
 }

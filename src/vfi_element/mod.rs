@@ -2,17 +2,16 @@
 //!
 //! ```text
 //! upstream's thread                      the src pad's task
-//! pads: chain, serialized events ─────►  queue ─► worker ─► engine (shrink, estimate, make)
-//! pads: flush, seek, queries                        │  ▲
-//! lifecycle: start, stop, load                      ▼  ├── timeline: when
-//! latency: what the pipeline is told                │  └── tempo (pacing, effort): whether, and how
-//!                                                 src pad
+//! pads: chain, serialized events ─────►  queue ─► task ─► engine (shrink, estimate, make)
+//! pads: flush, seek, queries                       │  ▲
+//! lifecycle: start, stop                           ▼  ├── timing: when
+//! latency: what the pipeline is told      output ─► src pad
+//!                                                     └── quality: whether, and how
 //! ```
 //!
-//! [`imp`], [`pads`], [`lifecycle`], [`latency`], [`tempo`] and [`care`] (memory) are glue; [`timeline`], [`pacing`], [`effort`] (with
-//! its [`ladder`] and [`calibration`]), [`shortage`] and [`caps`] are pure; the
-//! [`worker`] owns all that only the task touches, so that nothing is locked while a frame is made
-//! or pushed.
+//! Imports run down this list: [`imp`], [`pads`], [`lifecycle`], [`task`], [`context`], [`loader`], [`engine`],
+//! and the pure [`timing`], [`quality`] and [`scene`]. The task's [worker](task::Worker) owns all that only
+//! the task touches, so that nothing is locked while a frame is made or pushed.
 //!
 //! # Examples
 //!
@@ -34,77 +33,41 @@
 //!     ! queue ! videoconvert ! autovideosink
 //! ```
 
-use std::sync::LazyLock;
-
 use glib::prelude::*;
 
+use self::log::RUNTIME_CAT;
 use crate::models::runtime::{self, LogLevel};
 
-mod alarm;
-mod allocation;
 mod at_start;
-mod background;
-mod between;
-mod blocks;
-mod cadence;
-mod calibration;
+mod buffers;
 mod caps;
-mod care;
-mod content;
-mod courier;
+mod context;
 mod crew;
 mod cuda;
-mod dedup;
-mod effort;
 mod engine;
-mod grid;
-mod hold;
+mod error;
 mod imp;
 mod item;
-mod ladder;
+mod jobs;
 mod latency;
 mod lifecycle;
+mod loader;
+mod log;
 mod metas;
-mod pacing;
 mod pads;
-mod patience;
+mod quality;
 mod queue;
 #[cfg(test)]
 #[path = "queue/tests.rs"]
 mod queue_tests;
+mod scene;
 mod settings;
-mod shortage;
 mod stats;
-mod tempo;
-mod timeline;
-mod window;
-mod worker;
+mod task;
+mod timing;
 
 #[cfg(any(test, fuzzing))]
-pub use timeline::fuzz::fuzz_timeline;
-
-/// The element's log category.
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "vfiinterp",
-        gst::DebugColorFlags::empty(),
-        Some("Video frame interpolation"),
-    )
-});
-
-/// The log category of ONNX Runtime's own messages.
-static RUNTIME_CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "vfiinterp-onnxruntime",
-        gst::DebugColorFlags::empty(),
-        Some("Messages of ONNX Runtime"),
-    )
-});
-
-/// A sum of times as GStreamer can tell it: the largest number of nanoseconds means none to it.
-fn clock_time(nanoseconds: u64) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(nanoseconds.min(gst::ClockTime::MAX.nseconds()))
-}
+pub use timing::timeline::fuzz::fuzz_timeline;
 
 glib::wrapper! {
     /// The element `vfiinterp`.

@@ -3,13 +3,11 @@
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
-use super::allocation;
-use super::caps;
-use super::cuda;
-use super::hold;
 use super::imp::VfiInterp;
 use super::item::Item;
+use super::log::CAT;
+use super::scene::duplicates;
+use super::{buffers, caps, cuda};
 use crate::sync::lock;
 
 impl VfiInterp {
@@ -25,8 +23,9 @@ impl VfiInterp {
             self.resume()
                 .map_err(|error| gst::loggable_error!(CAT, "no task: {error}"))
         } else {
-            self.interrupt();
-            self.srcpad
+            self.context.interrupt();
+            self.context
+                .srcpad
                 .stop_task()
                 .map_err(|error| gst::loggable_error!(CAT, "the task goes on: {error}"))
         }
@@ -38,7 +37,7 @@ impl VfiInterp {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::trace!(CAT, imp = self, "got {buffer:?}");
         let arrival = self.obj().current_running_time();
-        self.queue.push(Item::Buffer(buffer, arrival))?;
+        self.context.queue.push(Item::Buffer(buffer, arrival))?;
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -50,11 +49,11 @@ impl VfiInterp {
         gst::log!(CAT, imp = self, "got {event:?}");
         let wanted = match event.type_() {
             gst::EventType::FlushStart => {
-                let wanted = self.srcpad.push_event(event);
-                self.interrupt();
-                if !self.crew.has_this_thread() {
+                let wanted = self.context.srcpad.push_event(event);
+                self.context.interrupt();
+                if !self.context.crew.has_this_thread() {
                     // Waits until the task is out of its iteration; fails only where there is none.
-                    let _paused = self.srcpad.pause_task();
+                    let _paused = self.context.srcpad.pause_task();
                     if let Some(worker) = &mut *lock(&self.worker) {
                         worker.halt();
                     }
@@ -62,12 +61,12 @@ impl VfiInterp {
                 wanted
             }
             gst::EventType::FlushStop => {
-                let wanted = self.srcpad.push_event(event);
-                self.downstream().reset();
-                if self.crew.has_this_thread() {
+                let wanted = self.context.srcpad.push_event(event);
+                self.context.downstream().reset();
+                if self.context.crew.has_this_thread() {
                     // The task goes on, and flushes the worker before it takes anything.
-                    self.interrupt();
-                    self.reopen();
+                    self.context.interrupt();
+                    self.context.reopen();
                 } else {
                     if let Some(worker) = &mut *lock(&self.worker) {
                         worker.flush();
@@ -97,7 +96,7 @@ impl VfiInterp {
         );
         if begins
             && matches!(
-                self.queue.flow(),
+                self.context.queue.flow(),
                 Err(gst::FlowError::Eos | gst::FlowError::NotLinked)
             )
         {
@@ -105,11 +104,11 @@ impl VfiInterp {
             self.restart();
         }
         let ends = event.type_() == gst::EventType::Eos;
-        let result = self.queue.push(Item::Event(event));
+        let result = self.context.queue.push(Item::Event(event));
         if let Err(flow) = result
             && ends
             && flow != gst::FlowError::Eos
-            && !self.queue.has_told()
+            && !self.context.queue.has_told()
         {
             self.conclude(flow);
         }
@@ -130,45 +129,45 @@ impl VfiInterp {
         use gst::QueryViewMut;
 
         if let QueryViewMut::Caps(q) = query.view_mut() {
-            self.caps_query(q, &self.srcpad);
+            self.caps_query(q, &self.context.srcpad);
             return true;
         }
         if let QueryViewMut::Context(q) = query.view_mut()
-            && self.answer_context(pad, q)
+            && self.context.answer_context(pad, q)
         {
             return true;
         }
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
-        if query.type_() == gst::QueryType::Drain && self.queue.push(Item::Drain).is_err() {
+        if query.type_() == gst::QueryType::Drain && self.context.queue.push(Item::Drain).is_err() {
             return false;
         }
         // What came before it must be known downstream first.
-        if self.queue.wait_idle().is_err() {
+        if self.context.queue.wait_idle().is_err() {
             return false;
         }
-        let answered = self.srcpad.peer_query(query);
+        let answered = self.context.srcpad.peer_query(query);
         if let QueryViewMut::Allocation(q) = query.view_mut() {
-            let held = if self.settings().dedup {
-                hold::most()
+            let held = if self.context.settings().dedup {
+                duplicates::most()
             } else {
                 0
             };
-            let held = (self.queue.capacity() + held) as u32 + 2;
-            allocation::restate(q, held);
-            return allocation::offer(q, held, || self.cuda_context()) || answered;
+            let held = (self.context.queue.capacity() + held) as u32 + 2;
+            buffers::restate(q, held);
+            return buffers::offer(q, held, || self.context.cuda_context()) || answered;
         }
         answered
     }
 
     pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, imp = self, "got {event:?}");
-        let rates = self.rates();
+        let rates = self.context.rates();
         if let gst::EventView::Latency(latency) = event.view() {
-            lock(&self.promise).configured = latency.latency().nseconds();
+            lock(&self.context.promise).configured = latency.latency().nseconds();
         }
-        let settings = self.settings().clone();
+        let settings = self.context.settings().clone();
         if let gst::EventView::Qos(qos) = event.view()
             && (rates.interpolates || settings.dedup)
             && settings.qos
@@ -176,19 +175,19 @@ impl VfiInterp {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
                 let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
-                let mut downstream = self.downstream();
+                let mut downstream = self.context.downstream();
                 downstream.observe(proportion, diff, timestamp, slot);
             }
             // Upstream would drop originals; what can be left out is left out here.
             return true;
         }
-        if !self.crew.has_this_thread() {
+        if !self.context.crew.has_this_thread() {
             return gst::Pad::event_default(pad, Some(&*self.obj()), event);
         }
         // A seek that flushes nothing waits for upstream's thread, which may wait for room here.
-        self.queue.let_all_in(true);
+        self.context.queue.let_all_in(true);
         let wanted = gst::Pad::event_default(pad, Some(&*self.obj()), event);
-        self.queue.let_all_in(false);
+        self.context.queue.let_all_in(false);
         wanted
     }
 
@@ -196,16 +195,16 @@ impl VfiInterp {
         use gst::QueryViewMut;
 
         if let QueryViewMut::Context(q) = query.view_mut()
-            && self.answer_context(pad, q)
+            && self.context.answer_context(pad, q)
         {
             return true;
         }
         match query.view_mut() {
             QueryViewMut::Caps(q) => {
-                self.caps_query(q, &self.sinkpad);
+                self.caps_query(q, &self.context.sinkpad);
                 true
             }
-            QueryViewMut::Latency(q) => self.latency_query(q),
+            QueryViewMut::Latency(q) => self.context.latency_query(q),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
@@ -215,7 +214,7 @@ impl VfiInterp {
         let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
         let peer = other.peer_query_caps(asked.as_ref());
         let both = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
-        let device = self.settings().at_start.device;
+        let device = self.context.settings().at_start.device;
         let mut result = caps::servable(&both, || cuda::can_serve(device));
         if let Some(filter) = filter {
             result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);

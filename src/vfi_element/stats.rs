@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::engine::Times;
-use super::window::Window;
+use super::timing::percentile::Window;
 use crate::models::memory::{Clears, Usage};
 
 /// What the element has done since it was started.
@@ -243,6 +242,24 @@ impl Stats {
                 self.synthesise.total,
             ],
         }
+    }
+}
+
+/// How long the phases of one synthesised frame took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// Shrinking and preparing the pair, as far as that was not done before.
+    pub shrink: Duration,
+    /// The network.
+    pub estimate: Duration,
+    /// Making the full-size frame.
+    pub synthesise: Duration,
+}
+
+impl Times {
+    /// The element's own work.
+    pub(super) fn own(&self) -> Duration {
+        self.shrink + self.synthesise
     }
 }
 

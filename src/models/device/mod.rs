@@ -1,5 +1,6 @@
 //! Frames that stay on a device: uploaded once, made ready, warped and finished beside the network.
 
+mod budget;
 mod buffers;
 pub(crate) mod driver;
 pub(crate) mod graphs;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 
+use super::budget::Shares;
 use super::buffers::{Pools, Values, join_for};
 use super::graphs::Geometry;
-use super::limit::Shares;
 use super::postprocess::{Finisher, Finishing, Task};
 use super::preprocess::{DeviceFrame, Preparation, Readier};
 use crate::frames::{FrameError, FrameLayout, ScaleMethod};

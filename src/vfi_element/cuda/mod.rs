@@ -26,7 +26,7 @@ use std::sync::Mutex;
 
 use gst::prelude::*;
 
-use super::CAT;
+use super::log::CAT;
 use crate::sync::lock;
 
 mod context;

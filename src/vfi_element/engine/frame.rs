@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::HostFrame;
-use super::{Engine, Failure, Way, not_ready};
+use super::{Engine, Way};
 use crate::frames::readable;
 use crate::models::device::DeviceFrame;
-use crate::vfi_element::content::Thumbnail;
+use crate::vfi_element::error::{Failure, not_ready};
+use crate::vfi_element::scene::thumbnail::Thumbnail;
 
 /// An input frame and what the network needs of it.
 #[derive(Debug)]

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use anyhow::anyhow;
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Failure, copy};
+use super::copy;
 use crate::frames::{self, Enlarger, FrameError, FrameLayout, Picture, Sampling, Shrinker};
 use crate::models::memory::Reason;
 use crate::models::{Estimate, Interpolator, Prepared};
+use crate::vfi_element::error::Failure;
 use crate::vfi_element::settings::Look;
 
 /// What makes frames of one kind.

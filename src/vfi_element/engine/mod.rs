@@ -1,9 +1,9 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
-mod apart;
+mod deferred;
 mod frame;
 mod host;
-mod transit;
+mod transfer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,71 +11,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use gst_video::VideoFrameRef;
+use host::Host;
+use transfer::copier;
 
-pub(super) use self::apart::Finish;
 use self::frame::Made;
-pub(super) use self::frame::{Frame, MakeReady, Ready, Small};
-use super::CAT;
-use super::content::Thumbnail;
 use super::cuda::{self, Copier};
-use super::patience::{self, Patience};
+use super::log::CAT;
+use super::quality::run_limit::{self, Patience};
+use super::scene::thumbnail::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
-use super::shortage::Want;
-use crate::frames::{self, FrameError, FrameLayout, Motion, Sampling, readable, writable};
+use crate::frames::{self, FrameLayout, Motion, Sampling, readable, writable};
 use crate::models::device::{self, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Canceller, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, WarmUp,
 };
-use host::Host;
-use transit::copier;
+use crate::vfi_element::error::{Failure, not_ready};
+use crate::vfi_element::stats::Times;
 
-/// Why a frame could not be made.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The run was cancelled, as a flush or a stop does.
-    Cancelled,
-    /// Something that frames are made with.
-    Lacks(Want),
-    /// Anything else; the text says what.
-    Failed(anyhow::Error),
-}
-
-impl From<ModelError> for Failure {
-    fn from(error: ModelError) -> Self {
-        match error {
-            ModelError::Cancelled => Failure::Cancelled,
-            ModelError::Memory { .. } => Failure::Lacks(Want::Memory(error.to_string())),
-            error => Failure::Lacks(Want::Network(error.to_string())),
-        }
-    }
-}
-
-impl From<FrameError> for Failure {
-    fn from(error: FrameError) -> Self {
-        match error {
-            FrameError::NoMemory { .. } => Failure::Lacks(Want::Memory(error.to_string())),
-            error => Failure::Failed(error.into()),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Failure::Failed(error)
-    }
-}
-
-/// How long the phases of one synthesised frame took.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    /// Shrinking and preparing the pair, as far as that was not done before.
-    pub shrink: Duration,
-    /// The network.
-    pub estimate: Duration,
-    /// Making the full-size frame.
-    pub synthesise: Duration,
-}
+pub(super) use self::deferred::Finish;
+pub(super) use self::frame::{Frame, MakeReady, Ready, Small};
 
 /// A network together with all that its frames need at the current size and settings.
 pub(super) struct Engine {
@@ -120,13 +75,6 @@ enum Way {
 
 /// Tells what was prepared under one configuration of one engine from all others.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-
-impl Times {
-    /// The element's own work.
-    pub(super) fn own(&self) -> Duration {
-        self.shrink + self.synthesise
-    }
-}
 
 impl Engine {
     /// An engine without a stage: [`Engine::configure`] comes before the first frame.
@@ -301,7 +249,7 @@ impl Engine {
         if let Some(least) = crate::faults::patience() {
             return self.runs.limit(least);
         }
-        self.runs.limit(patience::LEAST)
+        self.runs.limit(run_limit::LEAST)
     }
 
     /// Gives up what frames are made with, as none is made for a while.
@@ -377,7 +325,7 @@ impl Engine {
                     Outcome::Found => {
                         let task = device.finish(interpolator, [a, b])?;
                         let copier = copier(&mut self.copier, self.device, out)?;
-                        transit::finish(task, copier.as_deref(), &stage.layout, info, out)?;
+                        transfer::finish(task, copier.as_deref(), &stage.layout, info, out)?;
                     }
                     Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
                     Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
@@ -449,11 +397,6 @@ impl Engine {
         )?;
         Ok(())
     }
-}
-
-/// There are no caps, or there was no memory to get ready for frames of them.
-fn not_ready() -> Failure {
-    Failure::Lacks(Want::Memory("nothing is ready to make frames with".into()))
 }
 
 /// Copies an original, alpha included, where nothing nearer can be made.

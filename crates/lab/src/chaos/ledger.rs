@@ -1,6 +1,6 @@
 //! What went into the element, what came out, and whether that is as it should be.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
@@ -86,6 +86,8 @@ pub(super) struct Ledger {
     segment: Option<gst::Segment>,
     /// The time of the latest frame in this segment.
     latest: Option<gst::ClockTime>,
+    /// Frames with which time may go back.
+    jumps: HashSet<u64>,
     ended: bool,
     pub(super) out: Out,
 }
@@ -105,10 +107,14 @@ impl Ledger {
         self.strict = false;
     }
 
-    /// A frame goes in.
-    pub(super) fn send(&mut self, number: u64, odd: bool) {
+    /// A frame goes in, perhaps at an odd time and marked as one that continues nothing: then time may
+    /// go back with it.
+    pub(super) fn send(&mut self, number: u64, odd: bool, discont: bool) {
         self.waiting.push_back(number);
         self.odd += u64::from(odd);
+        if odd && discont {
+            self.jumps.insert(number);
+        }
     }
 
     /// Everything that went in has been dealt with.
@@ -174,7 +180,8 @@ impl Ledger {
         let number = alive.number(buffer);
         if segment.rate() > 0.0 {
             let pts = buffer.pts().ok_or("a frame without a time")?;
-            if self.latest.is_some_and(|latest| pts <= latest) {
+            let jumps = number.is_some_and(|number| self.jumps.remove(&number));
+            if !jumps && self.latest.is_some_and(|latest| pts <= latest) {
                 let what = number.map_or("another frame".into(), |n| format!("original {n}"));
                 let latest = self.latest.unwrap_or_default();
                 return Err(format!("{what} at {pts} comes after {latest}"));

@@ -295,14 +295,15 @@ impl Stream {
         };
         self.number += 1;
         let mut buffer = shared.alive.frame(self.number, self.picture());
+        let discont = self.rng.u8(..50) == 0;
         if let Some(frame) = buffer.get_mut() {
             frame.set_pts(pts);
             frame.set_duration(duration);
-            if self.rng.u8(..50) == 0 {
+            if discont {
                 frame.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        lock(&shared.ledger).send(self.number, odd);
+        lock(&shared.ledger).send(self.number, odd, discont);
         shared.source.push(buffer)?;
         Ok(1)
     }

@@ -1,0 +1,298 @@
+//! What the element's two threads share, and the task may ask of it.
+//!
+//! Locks are taken one at a time and held for a few lines only; none is held while something is pushed,
+//! queried, posted, loaded or inferred.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use glib::WeakRef;
+use gst::prelude::*;
+
+use super::crew::Crew;
+use super::cuda::{self, Cuda};
+use super::engine::Engine;
+use super::error::{Failure, Want};
+use super::item::Item;
+use super::loader::Loader;
+use super::log::CAT;
+use super::queue::Queue;
+use super::settings::Settings;
+use super::stats::Stats;
+use super::timing::deadlines::{Downstream, Promise};
+use crate::models::{Canceller, ModelInfo};
+use crate::sync::lock;
+
+/// The element as its task sees it.
+pub(super) struct Context {
+    /// Set when the element has been constructed; gone with it.
+    element: WeakRef<gst::Element>,
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
+    pub(super) queue: Queue<Item>,
+    pub(super) crew: Crew,
+    pub(super) loader: Arc<Loader>,
+    settings: Mutex<Settings>,
+    stats: Mutex<Stats>,
+    downstream: Mutex<Downstream>,
+    pub(super) promise: Mutex<Promise>,
+    /// The frame pushed last.
+    pub(super) pushed: Mutex<Pushed>,
+    pub(super) rates: Mutex<Rates>,
+    /// Stops the run of the network in use.
+    canceller: Mutex<Option<Canceller>>,
+    /// Where synthesised frames come from; waiting there ends with a flush, too.
+    pool: Mutex<Option<gst::BufferPool>>,
+    /// The context of CUDA that the neighbours' frames belong to.
+    cuda: Cuda,
+}
+
+/// How a frame went downstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pushed {
+    pub pts: Option<gst::ClockTime>,
+    /// How long it took.
+    pub took: Duration,
+    /// The running time at which downstream was done with it.
+    pub done: Option<gst::ClockTime>,
+}
+
+/// What latency and QoS are reckoned with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rates {
+    /// Whether there is anything to make between originals.
+    pub interpolates: bool,
+    /// Time from one input frame to the next; where that varies the longest seen, 0 before that.
+    pub frame: gst::ClockTime,
+    /// Whether it varies.
+    pub varies: bool,
+    /// Time from one output frame to the next; 0 where that varies.
+    pub slot: gst::ClockTime,
+}
+
+impl Context {
+    pub(super) fn new(sinkpad: gst::Pad, srcpad: gst::Pad) -> Self {
+        Self {
+            element: WeakRef::new(),
+            sinkpad,
+            srcpad,
+            queue: Queue::new(),
+            crew: Crew::default(),
+            loader: Arc::default(),
+            settings: Mutex::default(),
+            stats: Mutex::default(),
+            downstream: Mutex::default(),
+            promise: Mutex::default(),
+            pushed: Mutex::default(),
+            rates: Mutex::default(),
+            canceller: Mutex::default(),
+            pool: Mutex::default(),
+            cuda: Cuda::default(),
+        }
+    }
+
+    /// Remembers whose context this is.
+    pub(super) fn belong_to(&self, element: &gst::Element) {
+        self.element.set(Some(element));
+        self.loader.report_to(element);
+    }
+
+    /// The element, as long as it is there.
+    pub(super) fn element(&self) -> Option<gst::Element> {
+        self.element.upgrade()
+    }
+
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+
+    pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
+        lock(&self.stats)
+    }
+
+    /// What downstream reports of late frames.
+    pub(super) fn downstream(&self) -> MutexGuard<'_, Downstream> {
+        lock(&self.downstream)
+    }
+
+    /// What was promised of the latency.
+    pub(super) fn promise(&self) -> Promise {
+        *lock(&self.promise)
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        *lock(&self.rates)
+    }
+
+    /// The context of CUDA's memory round this element.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn cuda_context(&self) -> Result<cuda::Context, String> {
+        let device = self.settings().at_start.device;
+        let element = self.element().ok_or("the element is gone")?;
+        self.cuda.context(&element, None, device)
+    }
+
+    /// Answers a query for a context of CUDA, if it is one.
+    pub(super) fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
+        let device = self.settings().at_start.device;
+        let answer = |element| self.cuda.answer(&element, pad, query, device);
+        self.element().is_some_and(answer)
+    }
+
+    /// Keeps a context of CUDA that the pipeline, the application or a neighbour gives.
+    pub(super) fn take_context(&self, given: &gst::Context) {
+        let device = self.settings().at_start.device;
+        if let Some(element) = self.element() {
+            self.cuda.set_context(&element, given, device);
+        }
+    }
+
+    /// Lets the context of CUDA go.
+    pub(super) fn forget_context(&self) {
+        self.cuda.forget();
+    }
+
+    /// The time of the pipeline's clock, or of the system's where there is none.
+    pub(super) fn now(&self) -> gst::ClockTime {
+        let clock = self.element().and_then(|element| element.clock());
+        clock.map_or_else(gst::get_timestamp, |clock| clock.time())
+    }
+
+    /// The running time of the pipeline, while there is a clock.
+    pub(super) fn running_time(&self) -> Option<gst::ClockTime> {
+        self.element()?.current_running_time()
+    }
+
+    /// The pipeline's clock, and its time when the running time is `time`.
+    pub(super) fn clock_at(&self, time: gst::ClockTime) -> Option<(gst::Clock, gst::ClockTime)> {
+        let element = self.element()?;
+        Some((element.clock()?, element.base_time()?.checked_add(time)?))
+    }
+
+    /// Whether the element plays.
+    pub(super) fn is_playing(&self) -> bool {
+        let state = self.element().map(|element| element.current_state());
+        state == Some(gst::State::Playing)
+    }
+
+    /// Tells the application that a property was changed from within.
+    pub(super) fn notify(&self, property: &str) {
+        if let Some(element) = self.element() {
+            element.notify(property);
+        }
+    }
+
+    /// Posts a message on the bus.
+    pub(super) fn post(&self, message: gst::Message) {
+        // Fails where there is no bus, and then nobody wants to know.
+        let _posted = self.element().map(|element| element.post_message(message));
+    }
+
+    /// Posts a warning.
+    pub(super) fn warn(&self, code: impl gst::MessageErrorDomain, text: &str) {
+        if let Some(element) = self.element() {
+            gst::element_warning!(element, code, ("{text}"));
+        }
+    }
+
+    /// Posts an error: the stream ends.
+    pub(super) fn fail(&self, code: impl gst::MessageErrorDomain, text: &str) {
+        if let Some(element) = self.element() {
+            gst::element_error!(element, code, ("{text}"));
+        }
+    }
+
+    /// What upstream is told of a failure; the application is told why.
+    pub(super) fn flow_of(&self, failure: Failure) -> gst::FlowError {
+        let reason = match failure {
+            Failure::Cancelled => return gst::FlowError::Flushing,
+            Failure::Lacks(Want::Memory(reason) | Want::Network(reason)) => reason,
+            Failure::Failed(error) => format!("{error:#}"),
+        };
+        let text = format!("No frame could be made: {reason}");
+        self.fail(gst::StreamError::Failed, &text);
+        gst::FlowError::Error
+    }
+
+    /// Synthesised frames come from here now. If a flush is under way, it has missed this pool.
+    pub(super) fn set_pool(&self, pool: gst::BufferPool) {
+        *lock(&self.pool) = Some(pool.clone());
+        if self.queue.flow().is_err() {
+            pool.set_flushing(true);
+        }
+    }
+
+    /// Allows runs again after a deadline timer.
+    pub(super) fn rearm(&self) {
+        let Some(canceller) = lock(&self.canceller).clone() else {
+            return;
+        };
+        canceller.rearm();
+        if self.queue.flow().is_err() {
+            // A flush or stop is under way, and has cancelled it too.
+            canceller.cancel();
+        }
+    }
+
+    /// Tells where the network runs, which may change while it does.
+    pub(super) fn tell_place(&self, info: &ModelInfo) {
+        let mut stats = self.stats();
+        stats.provider = info.provider.nick();
+        stats.precision = info.precision.nick();
+    }
+
+    /// From now on this network runs.
+    pub(super) fn adopt(&self, engine: &Engine) {
+        let info = engine.info();
+        gst::info!(CAT, obj = self.srcpad, "running {info:?}");
+        self.stats().model = info.name.clone();
+        self.tell_place(info);
+        // what is being made for the one before
+        self.loader.forget_fitting();
+        let canceller = engine.canceller();
+        // it may have been cancelled when it ran before
+        canceller.rearm();
+        *lock(&self.canceller) = Some(canceller.clone());
+        if self.queue.flow().is_err() {
+            // A flush or stop is under way and has cancelled the one before.
+            canceller.cancel();
+        }
+    }
+
+    /// Gets the task out of whatever it waits for.
+    pub(super) fn interrupt(&self) {
+        self.queue.close(gst::FlowError::Flushing);
+        if let Some(canceller) = &*lock(&self.canceller) {
+            canceller.cancel();
+        }
+        if let Some(pool) = &*lock(&self.pool) {
+            pool.set_flushing(true);
+        }
+    }
+
+    /// Lets items in, and what is made of them out.
+    pub(super) fn reopen(&self) {
+        if let Some(canceller) = &*lock(&self.canceller) {
+            canceller.rearm();
+        }
+        if let Some(pool) = &*lock(&self.pool) {
+            pool.set_flushing(false);
+        }
+        self.queue.open();
+        // Whoever stops the pad marks it first, and then closes the queue: one of the two sees the other.
+        if !self.srcpad.is_active() {
+            self.interrupt();
+        }
+    }
+
+    /// Forgets the stream and the network, as a stop does.
+    pub(super) fn forget(&self) {
+        self.queue.forget();
+        *lock(&self.canceller) = None;
+        *lock(&self.pool) = None;
+        *lock(&self.rates) = Rates::default();
+        *lock(&self.promise) = Promise::default();
+    }
+}

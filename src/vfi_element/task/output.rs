@@ -1,0 +1,343 @@
+//! What leaves the element: at once, or on a thread of its own while the next pair is at the network.
+//!
+//! Where the network runs on a device and no clock sets the pace, a pair's frames are finished and
+//! pushed on a thread behind the task: at most two pairs are under way, and what
+//! leaves, leaves in order, because a pair is handed over when the one before has left. Before
+//! anything else leaves, that is waited for. When it has left, the same thread makes the frame ready
+//! that is next in the queue, so that the task finds it ready: one thread for both, because a third
+//! pair is not begun before the first has left. Where a clock sets the pace nothing of this happens,
+//! and all that is decided by time is decided as ever.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use gst::prelude::*;
+
+use crate::sync::lock;
+use crate::vfi_element::context::{Context, Pushed};
+use crate::vfi_element::engine::{Finish, MakeReady, Ready};
+use crate::vfi_element::error::{Failure, Want};
+use crate::vfi_element::log::CAT;
+use crate::vfi_element::stats::Times;
+use crate::vfi_element::timing::grid::Slot;
+
+/// Something that leaves.
+pub(super) enum OutputItem {
+    /// An original.
+    Original(gst::Buffer),
+    /// An original once more.
+    Repeat(gst::Buffer),
+    /// A frame that was made.
+    Made(gst::Buffer),
+    /// One that is to be finished yet, and what it has taken so far.
+    Unfinished {
+        /// The frame.
+        buffer: gst::Buffer,
+        /// What finishes it.
+        finish: Finish,
+        /// What it has taken so far.
+        times: Times,
+        /// Its place in time.
+        slot: Slot,
+        /// Tells under which configuration of the engine it was begun.
+        generation: Option<u64>,
+    },
+}
+
+/// What is to be learned from what was sent.
+#[derive(Default)]
+pub(super) struct Report {
+    /// Where frames were finished, and what that took.
+    pub(super) made: Vec<(Slot, Times)>,
+    /// Why frames could not be, and the generation they were begun under.
+    pub(super) lacking: Vec<(Want, Option<u64>)>,
+}
+
+/// Sends what leaves.
+pub(super) struct Output {
+    context: Arc<Context>,
+    /// Which round of the queue everything belongs to.
+    round: u64,
+    /// What leaves with the pair at hand, where that is handed over.
+    pending: Option<Vec<OutputItem>>,
+    /// The thread it is handed to, if that was ever so.
+    sender: Option<SenderThread>,
+}
+
+impl Output {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            round: 0,
+            pending: None,
+            sender: None,
+        }
+    }
+
+    /// The round of the queue that everything belongs to.
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Begins another round: what was handed over before does not leave any more.
+    pub(super) fn set_round(&mut self, round: u64) {
+        self.round = round;
+    }
+
+    /// Sends something, or keeps it until the pair at hand is handed over.
+    ///
+    /// # Errors
+    /// What upstream is to be told.
+    pub(super) fn send(&mut self, item: OutputItem) -> Result<(), gst::FlowError> {
+        match &mut self.pending {
+            Some(pending) => {
+                pending.push(item);
+                Ok(())
+            }
+            None => push_item(&self.context, self.round, item),
+        }
+    }
+
+    /// Whether what is made now is handed over.
+    pub(super) fn is_deferring(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Keeps what is sent from now on, to be handed over; `false` where there is no thread for it, and all is
+    /// sent at once, as elsewhere.
+    pub(super) fn defer(&mut self) -> bool {
+        if self.sender.is_none() {
+            self.sender = SenderThread::start(&self.context).ok();
+        }
+        if self.sender.is_some() {
+            self.pending = Some(Vec::new());
+        }
+        self.sender.is_some()
+    }
+
+    /// Hands over what was kept. What was handed over before has to be settled.
+    pub(super) fn hand_over(&mut self) {
+        let pending = self.pending.take().unwrap_or_default();
+        if let Some(sender) = &mut self.sender {
+            #[cfg(feature = "faults")]
+            crate::faults::note_apart();
+            sender.sends = sender.give(Load::Send(self.round, pending));
+        }
+    }
+
+    /// Waits until all that was handed over has left; what came of it, if that was not told before.
+    pub(super) fn settle(&mut self) -> Option<(Report, Result<(), gst::FlowError>)> {
+        self.sender.as_mut()?.settle()
+    }
+
+    /// Whether the thread can make a frame ready: it is there, and has none.
+    pub(super) fn can_fetch(&self) -> bool {
+        self.sender.as_ref().is_some_and(|sender| !sender.fetches)
+    }
+
+    /// Has a frame made ready, when what is under way has left.
+    pub(super) fn fetch(&mut self, make_ready: MakeReady) {
+        if let Some(sender) = &mut self.sender {
+            #[cfg(feature = "faults")]
+            crate::faults::note_fetched();
+            sender.fetches = sender.give(Load::Fetch(make_ready));
+        }
+    }
+
+    /// Waits until that is ready, if it can be; once.
+    pub(super) fn take_ready(&mut self) -> Option<Ready> {
+        self.sender.as_mut()?.take_ready()
+    }
+
+    /// Waits until nothing leaves or is made ready any more, whatever becomes of it: a flush or a stop is under
+    /// way.
+    pub(super) fn halt(&mut self) {
+        self.pending = None;
+        if let Some(sender) = &mut self.sender {
+            sender.settle();
+            sender.take_ready();
+        }
+    }
+}
+
+/// What the thread is to do.
+enum Load {
+    /// To send what belongs to this round of the queue.
+    Send(u64, Vec<OutputItem>),
+    /// To make a frame ready.
+    Fetch(MakeReady),
+}
+
+/// The thread, which ends with it.
+struct SenderThread {
+    /// There until it is dropped.
+    loads: Option<Sender<Load>>,
+    reports: Receiver<(Report, Result<(), gst::FlowError>)>,
+    frames: Receiver<Option<Ready>>,
+    thread: Option<JoinHandle<()>>,
+    /// Something is under way.
+    sends: bool,
+    /// A frame is being made ready, or is ready.
+    fetches: bool,
+}
+
+impl SenderThread {
+    fn start(context: &Arc<Context>) -> io::Result<Self> {
+        let (loads, incoming) = channel::<Load>();
+        let (reports_out, reports) = channel();
+        let (frames_out, frames) = channel();
+        let context = Arc::clone(context);
+        let work = move || {
+            for load in incoming {
+                let heard = match load {
+                    Load::Send(round, items) => {
+                        let mut report = Report::default();
+                        let send = || send_all(&context, round, items, &mut report);
+                        let at_work = context.crew.set_to_work();
+                        let sent = catch_unwind(AssertUnwindSafe(send));
+                        drop(at_work);
+                        let sent = sent.unwrap_or_else(|panic| {
+                            tell_panic(&context, &*panic);
+                            Err(gst::FlowError::Error)
+                        });
+                        reports_out.send((report, sent)).is_ok()
+                    }
+                    Load::Fetch(make_ready) => {
+                        let ready = catch_unwind(AssertUnwindSafe(make_ready));
+                        let ready = ready.unwrap_or_else(|panic| {
+                            tell_panic(&context, &*panic);
+                            None
+                        });
+                        frames_out.send(ready).is_ok()
+                    }
+                };
+                if !heard {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("vfiinterp-send".into());
+        Ok(Self {
+            loads: Some(loads),
+            reports,
+            frames,
+            thread: Some(thread.spawn(work)?),
+            sends: false,
+            fetches: false,
+        })
+    }
+
+    fn give(&self, load: Load) -> bool {
+        let loads = self.loads.as_ref();
+        loads.is_some_and(|loads| loads.send(load).is_ok())
+    }
+
+    fn settle(&mut self) -> Option<(Report, Result<(), gst::FlowError>)> {
+        if !std::mem::take(&mut self.sends) {
+            return None;
+        }
+        let lost = || (Report::default(), Err(gst::FlowError::Error));
+        Some(self.reports.recv().unwrap_or_else(|_| lost()))
+    }
+
+    fn take_ready(&mut self) -> Option<Ready> {
+        std::mem::take(&mut self.fetches)
+            .then(|| self.frames.recv().ok().flatten())
+            .flatten()
+    }
+}
+
+impl Drop for SenderThread {
+    fn drop(&mut self) {
+        self.loads = None;
+        if let Some(thread) = self.thread.take() {
+            // what it panicked of was told
+            drop(thread.join());
+        }
+    }
+}
+
+/// Sends all that can be sent, in order.
+fn send_all(
+    context: &Context,
+    round: u64,
+    items: Vec<OutputItem>,
+    report: &mut Report,
+) -> Result<(), gst::FlowError> {
+    items.into_iter().try_for_each(|item| match item {
+        OutputItem::Unfinished {
+            mut buffer,
+            finish,
+            times,
+            slot,
+            generation,
+        } => match finish(buffer.make_mut()) {
+            Ok(synthesise) => {
+                let times = Times {
+                    synthesise,
+                    ..times
+                };
+                report.made.push((slot, times));
+                push_item(context, round, OutputItem::Made(buffer))
+            }
+            Err(Failure::Lacks(want)) => {
+                report.lacking.push((want, generation));
+                Ok(())
+            }
+            // with a run of the network that was given up
+            Err(Failure::Cancelled) if context.queue.flow().is_ok() => {
+                let want = Want::Network("it was cancelled".into());
+                report.lacking.push((want, generation));
+                Ok(())
+            }
+            Err(failure) => Err(context.flow_of(failure)),
+        },
+        item => push_item(context, round, item),
+    })
+}
+
+/// Pushes something that is whole and belongs to this round of the queue, and counts it.
+fn push_item(context: &Context, round: u64, item: OutputItem) -> Result<(), gst::FlowError> {
+    match item {
+        OutputItem::Original(buffer) => {
+            push(context, round, buffer)?;
+            context.stats().originals += 1;
+        }
+        OutputItem::Made(buffer) => {
+            push(context, round, buffer)?;
+            context.stats().synthesised += 1;
+        }
+        OutputItem::Repeat(buffer) => {
+            push(context, round, buffer)?;
+            context.stats().repeated += 1;
+        }
+        OutputItem::Unfinished { .. } => return Err(gst::FlowError::Error),
+    }
+    Ok(())
+}
+
+fn push(context: &Context, round: u64, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    gst::trace!(CAT, obj = context.srcpad, "pushing {buffer:?}");
+    // A flush may have come since the item was taken off the queue.
+    context.queue.flow_in(round)?;
+    let (pts, start) = (buffer.pts(), Instant::now());
+    context.srcpad.push(buffer)?;
+    *lock(&context.pushed) = Pushed {
+        pts,
+        took: start.elapsed(),
+        done: context.running_time(),
+    };
+    Ok(())
+}
+
+fn tell_panic(context: &Context, panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no reason");
+    context.fail(gst::LibraryError::Failed, &format!("Panicked: {text}"));
+}

@@ -1,0 +1,285 @@
+//! Pure decisions on time: which synthesised frames are too late to be worth making, and how long
+//! making one may take. All times are nanoseconds; running time where moments are meant.
+
+use std::collections::VecDeque;
+
+use super::percentile::Window;
+
+/// What downstream's QoS events tell: the rule of GStreamer's filters (gstdeinterlace.c,
+/// `gst_deinterlace_src_event`). When downstream is late by `diff`, the next frame worth making is
+/// the one that is due after twice that delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::vfi_element) struct Downstream {
+    earliest: Option<u64>,
+    proportion: f64,
+    paced: bool,
+}
+
+/// A delay beyond this is not doubled: one stall must not silence the element for long.
+const LONGEST: i64 = 500_000_000;
+
+impl Downstream {
+    /// Forgets how late frames were (flush, new segment).
+    pub(in crate::vfi_element) fn reset(&mut self) {
+        self.earliest = None;
+    }
+
+    /// Downstream tells how late (`diff > 0`) or early the frame of running time `timestamp` was;
+    /// `frame` is the distance of two output frames.
+    pub(in crate::vfi_element) fn observe(
+        &mut self,
+        proportion: f64,
+        diff: i64,
+        timestamp: u64,
+        frame: u64,
+    ) {
+        self.proportion = proportion;
+        // A sink that doesn't wait for its clock reports every frame as just in time.
+        self.paced |= diff != 0;
+        let earliest = if diff > 0 {
+            let ahead = diff.saturating_mul(2).min(diff.max(LONGEST));
+            timestamp.saturating_add_signed(ahead).saturating_add(frame)
+        } else {
+            timestamp.saturating_add_signed(diff)
+        };
+        self.earliest = Some(earliest);
+    }
+
+    /// How far behind its time a frame of this running time would be: `None` if it is in time.
+    pub(in crate::vfi_element) fn late_by(&self, running_time: u64) -> Option<u64> {
+        self.earliest?
+            .checked_sub(running_time)
+            .filter(|late| *late > 0)
+    }
+
+    /// The proportion of the last event, for QoS messages.
+    pub(in crate::vfi_element) fn proportion(&self) -> f64 {
+        self.proportion
+    }
+
+    /// Whether downstream shows frames by a clock.
+    pub(in crate::vfi_element) fn paced(&self) -> bool {
+        self.paced
+    }
+}
+
+/// What a live pipeline was told of the element's latency, and may rely on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::vfi_element) struct Promise {
+    /// Whether upstream is live.
+    pub live: bool,
+    /// How long after its time a frame comes in.
+    pub upstream: u64,
+    /// How long it may take from there until it goes out; unknown for a rate that varies.
+    pub wait: Option<u64>,
+    /// What the pipeline has made of it: how long after its time a frame is shown. 0 while unknown.
+    pub configured: u64,
+}
+
+impl Promise {
+    /// When a frame of this running time has to be out, if frames come in `delay` after their time,
+    /// and downstream has just `held` the frame before until its time. `None` where nothing was
+    /// promised.
+    ///
+    /// A frame may always be shown when the pipeline has agreed to show it; but only where downstream
+    /// waits for that moment by itself is it known that nobody there needs the time in between.
+    pub(in crate::vfi_element) fn deadline(
+        &self,
+        running_time: u64,
+        delay: u64,
+        held: bool,
+    ) -> Option<u64> {
+        let wait = self.wait.filter(|_| self.live)?;
+        let own = self.upstream.max(delay).saturating_add(wait);
+        let agreed = if held { self.configured } else { 0 };
+        Some(running_time.saturating_add(own.max(agreed)))
+    }
+}
+
+/// How long after their time frames come in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::vfi_element) struct Arrivals(VecDeque<u64>);
+
+impl Arrivals {
+    /// How many are remembered.
+    const LENGTH: usize = 16;
+
+    /// A frame of running time `due` came in at `now`.
+    pub(in crate::vfi_element) fn add(&mut self, due: u64, now: u64) {
+        if self.0.len() == Self::LENGTH {
+            self.0.pop_front();
+        }
+        self.0.push_back(now.saturating_sub(due));
+    }
+
+    /// The shortest of the latest delays: what upstream always takes, without what comes of waiting
+    /// for this element.
+    pub(in crate::vfi_element) fn delay(&self) -> u64 {
+        self.0.iter().copied().min().unwrap_or(0)
+    }
+
+    /// Forgets them (flush, new segment).
+    pub(in crate::vfi_element) fn reset(&mut self) {
+        self.0.clear();
+    }
+}
+
+const MILLISECOND: u64 = 1_000_000;
+
+/// What to allow instead of `allowed` when something takes the time of `high` (the high percentile
+/// of a [`Window`]): a quarter more than that, in whole milliseconds. `None` where it is enough as
+/// it is, and where no more than `most` may be allowed: that is no matter of patience.
+///
+/// Each step is by a quarter at least and none leads back, so there are few of them.
+pub(in crate::vfi_element) fn raised(high: u64, allowed: u64, most: u64) -> Option<u64> {
+    let ample = high
+        .saturating_add(high / 4)
+        .div_ceil(MILLISECOND)
+        .saturating_mul(MILLISECOND);
+    (high > allowed && high <= most).then(|| ample.min(most))
+}
+
+/// How far apart frames of a varying rate are, as far as seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::vfi_element) struct Spans(Window);
+
+impl Spans {
+    /// A pair is this far apart. `Some` if the distance to reckon with, `known` so far, is to grow;
+    /// it never does beyond `most`.
+    pub(in crate::vfi_element) fn add(&mut self, span: u64, known: u64, most: u64) -> Option<u64> {
+        self.0.add(span);
+        let grown = raised(self.0.high()?, known, most)?;
+        self.0.clear();
+        Some(grown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: u64 = MILLISECOND;
+
+    #[test]
+    fn nothing_is_late_before_the_first_event() {
+        assert_eq!(Downstream::default().late_by(0), None);
+    }
+
+    #[test]
+    fn lateness_is_doubled_once() {
+        let mut downstream = Downstream::default();
+        downstream.observe(1.5, 10 * MS as i64, 100 * MS, 16 * MS);
+        assert_eq!(downstream.late_by(130 * MS), Some(6 * MS));
+        assert_eq!(downstream.late_by(136 * MS), None);
+    }
+
+    #[test]
+    fn a_long_stall_is_not_doubled() {
+        let mut downstream = Downstream::default();
+        downstream.observe(2.0, 3_000 * MS as i64, 0, 0);
+        assert_eq!(downstream.late_by(0), Some(3_000 * MS));
+    }
+
+    #[test]
+    fn early_frames_make_nothing_late() {
+        let mut downstream = Downstream::default();
+        downstream.observe(0.5, -20 * MS as i64, 100 * MS, 16 * MS);
+        assert_eq!(downstream.late_by(100 * MS), None);
+    }
+
+    #[test]
+    fn a_reset_forgets() {
+        let mut downstream = Downstream::default();
+        downstream.observe(2.0, 50 * MS as i64, 100 * MS, 16 * MS);
+        downstream.reset();
+        assert_eq!(downstream.late_by(0), None);
+        assert!(downstream.paced(), "downstream is still the same");
+    }
+
+    #[test]
+    fn a_sink_without_a_clock_sets_no_pace() {
+        let mut downstream = Downstream::default();
+        downstream.observe(1.0, 0, 100 * MS, 16 * MS);
+        assert!(!downstream.paced());
+        downstream.observe(1.0, -1, 100 * MS, 16 * MS);
+        assert!(downstream.paced());
+    }
+
+    #[test]
+    fn a_promise_is_counted_from_when_upstream_delivers() {
+        let promise = Promise {
+            live: true,
+            upstream: 5,
+            wait: Some(70),
+            configured: 90,
+        };
+        let deadline = |delay, held| promise.deadline(1000, delay, held);
+        assert_eq!(deadline(0, false), Some(1075));
+        assert_eq!(deadline(25, false), Some(1095), "upstream is late");
+        assert_eq!(deadline(0, true), Some(1090), "downstream waits longer");
+        let offline = Promise {
+            live: false,
+            ..promise
+        };
+        assert_eq!(offline.deadline(1000, 0, true), None);
+    }
+
+    #[test]
+    fn what_upstream_always_takes_is_its_shortest_delay() {
+        let mut arrivals = Arrivals::default();
+        assert_eq!(arrivals.delay(), 0);
+        for (due, now) in [(0, 300), (100, 120), (200, 230)] {
+            arrivals.add(due, now);
+        }
+        assert_eq!(arrivals.delay(), 20);
+        (0..16).for_each(|n| arrivals.add(n, n + 50));
+        assert_eq!(arrivals.delay(), 50, "the early one is long ago");
+    }
+
+    #[test]
+    fn what_fits_is_not_raised() {
+        assert_eq!(raised(40 * MS, 40 * MS, 66 * MS), None);
+        assert_eq!(raised(41 * MS, 40 * MS, 66 * MS), Some(52 * MS));
+    }
+
+    #[test]
+    fn what_is_beyond_all_patience_is_not_waited_for() {
+        assert_eq!(raised(60 * MS, 40 * MS, 66 * MS), Some(66 * MS));
+        assert_eq!(raised(67 * MS, 40 * MS, 66 * MS), None);
+    }
+
+    #[test]
+    fn the_distance_of_frames_is_learned() {
+        let mut spans = Spans::default();
+        let grown: Vec<_> = (0..20)
+            .filter_map(|_| spans.add(33 * MS, 0, 1000 * MS))
+            .collect();
+        assert_eq!(grown.first(), Some(&(42 * MS)));
+    }
+
+    proptest! {
+        /// Whatever is measured: few steps, all upwards, none beyond the most.
+        #[test]
+        fn allowances_do_not_creep(
+            times in prop::collection::vec(0u64..200 * MS, 1..2000),
+            first in 0u64..100 * MS,
+            most in 0u64..150 * MS,
+        ) {
+            let (mut allowed, mut steps) = (first, 0);
+            let mut window = Window::default();
+            for time in times {
+                window.add(time);
+                if let Some(new) = window.high().and_then(|high| raised(high, allowed, most)) {
+                    prop_assert!(new > allowed && new <= most);
+                    allowed = new;
+                    steps += 1;
+                    window.clear();
+                }
+            }
+            // From one millisecond by quarters to 150 of them.
+            prop_assert!(steps <= 26, "{} steps", steps);
+        }
+    }
+}

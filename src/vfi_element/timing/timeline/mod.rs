@@ -1,0 +1,496 @@
+//! From input times and a wanted rate to output slots: when a frame leaves, and what it shows.
+//!
+//! Pure arithmetic on integers; nothing here knows GStreamer. All times are nanoseconds, all
+//! positions are exact fractions, so that nothing adds up over a stream: slot `n` of a rate
+//! `num/den` lies at `base + n * den / num` seconds, rounded down once when it is written as
+//! nanoseconds (videorate's rule).
+//!
+//! An input frame has an integer position, in ticks of which a nanosecond holds a whole number, and
+//! so does a frame of the declared rate. Where a rate is declared and the frames keep to it, each
+//! takes its exact place on that rate's grid, whatever its timestamp was rounded to; else its
+//! timestamp is its place. Both cases are then the same arithmetic.
+
+#[cfg(any(test, fuzzing))]
+pub(in crate::vfi_element) mod fuzz;
+
+use super::cadence::{self, Cadence, Place};
+use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots, Step, parts};
+
+/// In a variable-rate stream a slot this close to an input frame (as a part of the distance of two
+/// slots) shows that frame itself: its timestamp is often rounded to a millisecond anyway, and an
+/// original is sharper than anything synthesised beside it.
+const SNAP: u128 = 16;
+
+/// A timestamp that goes back by more, in nanoseconds, is no frame out of order: time begins anew.
+const LONGEST_STEP_BACK: u64 = 10 * SECOND;
+
+/// No frame lasts longer than this, in nanoseconds, whatever it says: an output that is filled with
+/// a frame for years would fill disks too.
+const LONGEST_FRAME: u64 = 600 * SECOND;
+
+/// What rate the output has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vfi_element) enum Target {
+    /// A fixed rate: slots on a grid that starts at the first frame.
+    Fixed(Rate),
+    /// A variable rate: this many evenly spaced slots from each input frame to the next.
+    Multiple(u32),
+}
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vfi_element) enum Refusal {
+    /// It has no timestamp, and neither a rate nor a duration tells its place.
+    NoTimestamp,
+    /// Its timestamp is not later than the one of the frame before it, which is this.
+    NotLater(u64),
+}
+
+/// The newest input frame.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// Its position.
+    at: u128,
+    /// Its own timestamp.
+    pts: u64,
+    /// How many ticks it lasts; 0 if that is not known.
+    lasts: u128,
+    /// Its duration, if it is the first of its time line.
+    first: Option<Option<u64>>,
+    /// Whether it is there to interpolate from (after a drain it is not).
+    held: bool,
+}
+
+/// Turns input times into output slots.
+#[derive(Debug)]
+pub(in crate::vfi_element) struct Timeline {
+    input: Option<Rate>,
+    target: Target,
+    max_gap: u64,
+    origin: Origin,
+    /// The first slot that has not left yet.
+    next: u64,
+    /// The segment's start, and its stop.
+    segment: (u64, Option<u64>),
+    cadence: Cadence,
+    /// The next frame may lie before those that were.
+    may_go_back: bool,
+    /// Once a frame has been drained, which may last longer than it says, nothing leaves before
+    /// this time.
+    floor: u64,
+    /// The timestamp of the latest frame that is on no grid any more.
+    taken: Option<u64>,
+    newest: Option<Newest>,
+}
+
+impl Timeline {
+    /// A timeline for frames at `input` (`None`: variable) that leave at `target`; between frames
+    /// further apart than `max_gap` nanoseconds nothing is interpolated.
+    pub(in crate::vfi_element) fn new(input: Option<Rate>, target: Target, max_gap: u64) -> Self {
+        Self {
+            input,
+            target,
+            max_gap,
+            origin: Origin::default(),
+            next: 0,
+            segment: (0, None),
+            cadence: Cadence::default(),
+            may_go_back: false,
+            floor: 0,
+            taken: None,
+            newest: None,
+        }
+    }
+
+    /// Forgets all that was; the next frame starts anew.
+    pub(in crate::vfi_element) fn reset(&mut self) {
+        *self = Self::new(self.input, self.target, self.max_gap);
+    }
+
+    /// Timestamps lie in this segment from now on.
+    pub(in crate::vfi_element) fn set_segment(&mut self, start: u64, stop: Option<u64>) {
+        self.segment = (start, stop);
+    }
+
+    /// The next frame is marked as one that continues nothing: if it lies before the others, time
+    /// begins anew.
+    pub(in crate::vfi_element) fn expect_jump(&mut self) {
+        self.may_go_back = true;
+    }
+
+    /// Changes the longest gap to interpolate across.
+    pub(in crate::vfi_element) fn set_max_gap(&mut self, max_gap: u64) {
+        self.max_gap = max_gap;
+    }
+
+    /// What comes next begins a grid of its own, behind all that has left.
+    pub(in crate::vfi_element) fn part(&mut self) {
+        if let Some(newest) = self.newest {
+            let left = self.last_slot().max(newest.pts).saturating_add(1);
+            self.floor = self.floor.max(left);
+            self.taken = Some(newest.pts);
+            self.newest = None;
+        }
+    }
+
+    /// Changes the rates from the next pair on: the newest frame, whose slot has left already,
+    /// becomes the first slot of a new grid; but it is no pair with frames of another input rate.
+    pub(in crate::vfi_element) fn retarget(&mut self, input: Option<Rate>, target: Target) {
+        if (input, target) == (self.input, self.target) {
+            return;
+        }
+        if input != self.input || self.newest.is_some_and(|newest| !newest.held) {
+            self.part();
+        }
+        let Some(newest) = self.newest else {
+            (self.input, self.target) = (input, target);
+            return;
+        };
+        let lasts = self.nanoseconds(newest.lasts);
+        let (last_slot, ticks_in_ns) = (self.last_slot(), self.ticks_in_ns());
+        let mut origin = self.grid(1).origin_at(newest.at, 0);
+        self.target = target;
+        if last_slot > origin.base {
+            // A frame that snapped to a slot a little later than itself has been shown there.
+            origin.base = last_slot;
+            origin.part = 0;
+        } else if self.ticks_in_ns() != ticks_in_ns {
+            origin.part = 0;
+        }
+        self.begin(origin);
+        self.newest = Some(Newest {
+            at: 0,
+            lasts: self.lasting(Some(lasts), 0),
+            first: None,
+            ..newest
+        });
+    }
+
+    /// A frame arrives. Without a timestamp it is taken to follow the one before at the declared
+    /// rate, else when that one's duration is over; the first one is taken to be at the segment's
+    /// start.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why a frame has no place; the timeline is then unchanged.
+    pub(in crate::vfi_element) fn advance(
+        &mut self,
+        pts: Option<u64>,
+        duration: Option<u64>,
+    ) -> Result<Step, Refusal> {
+        let may_go_back = std::mem::take(&mut self.may_go_back);
+        let goes_back =
+            |last: u64, pts: u64| pts < last && (may_go_back || last - pts > LONGEST_STEP_BACK);
+        let Some(a) = self.newest else {
+            let unknown = self.input.is_none() && duration.is_none();
+            let pts = pts.or((!unknown).then_some(self.segment.0.max(self.floor)));
+            let pts = pts.ok_or(Refusal::NoTimestamp)?;
+            match self.taken {
+                Some(taken) if goes_back(taken, pts) => (self.floor, self.taken) = (0, None),
+                Some(taken) if pts <= taken => return Err(Refusal::NotLater(taken)),
+                _ => {}
+            }
+            return Ok(self.start(pts, duration, None));
+        };
+        let due = self.frame().map(|frame| a.at.saturating_add(frame));
+        let pts = match (pts, due, self.lasts(&a)) {
+            (Some(pts), ..) => pts,
+            (None, Some(due), _) => self.time(due).max(a.pts.saturating_add(1)),
+            (None, None, Some(lasts)) => a.pts.saturating_add(lasts),
+            (None, None, None) => return Err(Refusal::NoTimestamp),
+        };
+        if goes_back(a.pts, pts) {
+            let tail = self.drain(None);
+            (self.floor, self.taken) = (0, None);
+            return Ok(self.start(pts, duration, Some(tail)));
+        }
+        if pts <= a.pts {
+            return Err(Refusal::NotLater(a.pts));
+        }
+        let (at, begins) = self.position(pts, &a)?;
+        let length = at - a.at;
+        let far = pts - a.pts > self.max_gap;
+        // a frame that snapped to a slot a little later than itself may have left after this one's
+        // time
+        if far && length > a.lasts && pts > self.last_slot() {
+            let tail = self.drain(Some(pts));
+            return Ok(self.start(pts, duration, Some(tail)));
+        }
+
+        let grid = self.grid(length);
+        let own = grid.slot_of(at, self.tolerance(&grid, at));
+        let own = own.filter(|n| *n >= self.next && !begins);
+        let end = match begins {
+            true => grid.first_slot_around(at),
+            false => own.unwrap_or_else(|| grid.first_slot_from(at)),
+        };
+        let before = Slots {
+            grid,
+            run: if a.held { self.free(&grid)..end } else { 0..0 },
+            pair: (!far).then_some((a.at, at)),
+        };
+        self.next = self.next.max(end);
+        self.newest = Some(Newest {
+            at,
+            pts,
+            lasts: self.lasting(duration, length),
+            first: None,
+            held: true,
+        });
+        if begins {
+            return Ok(Step {
+                before,
+                original: Some(self.begin_again(&grid, at, pts)),
+            });
+        }
+        let original = own.map(|n| self.own_slot(&grid, n, pts, duration));
+        self.next += u64::from(own.is_some());
+        self.rebase_multiple(&grid);
+        Ok(Step { before, original })
+    }
+
+    /// The newest frame is the last for now (end of stream, gap, change of caps): the slots that
+    /// are left of its own time, before `stop`. The next frame has no partner.
+    pub(in crate::vfi_element) fn drain(&mut self, stop: Option<u64>) -> Slots {
+        let held = self.newest.as_mut().filter(|newest| newest.held);
+        let lasting = held.map(|newest| {
+            newest.held = false;
+            *newest
+        });
+        let (at, lasts) = lasting.map_or((0, 0), |newest| (newest.at, newest.lasts));
+        let grid = self.grid(lasts);
+        let mut run = 0..0;
+        if lasts > 0 {
+            let end = grid.first_slot_from(at.saturating_add(lasts));
+            let stop = stop.into_iter().chain(self.segment.1).min();
+            let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
+            run = self.free(&grid)..end.min(stop);
+        }
+        if !run.is_empty() {
+            self.next = run.end;
+            self.floor = grid.time(run.end - 1).saturating_add(1);
+        }
+        Slots {
+            grid,
+            run,
+            pair: None,
+        }
+    }
+
+    /// The first frame, or the first after a gap: it is slot 0 of a new grid, at its own time;
+    /// nothing can be made before it.
+    fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
+        self.cadence = Cadence::default();
+        self.begin(Origin {
+            base: pts,
+            ..Origin::default()
+        });
+        self.newest = Some(Newest {
+            at: 0,
+            pts,
+            lasts: self.lasting(duration, 0),
+            first: Some(duration),
+            held: true,
+        });
+        let grid = self.grid(u128::from(duration.unwrap_or(0)));
+        let own = self.own_slot(&grid, 0, pts, duration);
+        Step {
+            before: tail.unwrap_or(Slots {
+                grid,
+                run: 0..0,
+                pair: None,
+            }),
+            original: Some(Slot {
+                discont: true,
+                ..own
+            }),
+        }
+    }
+
+    /// The time of the slot that has left last.
+    fn last_slot(&self) -> u64 {
+        self.grid(1).time(self.next.saturating_sub(1))
+    }
+
+    /// A new grid, whose first slot has left.
+    fn begin(&mut self, origin: Origin) {
+        self.origin = origin;
+        self.next = 1;
+    }
+
+    /// The newest frame, at a position of this grid, is the first slot of a new one that goes on
+    /// after it.
+    fn begin_again(&mut self, grid: &Grid, at: u128, pts: u64) -> Slot {
+        self.floor = self.floor.max(self.last_slot().saturating_add(1));
+        let offset = grid.origin.offset.saturating_add(self.next);
+        self.begin(grid.origin_at(at, offset));
+        if let Some(newest) = &mut self.newest {
+            newest.at = 0;
+        }
+        let grid = self.grid(1);
+        self.own_slot(&grid, 0, pts, None)
+    }
+
+    /// The declared rate, where the output has a fixed one too.
+    fn declared(&self) -> Option<Rate> {
+        match self.target {
+            Target::Fixed(_) => self.input,
+            Target::Multiple(_) => None,
+        }
+    }
+
+    /// Positions are counted in ticks so small that a frame of the declared rate is a whole number
+    /// of them.
+    fn ticks_in_ns(&self) -> u64 {
+        self.declared().map_or(1, |rate| rate.num)
+    }
+
+    /// Ticks from one frame of the declared rate to the next.
+    fn frame(&self) -> Option<u128> {
+        let rate = self.declared()?;
+        Some(u128::from(rate.den) * u128::from(SECOND))
+    }
+
+    fn nanoseconds(&self, ticks: u128) -> u64 {
+        u64::try_from(ticks / u128::from(self.ticks_in_ns())).unwrap_or(u64::MAX)
+    }
+
+    fn time(&self, position: u128) -> u64 {
+        self.grid(1).origin_at(position, 0).base
+    }
+
+    /// The grid for a pair that is `length` ticks apart.
+    fn grid(&self, length: u128) -> Grid {
+        let output = match self.target {
+            Target::Fixed(rate) => rate.told_apart(),
+            Target::Multiple(m) => {
+                let den = self.nanoseconds(length).max(1);
+                Rate {
+                    num: parts(m, den) * SECOND,
+                    den,
+                }
+            }
+        };
+        Grid {
+            ticks_in_ns: self.ticks_in_ns(),
+            output,
+            origin: self.origin,
+        }
+    }
+
+    /// A frame near a slot is taken to lie on it where frames have no exact place; see [`SNAP`].
+    fn tolerance(&self, grid: &Grid, at: u128) -> u128 {
+        match self.frame() {
+            Some(frame) if at.is_multiple_of(frame) => 0,
+            _ => grid.slot_units() / SNAP,
+        }
+    }
+
+    /// Where a frame with this timestamp lies, after frame `a`, and whether a grid is to begin
+    /// there.
+    fn position(&mut self, pts: u64, a: &Newest) -> Result<(u128, bool), Refusal> {
+        let real = self.grid(1).position(pts);
+        let Some(frame) = self.frame() else {
+            let at = (real > a.at).then_some((real, false));
+            return at.ok_or(Refusal::NotLater(a.pts));
+        };
+        // The frame before may have been placed a little late on the grid.
+        let own = |real: u128| real.max(a.at.saturating_add(1));
+        let apart = (pts - a.pts, self.nanoseconds(frame));
+        let at_start = a.pts > 0 && a.pts == self.segment.0;
+        if a.first
+            .is_some_and(|own| cadence::is_cut(own, apart, at_start))
+        {
+            return Ok((own(real), true));
+        }
+        match self.cadence.place(real, a.at, frame) {
+            Place::Due(at) => {
+                self.glide(pts, at, frame);
+                Ok((at, false))
+            }
+            Place::Later(at) => Ok((at, false)),
+            Place::Own => Ok((own(real), false)),
+            Place::Anew(behind) => {
+                let place = real.saturating_add_signed(behind.saturating_neg());
+                Ok((own(place), true))
+            }
+        }
+    }
+
+    /// Moves the declared grid a little where frames are off it on the whole; see
+    /// [`Cadence::glide`].
+    fn glide(&mut self, pts: u64, place: u128, frame: u128) {
+        let time = self.time(place);
+        let late = i64::try_from(pts.abs_diff(time)).unwrap_or(i64::MAX);
+        let late = if pts < time { -late } else { late };
+        let frame = self.nanoseconds(frame);
+        let slot = self.grid(frame.into()).output.time(1);
+        let by = self.cadence.glide(late, frame, slot);
+        self.origin.base = self.origin.base.saturating_add_signed(by);
+    }
+
+    /// How long a frame that has no rate lasts, in nanoseconds, if that is known.
+    fn lasts(&self, newest: &Newest) -> Option<u64> {
+        let known = Some(self.nanoseconds(newest.lasts)).filter(|lasts| *lasts > 0);
+        known.or(self.input.map(|rate| rate.time(1)))
+    }
+
+    /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
+    /// the one before.
+    fn lasting(&self, duration: Option<u64>, previous: u128) -> u128 {
+        let own = duration.filter(|d| *d > 0);
+        let own = own.map(|d| u128::from(d.min(LONGEST_FRAME)));
+        self.frame().unwrap_or_else(|| own.unwrap_or(previous))
+    }
+
+    /// The first slot that may still leave.
+    fn free(&self, grid: &Grid) -> u64 {
+        self.next.max(grid.first_slot_at(self.floor))
+    }
+
+    /// The slot of an input frame, as soon as it may leave, and within the segment if its timestamp
+    /// is. In a stream of variable rate its duration is its share of the frame's own, because the
+    /// next frame's time isn't known yet.
+    fn own_slot(&mut self, grid: &Grid, n: u64, pts: u64, duration: Option<u64>) -> Slot {
+        let mut slot = grid.slot(n, Content::Original);
+        if let Target::Multiple(m) = self.target {
+            slot.duration = duration.map(|d| d / parts(m, d));
+        }
+        if let Some(stop) = self
+            .segment
+            .1
+            .filter(|stop| (pts + 1..=slot.pts).contains(stop))
+        {
+            let before = n
+                .checked_sub(1)
+                .map_or(0, |n| grid.time(n).saturating_add(1));
+            slot.pts = pts.max(before).min(slot.pts);
+            slot.duration = Some(stop.saturating_sub(slot.pts));
+        }
+        let late = self.floor.saturating_sub(slot.pts);
+        if late > 0 {
+            slot.pts = self.floor;
+            slot.duration = slot.duration.map(|d| d.saturating_sub(late));
+            self.floor = self.floor.saturating_add(1);
+        }
+        slot
+    }
+
+    /// With a variable output rate every input frame begins a grid of its own.
+    fn rebase_multiple(&mut self, grid: &Grid) {
+        if let (Target::Multiple(_), Some(newest)) = (self.target, &mut self.newest) {
+            newest.at = 0;
+            let origin = Origin {
+                base: newest.pts,
+                part: 0,
+                offset: grid.origin.offset.saturating_add(grid.output.num / SECOND),
+            };
+            self.begin(origin);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod places_tests;

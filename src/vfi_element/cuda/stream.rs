@@ -17,7 +17,7 @@ pub(super) struct Copy {
     depth: usize,
 }
 
-/// One half of a [`Copy`].
+/// One half of a [`Copy`](struct@Copy).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Place {

@@ -1,5 +1,5 @@
 //! Graphs that do on a device what lies before and behind a network: a frame's planes become the
-//! network's picture ([`ready`]), motion or a picture become a new frame's planes ([`finish`]).
+//! network's picture ([`ready`](Geometry::ready)), motion or a picture become a new frame's planes ([`finish`](Geometry::finish)).
 //!
 //! They are made for one kind of frame ([`Geometry`]), so all shapes are fixed, of operators of opset 17
 //! that ONNX Runtime's CUDA provider has kernels for, in 32-bit floats. `crate::frames` is what they are

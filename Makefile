@@ -99,6 +99,8 @@ test: setup ## Check formatting, lints and behaviour
 		G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
 	fi
 	$(CARGO) test --workspace --locked $(FAULTS) --doc
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked --document-private-items
 
 # Where the provider finds CUDA: the stand-in, under the names of the libraries it is for.
 CUDA := target/cuda-stand-in

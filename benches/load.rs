@@ -17,7 +17,6 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::signature::Signature;
@@ -127,10 +126,9 @@ const WAYS: [Way; 7] = [
     ("read, decode, detect, encode", |path| {
         time(|| {
             let contents = catalog::find(path).unwrap().read().unwrap();
-            let bytes = Bytes::from_owner(contents.bytes);
-            let model = onnx_graph::decode_shared(&bytes).unwrap();
+            let model = contents.decode().unwrap();
             Signature::of(&model, &Stated::default()).unwrap();
-            onnx_graph::encode_beside(model, &bytes)
+            onnx_graph::encode_beside(model, &contents.bytes)
         })
     }),
 ];

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 import warnings
 import zipfile
 from dataclasses import dataclass, replace
@@ -78,9 +77,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], torch.jit.ScriptModule | None]:
             script = torch.jit.load(path, map_location="cpu").float().eval()
             return dict(script.state_dict()), script
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise Unusable(f"{path} can't be read: {reason}") from error
+    except OSError as error:
+        raise Unusable(f"{path} can't be read: {error.strerror or error}") from error
+    except Exception as error:
+        # PyTorch's own words for this advise to let the file run code
+        raise Unusable(
+            f"{path} can't be read: it is damaged, or holds no weights that PyTorch saved (tensors by name, or "
+            "TorchScript); nothing else is taken from a file, as that could run code"
+        ) from error
     for key in ("state_dict", "model", "params"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

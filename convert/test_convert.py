@@ -206,6 +206,9 @@ def test_what_cannot_be_converted_is_one_clear_error(tmp_path: Path) -> None:
     assert "can't be read" in refusal(b"")
     # a pickle can hold anything; only tensors are accepted
     assert "can't be read" in refusal(pickle.dumps(Path("/tmp")))
+    for content in (np.random.default_rng(0).bytes(4096), b"\x80\x02" + bytes(64), b"PK\x03\x04" + bytes(64)):
+        assert "weights_only" not in refusal(content)
+        assert "can't be read" in refusal(content)
     assert "not weights by name" in refusal([1, 2])
     assert "no weights of RIFE" in refusal({"conv.weight": torch.zeros(3)})
     assert "no weights of FILM" in refusal({"predict_flow.x": torch.zeros(3)})

@@ -139,6 +139,50 @@ fn a_link_to_a_model_is_that_model() {
 }
 
 #[test]
+fn weights_are_read_from_plain_files_in_the_model_s_folder_only() {
+    let (folder, outside) = (Folder::new("weights"), Folder::new("elsewhere"));
+    let model = folder.path("net.onnx");
+    let weights = [0; 16];
+    std::fs::write(outside.path("far"), weights).unwrap();
+    let said = |location: &str| {
+        std::fs::write(&model, hostile::external(location)).unwrap();
+        let said = refusal(&model);
+        assert_said(&said, &[&model, "its tensor `w`", location]);
+        said
+    };
+    symlink(outside.path("far"), folder.path("link")).unwrap();
+    assert_said(
+        &said("link"),
+        &["out of the model's folder", "a copy of it"],
+    );
+    symlink(&outside.0, folder.path("inner")).unwrap();
+    assert_said(&said("inner/far"), &["out of the model's folder"]);
+    symlink("/dev/zero", folder.path("device")).unwrap();
+    assert_said(&said("device"), &["out of the model's folder"]);
+    symlink(folder.path("circle"), folder.path("circle")).unwrap();
+    said("circle");
+    let made = Command::new("mkfifo").arg(folder.path("pipe")).status();
+    assert!(made.unwrap().success());
+    assert_said(&said("pipe"), &["not a regular file"]);
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    assert_said(&said("folder"), &["it is a folder"]);
+    std::fs::write(folder.path("cut"), &weights[1..]).unwrap();
+    assert_said(&said("cut"), &["0 to 16", "which has 15", "cut off"]);
+    let huge = std::fs::File::create(folder.path("huge")).unwrap();
+    huge.set_len(512 << 20).unwrap();
+    std::fs::write(&model, hostile::external("huge")).unwrap();
+    let together = ["512 MiB large with the files beside", "limit is 512"];
+    assert_said(&refusal(&model), &together);
+    // and a link to a file in the folder is that file
+    let (bytes, weights) = fixtures::moved_beside(&fixtures::add_stored(64, 64).0, "./link_inside");
+    std::fs::write(&model, bytes).unwrap();
+    std::fs::write(folder.path("near"), weights).unwrap();
+    symlink("near", folder.path("link_inside")).unwrap();
+    Interpolator::load(&options(&model)).unwrap();
+    assert!(peak() < 1 << 30, "{} MiB were in use", peak() >> 20);
+}
+
+#[test]
 fn what_lies_beside_a_model_does_not_lead_elsewhere() {
     let (folder, outside) = (Folder::new("inside"), Folder::new("outside"));
     let model = folder.path("net.onnx");

@@ -147,7 +147,7 @@ mod tests {
     fn numbers_out_of_range_are_refused_with_the_range() {
         refuses("--crf", "9999", "0..=50");
         refuses("--crf", "-1", "0..=50");
-        refuses("--fps", "17x", "1x to 16x");
+        refuses("--fps", "65x", "1x to 64x");
         refuses("--fps", "-5", "between 0 and 1000");
         refuses("--set", "multiplier", "PROPERTY=VALUE");
     }

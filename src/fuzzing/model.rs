@@ -14,10 +14,10 @@ use onnx_graph::{edit, functions, half};
 /// Messages are read by people.
 pub(super) const LONGEST_MESSAGE: usize = 8 << 10;
 
-/// Any bytes as a file.
+/// Any bytes as a file, which stands for all files beside it, too.
 pub fn model(bytes: &[u8]) {
     let file = Bytes::copy_from_slice(bytes);
-    match onnx_graph::decode_shared(&file) {
+    match onnx_graph::decode_shared(&file, |_| Some(file.clone())) {
         Ok(model) => edited(&model, &file, &Stated::default()),
         Err(why) => assert!(why.len() <= LONGEST_MESSAGE, "{} bytes", why.len()),
     }

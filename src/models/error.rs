@@ -18,13 +18,16 @@ pub enum ModelError {
     Runtime(#[from] RuntimeError),
     /// The name is no built-in network and no file.
     #[error(
-        "there is no model `{}`: {own} come with the plugin; `vfi-models fetch` brings {well_known}; \
+        "there is no model `{}`{}: {own} come with the plugin; `vfi-models fetch` brings {well_known}; \
          the path of an .onnx file may be given too",
-        abbreviate(name, LONGEST_NAME)
+        abbreviate(name, LONGEST_NAME),
+        meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default()
     )]
     Unknown {
         /// What was asked for.
         name: String,
+        /// The name that was probably meant.
+        meant: Option<&'static str>,
         /// The names of this project's networks.
         own: String,
         /// The names of well-known networks.

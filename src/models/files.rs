@@ -29,6 +29,39 @@ pub(super) fn open_regular(path: &Path) -> Result<File, String> {
     Ok(file)
 }
 
+/// Tells whether a file lies in a model's folder, links followed: that of the name that was given,
+/// or that of the file it leads to. Who named the model did not name what only seems to lie there.
+pub(super) fn lies_beside(model: &Path, file: &Path) -> bool {
+    let given = std::path::absolute(model).ok();
+    let given =
+        (given.as_deref().and_then(Path::parent)).and_then(|folder| folder.canonicalize().ok());
+    let led_to = model.canonicalize().ok();
+    let led_to = led_to.as_deref().and_then(Path::parent);
+    file.canonicalize().is_ok_and(|file| {
+        let folders = given.as_deref().into_iter().chain(led_to);
+        folders.into_iter().any(|folder| file.starts_with(folder))
+    })
+}
+
+/// Finds a file in a model's folder by the name that the model has for it.
+pub(super) fn find_beside(model: &Path, name: &Path) -> Result<PathBuf, String> {
+    let led_to = model.canonicalize().ok();
+    let places = [Some(model), led_to.as_deref()].into_iter().flatten();
+    let mut places = places.map(|model| model.with_file_name(name));
+    let found = places
+        .find(|place| place.symlink_metadata().is_ok())
+        .ok_or("there is no such file in the model's folder, where it belongs")?;
+    if lies_beside(model, &found) {
+        return Ok(found);
+    }
+    Err(match found.canonicalize() {
+        Ok(_) => "it leads out of the model's folder, and only files in that folder are read: \
+                  a copy of it in its place will do"
+            .into(),
+        Err(error) => error.to_string(),
+    })
+}
+
 /// The file that the code or data at an address was loaded from.
 pub(super) fn file_of(address: *const c_void) -> Option<PathBuf> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();

@@ -149,9 +149,8 @@ impl Interpolator {
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
             let load = || {
-                let bytes = &contents.bytes;
                 loading::load(
-                    runtime, options, &label, bytes, &stated, measured, interrupt,
+                    runtime, options, &label, &contents, &stated, measured, interrupt,
                 )
             };
             match load() {

@@ -111,11 +111,11 @@ impl ModelFamily {
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// A built-in name, a well-known one ([`library::WELL_KNOWN`]), or the path of an .onnx file.
+    /// A built-in name, a well-known one ([`WELL_KNOWN`](super::catalog::WELL_KNOWN)), or the path of an .onnx file.
     pub model: String,
     /// How it is to be taken.
     pub family: ModelFamily,
-    /// What is stated about it: `key=value` pairs or the path of a .toml file, see [`statement`].
+    /// What is stated about it: `key=value` pairs or the path of a .toml file, see [`metadata`](super::signature::metadata).
     pub info: String,
     /// What runs it.
     pub provider: ExecutionProvider,
@@ -127,7 +127,7 @@ pub struct LoadOptions {
     pub threads: usize,
     /// How many bytes the arenas of all sessions may take together that come of this network and are made
     /// beside it: everything but, on the CPU, the weights. There the network's has all of it; on a GPU each
-    /// has its part ([`memory::Parts`]). 0 is no limit.
+    /// has its part (`memory::Parts`). 0 is no limit.
     pub memory_limit: u64,
 }
 

@@ -26,7 +26,8 @@ impl<K: PartialEq, T> Registry<K, T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// As [`loaded`].
+    /// Gives what is in use under this key, or what `load` makes. Who comes while it is being made waits
+    /// for it; if making it fails, the next in line tries.
     pub(crate) fn get<E>(
         &self,
         key: K,

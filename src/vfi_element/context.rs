@@ -129,21 +129,21 @@ impl Context {
     /// # Errors
     /// Why there is none.
     pub(super) fn cuda_context(&self) -> Result<cuda::Context, String> {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         let element = self.element().ok_or("the element is gone")?;
         self.cuda.context(&element, None, device)
     }
 
     /// Answers a query for a context of CUDA, if it is one.
     pub(super) fn answer_context(&self, pad: &gst::Pad, query: &mut gst::query::Context) -> bool {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         let answer = |element| self.cuda.answer(&element, pad, query, device);
         self.element().is_some_and(answer)
     }
 
     /// Keeps a context of CUDA that the pipeline, the application or a neighbour gives.
     pub(super) fn take_context(&self, given: &gst::Context) {
-        let device = self.settings().device;
+        let device = self.settings().at_start.device;
         if let Some(element) = self.element() {
             self.cuda.set_context(&element, given, device);
         }

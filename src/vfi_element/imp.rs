@@ -88,6 +88,16 @@ impl ObjectImpl for VfiInterp {
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
         let after = self.context.settings().clone();
+        if after.waits() && !before.waits() {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                (
+                    "{} stays as it is while the element runs: what was set holds from the next start on",
+                    pspec.name()
+                )
+            );
+        }
         if (after.latency, after.dedup) != (before.latency, before.dedup) {
             self.context.latency_changed();
         }

@@ -16,14 +16,18 @@ use crate::sync::lock;
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
         let context = &self.context;
+        context.settings().begin();
         let settings = context.settings().clone();
-        let interpolator =
-            Interpolator::load(&settings.load_options()).map_err(|error| match error {
+        let loaded = Interpolator::load(&settings.load_options());
+        let interpolator = loaded.map_err(|error| {
+            context.settings().end();
+            match error {
                 ModelError::Memory { .. } => {
                     gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
                 }
                 error => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
-            })?;
+            }
+        })?;
         let engine = Engine::new(interpolator);
         context.stats().reset();
         *context.downstream() = Downstream::default();
@@ -40,6 +44,7 @@ impl VfiInterp {
         self.context.loader.end();
         self.context.forget();
         *lock(&self.worker) = None;
+        self.context.settings().end();
     }
 
     /// Lets the task work (again).

@@ -38,6 +38,7 @@ use glib::prelude::*;
 use self::log::RUNTIME_CAT;
 use crate::models::runtime::{self, LogLevel};
 
+mod at_start;
 mod buffers;
 mod caps;
 mod context;

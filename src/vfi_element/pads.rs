@@ -214,7 +214,7 @@ impl VfiInterp {
         let asked = filter.as_ref().map(|filter| caps::with_any_rate(filter));
         let peer = other.peer_query_caps(asked.as_ref());
         let both = caps::with_any_rate(&peer).intersect(&caps::TEMPLATE);
-        let device = self.context.settings().device;
+        let device = self.context.settings().at_start.device;
         let mut result = caps::servable(&both, || cuda::can_serve(device));
         if let Some(filter) = filter {
             result = filter.intersect_with_mode(&result, gst::CapsIntersectMode::First);

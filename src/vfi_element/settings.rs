@@ -5,10 +5,9 @@ use std::sync::LazyLock;
 use glib::prelude::*;
 use gst::prelude::*;
 
+use super::at_start::{AtStart, take};
 use crate::frames::ScaleMethod;
-use crate::models::{
-    DEFAULT_BISECTION_DEPTH, ExecutionProvider, LoadOptions, ModelFamily, Precision,
-};
+use crate::models::{DEFAULT_BISECTION_DEPTH, LoadOptions, ModelFamily};
 
 /// What is scaled up to the frame's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -88,9 +87,10 @@ pub(super) struct Settings {
     pub downscale_method: ScaleMethod,
     pub upscale: Upscale,
     pub upscale_method: ScaleMethod,
-    pub execution_provider: ExecutionProvider,
-    pub device: i32,
-    pub precision: Precision,
+    pub at_start: AtStart,
+    /// What holds from the next start on, while the element runs.
+    next: Option<AtStart>,
+    pub threads: u32,
     pub cache_clear_interval: i32,
     pub memory_limit: u64,
     pub latency: gst::ClockTime,
@@ -117,9 +117,9 @@ impl Default for Settings {
             downscale_method: ScaleMethod::Bilinear,
             upscale: Upscale::Auto,
             upscale_method: ScaleMethod::Bicubic,
-            execution_provider: ExecutionProvider::Auto,
-            device: 0,
-            precision: Precision::Auto,
+            at_start: AtStart::default(),
+            next: None,
+            threads: 0,
             cache_clear_interval: -1,
             memory_limit: 0,
             latency: gst::ClockTime::from_mseconds(40),
@@ -152,12 +152,27 @@ impl Settings {
             model: self.model.clone(),
             family: self.model_family,
             info: self.model_info.clone(),
-            provider: self.execution_provider,
-            device: self.device,
-            precision: self.precision,
+            provider: self.at_start.execution_provider,
+            device: self.at_start.device,
+            precision: self.at_start.precision,
+            threads: self.threads as usize,
             memory_limit: self.memory_limit,
-            ..LoadOptions::default()
         }
+    }
+
+    /// Keeps what holds from start to stop, until [`end`](Self::end).
+    pub(super) fn begin(&mut self) {
+        self.next = Some(self.at_start);
+    }
+
+    /// Takes over what was set for the next start.
+    pub(super) fn end(&mut self) {
+        self.at_start = self.next.take().unwrap_or(self.at_start);
+    }
+
+    /// Tells whether something was set that does not hold before the next start.
+    pub(super) fn waits(&self) -> bool {
+        self.next.is_some_and(|next| next != self.at_start)
     }
 
     /// Whether these settings need another network, or the same one taken otherwise.
@@ -165,6 +180,7 @@ impl Settings {
         self.model != before.model
             || self.model_family != before.model_family
             || self.model_info != before.model_info
+            || self.threads != before.threads
             || self.memory_limit != before.memory_limit
     }
 
@@ -181,9 +197,6 @@ impl Settings {
     /// Takes a property's new value; `false` for a name that is no settable property. GObject has
     /// checked type and range before.
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        fn take<'v, T: glib::value::FromValue<'v>>(to: &mut T, value: &'v glib::Value) -> bool {
-            value.get().map(|new| *to = new).is_ok()
-        }
         match name {
             "model" => {
                 let model = value.get::<Option<String>>().ok().flatten();
@@ -204,9 +217,11 @@ impl Settings {
             "downscale-method" => take(&mut self.downscale_method, value),
             "upscale" => take(&mut self.upscale, value),
             "upscale-method" => take(&mut self.upscale_method, value),
-            "execution-provider" => take(&mut self.execution_provider, value),
-            "device" => take(&mut self.device, value),
-            "precision" => take(&mut self.precision, value),
+            "execution-provider" | "device" | "precision" => {
+                let next = self.next.as_mut().unwrap_or(&mut self.at_start);
+                next.set(name, value)
+            }
+            "threads" => take(&mut self.threads, value),
             "cache-clear-interval" => take(&mut self.cache_clear_interval, value),
             "memory-limit" => take(&mut self.memory_limit, value),
             "latency" => take(&mut self.latency, value),
@@ -234,9 +249,10 @@ impl Settings {
             "downscale-method" => self.downscale_method.to_value(),
             "upscale" => self.upscale.to_value(),
             "upscale-method" => self.upscale_method.to_value(),
-            "execution-provider" => self.execution_provider.to_value(),
-            "device" => self.device.to_value(),
-            "precision" => self.precision.to_value(),
+            "execution-provider" => self.at_start.execution_provider.to_value(),
+            "device" => self.at_start.device.to_value(),
+            "precision" => self.at_start.precision.to_value(),
+            "threads" => self.threads.to_value(),
             "cache-clear-interval" => self.cache_clear_interval.to_value(),
             "memory-limit" => self.memory_limit.to_value(),
             "latency" => self.latency.to_value(),
@@ -290,7 +306,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .nick("Multiplier")
             .blurb("Output frames per input frame when the caps downstream fix no frame rate")
             .minimum(1)
-            .maximum(16)
+            .maximum(64)
             .default_value(default.multiplier)
             .mutable_playing()
             .build(),
@@ -317,7 +333,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .blurb("Filter that samples full-size frames along the motion (lanczos: as bicubic), or enlarges the network's picture")
             .mutable_playing()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("execution-provider", default.execution_provider)
+        glib::ParamSpecEnum::builder_with_default("execution-provider", default.at_start.execution_provider)
             .nick("Execution provider")
             .blurb("Where the network runs; auto takes CUDA if it starts, else the CPU")
             .mutable_ready()
@@ -326,13 +342,20 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .nick("Device")
             .blurb("Which GPU the network runs on, counted from 0")
             .minimum(0)
-            .default_value(default.device)
+            .default_value(default.at_start.device)
             .mutable_ready()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("precision", default.precision)
+        glib::ParamSpecEnum::builder_with_default("precision", default.at_start.precision)
             .nick("Precision")
             .blurb("How many bits the network computes in; auto takes 16 on a GPU, else 32")
             .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads that the network runs on where the CPU runs it (0 = as many as the machine has, up to eight); a change loads the network anew")
+            .maximum(64)
+            .default_value(default.threads)
+            .mutable_playing()
             .build(),
         glib::ParamSpecInt::builder("cache-clear-interval")
             .nick("Cache clear interval")
@@ -430,6 +453,7 @@ mod tests {
         assert!(changed(|s| s.model_family = ModelFamily::Midpoint));
         assert!(changed(|s| s.model_info = "align=32".into()));
         assert!(changed(|s| s.memory_limit = 1 << 30));
+        assert!(changed(|s| s.threads = 2));
         assert!(!changed(|s| s.multiplier = 3));
         assert!(!changed(|s| s.bisection_depth = 1));
     }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use onnx_graph::build::{GraphBuilder, int, ints};
-use onnx_graph::encode;
+use onnx_graph::proto::StringStringEntryProto;
+use onnx_graph::{decode, encode};
 
 use foreign::{Answer, Foreign, Form};
 
@@ -59,6 +60,27 @@ pub(crate) fn add_stored(width: i64, height: i64) -> (Vec<u8>, Vec<f32>) {
         .node("Add", &["halved", "stored"], &["output"])
         .output("output", dims);
     (encode(&model.finish()), stored)
+}
+
+/// A model whose stored tensors are moved into a file beside it, as exporters do, and that file.
+pub(crate) fn moved_beside(bytes: &[u8], location: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut model = decode(bytes).unwrap();
+    let mut beside = Vec::new();
+    for tensor in &mut model.graph.as_mut().unwrap().initializer {
+        let raw = tensor.raw_data.take().unwrap();
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: Some(key.into()),
+            value: Some(value),
+        };
+        tensor.external_data = vec![
+            entry("location", location.into()),
+            entry("offset", beside.len().to_string()),
+            entry("length", raw.len().to_string()),
+        ];
+        tensor.data_location = Some(1);
+        beside.extend(&raw);
+    }
+    (encode(&model), beside)
 }
 
 /// The mean of two pictures: midway is all it knows.

@@ -51,14 +51,20 @@ pub(crate) fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ] {
         files.push((name, claiming(dims, element), ""));
     }
-    for (name, location) in [
-        ("beside", "weights"),
-        ("above", "../../etc/passwd"),
-        ("absolute", "/etc/passwd"),
-        ("device", "/dev/zero"),
-        ("nowhere", ""),
+    for (name, location, reason) in [
+        ("beside", "weights", "no such file in the model's folder"),
+        (
+            "above",
+            "../../etc/passwd",
+            "`w` is stored in `../../etc/passwd`, which leads out",
+        ),
+        ("absolute", "/etc/passwd", "leads out of the model's folder"),
+        ("device", "/dev/zero", "leads out of the model's folder"),
+        // by which the runtime knows addresses in memory
+        ("memory", "*/_ORT_MEM_ADDR_/*", "no such file"),
+        ("nowhere", "", "none is named"),
     ] {
-        files.push((name, external(location), "stored in another file"));
+        files.push((name, external(location), reason));
     }
     for (name, operator, reason) in [
         ("fills", "ConstantOfShape", "not enough memory"),
@@ -250,7 +256,7 @@ fn claiming(dims: &[i64], element: i32) -> Vec<u8> {
 }
 
 /// A stored tensor whose values are to be read from elsewhere.
-fn external(location: &str) -> Vec<u8> {
+pub(crate) fn external(location: &str) -> Vec<u8> {
     changed(|model| {
         graph(model).initializer.push(TensorProto {
             name: Some("w".into()),

@@ -102,9 +102,9 @@ fn every_foreign_border_is_one_error_with_what_was_found_and_what_would_do() {
             "`a` uint8 [1,3,?,?]",
         ),
         (
-            "bfloat.onnx",
-            fixtures::declared(&pair(16, PICTURE), &[("y", PICTURE)]),
-            "`a` bfloat16 [1,3,?,?]",
+            "words.onnx",
+            fixtures::declared(&pair(4, PICTURE), &[("y", PICTURE)]),
+            "`a` uint16 [1,3,?,?]",
         ),
         (
             "batch.onnx",

@@ -184,6 +184,44 @@ fn stats_begin_anew_with_the_stream() {
 }
 
 #[test]
+fn what_holds_from_start_to_stop_reads_back_what_is_used() {
+    let (element, _model) = element();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let read = |name: &str| {
+        let value = element.property_value(name);
+        value.serialize().unwrap().to_string()
+    };
+    element.set_property_from_str("precision", "fp32");
+    element.set_state(gst::State::Paused).unwrap();
+    for (name, set) in [
+        ("precision", "fp16"),
+        ("device", "1"),
+        ("execution-provider", "cuda"),
+    ] {
+        let before = read(name);
+        element.set_property_from_str(name, set);
+        assert_eq!(read(name), before);
+    }
+    let message = bus.pop_filtered(&[gst::MessageType::Warning]).unwrap();
+    let gst::MessageView::Warning(warning) = message.view() else {
+        panic!("{message:?}");
+    };
+    let said = warning.error().to_string();
+    assert!(
+        said.contains("precision") && said.contains("next start"),
+        "{said}"
+    );
+    element.set_state(gst::State::Ready).unwrap();
+    assert_eq!(["precision", "device"].map(read), ["fp16", "1"]);
+    element.set_property_from_str("execution-provider", "cpu");
+    element.set_state(gst::State::Paused).unwrap();
+    let stats = element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("precision"), Ok("fp16"));
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn the_network_computes_in_as_many_bits_as_asked_for() {
     for (asked, found) in [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp16")] {
         let (element, _model) = element();

@@ -205,7 +205,7 @@ fn what_lies_beside_the_pictures_is_right() {
 fn powers_of_two_are_exact_by_bisection() {
     for form in [Form::Film, Form::Pictures, Form::Stacked(6)] {
         let network = Foreign::new(form, Answer::Blend);
-        for multiplier in [2_u32, 4, 8, 16] {
+        for multiplier in [2_u32, 4, 8, 16, 32, 64] {
             let size = (35, 27);
             let found = between(&mut rig(&network), size, multiplier);
             for (k, found) in found.iter().enumerate() {

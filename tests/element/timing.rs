@@ -71,15 +71,22 @@ fn the_same_rate_passes_through() {
 }
 
 #[test]
-fn sixteen_frames_for_one() {
+fn many_frames_for_one() {
     let text = "GRAY8 16x16 2/1";
     let info = info(text);
-    let mut rig = Rig::new(text, None);
-    rig.element.set_property("multiplier", 16u32);
-    for k in 0..3 {
-        rig.push(&info, k);
+    for multiplier in [16_u32, 26, 64] {
+        let mut rig = Rig::new(text, None);
+        rig.element.set_property("multiplier", multiplier);
+        for k in 0..3 {
+            rig.push(&info, k);
+        }
+        let out = rig.finish();
+        assert_eq!(out.len(), 3 * multiplier as usize);
+        let slot = SECOND / 2 / u64::from(multiplier);
+        for pair in times(&out).windows(2) {
+            assert!((pair[1] - pair[0]).abs_diff(slot) <= 1, "{pair:?}");
+        }
     }
-    assert_eq!(rig.finish().len(), 48);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! nvcodec look up is there and says that it is not supported.
 //!
 //! Under other names the same file is the libraries that ONNX Runtime's CUDA provider is linked to: the
-//! runtime API ([`runtime`], [`kernels`]), and cuBLAS and cuDNN ([`compute`]), with which that provider starts,
+//! runtime API (`runtime`, `kernels`), and cuBLAS and cuDNN (`compute`), with which that provider starts,
 //! places nodes, copies and runs whole graphs. Kernels compute nothing, and what the runtime API brings to the host
 //! is one byte all over.
 //!

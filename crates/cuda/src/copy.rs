@@ -18,7 +18,7 @@ pub struct Copy {
     depth: usize,
 }
 
-/// One half of a [`Copy`].
+/// One half of a [`Copy`](struct@Copy).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Place {

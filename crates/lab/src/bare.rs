@@ -85,8 +85,8 @@ pub(crate) fn measure(
 
 /// The session, with no operators but the runtime's own, and what its inputs are.
 fn start(options: &LoadOptions, loaded: &ModelInfo) -> Result<(Session, Signature)> {
-    let bytes = catalog::find(&options.model)?.read()?.bytes;
-    let mut model = onnx_graph::decode(&bytes).map_err(anyhow::Error::msg)?;
+    let contents = catalog::find(&options.model)?.read()?;
+    let mut model = contents.decode().map_err(anyhow::Error::msg)?;
     let file = loaded.file.as_deref();
     let stated = Stated::gather(options.family, &options.info, file).map_err(anyhow::Error::msg)?;
     let signature = Signature::of(&model, &stated).map_err(anyhow::Error::msg)?;
@@ -98,12 +98,11 @@ fn start(options: &LoadOptions, loaded: &ModelInfo) -> Result<(Session, Signatur
             .with_execution_providers([cuda.error_on_failure()])
             .map_err(|error| anyhow::Error::msg(error.to_string()))?;
     }
-    if !(on_gpu && loaded.precision == Precision::Fp16) {
-        return Ok((builder.commit_from_memory(&bytes)?, signature));
+    if on_gpu && loaded.precision == Precision::Fp16 {
+        functions::inline(&mut model)
+            .and_then(|()| half::halve(&mut model))
+            .map_err(anyhow::Error::msg)?;
     }
-    functions::inline(&mut model)
-        .and_then(|()| half::halve(&mut model))
-        .map_err(anyhow::Error::msg)?;
     let session = builder.commit_from_memory(&onnx_graph::encode(&model))?;
     Ok((session, signature))
 }

@@ -27,7 +27,7 @@ use values::Values;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Frames that go in
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1..))]
     frames: u64,
 
     /// What is done, and to which frames, follows from this; without it another one each time
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
     /// Threads that read and write properties all the while; with none, they are written between other
     /// things
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=64))]
     threads: u64,
 }
 

@@ -14,7 +14,7 @@ use crate::watchdog::Watchdog;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How often
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
     /// By way of which states follows from this; without it another one each time

@@ -233,8 +233,29 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
     let value = glib::Value::deserialize_with_pspec(text, &pspec)
         .ok()
         .with_context(|| format!("{name}={text}: not a value of type {}", pspec.value_type()))?;
+    if let Some(range) = exceeded(&pspec, &value) {
+        bail!("{name}={text}: it takes a number from {range}");
+    }
     element.set_property_from_value(name, &value);
     Ok(())
+}
+
+/// Returns the range of a property that takes numbers, if this is none of them.
+fn exceeded(pspec: &glib::ParamSpec, value: &glib::Value) -> Option<String> {
+    macro_rules! look {
+        ($($spec:ty => $number:ty),*) => {
+            $(if let Some(spec) = pspec.downcast_ref::<$spec>() {
+                let (least, most) = (spec.minimum(), spec.maximum());
+                let number = value.get::<$number>().ok()?;
+                return (!(least..=most).contains(&number)).then(|| format!("{least} to {most}"));
+            })*
+        };
+    }
+    look!(
+        glib::ParamSpecInt => i32, glib::ParamSpecUInt => u32,
+        glib::ParamSpecUInt64 => u64, glib::ParamSpecDouble => f64
+    );
+    None
 }
 
 /// Sends a frame at its place in a stream of `rate`; false if nobody takes it any more.
@@ -292,6 +313,17 @@ mod tests {
         ] {
             assert!(check(name, text).is_err(), "{name}={text}");
         }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        crate::init().unwrap();
+        let said = |name: &str, text: &str| {
+            let refused = check(&[(name.to_owned(), text.to_owned())]);
+            refused.unwrap_err().to_string()
+        };
+        assert!(said("multiplier", "65").contains("multiplier=65: it takes a number from 1 to 64"));
+        assert!(said("downscale", "99").contains("from 0 to 16"));
     }
 
     #[test]

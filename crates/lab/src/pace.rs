@@ -18,11 +18,11 @@ use crate::table::Table;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Overload {
     /// How many times as long as there is time for the network takes, at full effort
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 3.0, value_parser = times)]
     times: f64,
 
     /// How long the stream lasts
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
 
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(crate) struct Overload {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
     /// How long the stream lasts, by its own time
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: u64,
 
     /// As a live stream, at its own pace, instead of as fast as the machine can
@@ -47,20 +47,28 @@ pub(crate) struct Soak {
 #[derive(Debug, Clone, clap::Args)]
 struct Stream {
     /// Width of the frames
-    #[arg(long, default_value_t = 640)]
+    #[arg(long, default_value_t = 640, value_parser = clap::value_parser!(u32).range(16..=8192))]
     width: u32,
 
     /// Height of the frames
-    #[arg(long, default_value_t = 360)]
+    #[arg(long, default_value_t = 360, value_parser = clap::value_parser!(u32).range(16..=8192))]
     height: u32,
 
     /// Frames a second that come in; twice as many are to go out
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
 
     /// Any property of vfiinterp
     #[arg(long = "set", value_name = "PROPERTY=VALUE")]
     set: Vec<String>,
+}
+
+/// Reads how many times something takes as long as there is time.
+fn times(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 1000.0;
+    let number = text.parse().ok();
+    let number = number.filter(|times| (0.0..=MOST).contains(times));
+    number.ok_or_else(|| format!("it takes a number from 0 to {MOST}"))
 }
 
 /// What a part of the stream was like.

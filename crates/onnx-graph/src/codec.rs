@@ -4,14 +4,12 @@ use bytes::{Buf, Bytes};
 use prost::Message;
 
 use super::bounds::{self, MAX_FILE_BYTES};
+use super::external::{self, EXTERNAL, FilesBeside, Resolver};
 use super::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto,
     TensorProto,
 };
-use super::text::{LONGEST_NAME, abbreviate};
 
-/// ONNX's number for tensors stored elsewhere.
-const EXTERNAL: i32 = 1;
 /// The name by which a graph refers to the bytes its weights lie in, after [`encode_beside`].
 pub const WEIGHTS: &str = "weights";
 /// Tensors below this size are not worth a reference.
@@ -19,17 +17,41 @@ const MIN_REFERENCE: usize = 1024;
 
 /// Reads a model and checks that it holds everything itself and stays within bounds.
 ///
-/// The error says why the bytes are refused.
+/// # Errors
+/// Why the bytes are refused.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
-    decode_from(bytes, bytes)
+    decode_from(bytes, bytes, &mut |tensor| external::refuse(tensor))
 }
 
-/// Does the same without copying the weights: the model's tensors are parts of `file`.
-pub fn decode_shared(file: &Bytes) -> Result<ModelProto, String> {
-    decode_from(file, file.clone())
+/// Reads a model without copying its weights: its tensors are parts of `file`, and of the files
+/// beside it that `beside` gives by the names the model has for them ([`files_beside`]).
+///
+/// # Errors
+/// Why the bytes are refused.
+pub fn decode_shared(
+    file: &Bytes,
+    beside: impl Fn(&str) -> Option<Bytes>,
+) -> Result<ModelProto, String> {
+    let mut resolver = Resolver::new(beside);
+    decode_from(file, file.clone(), &mut |tensor| resolver.resolve(tensor))
 }
 
-fn decode_from(bytes: &[u8], buffer: impl Buf) -> Result<ModelProto, String> {
+/// Finds the files beside a model's that its tensors lie in. All of the names stay in its folder.
+///
+/// # Errors
+/// Why the bytes are refused, or which name leads elsewhere.
+pub fn files_beside(file: &Bytes) -> Result<FilesBeside, String> {
+    let mut found = FilesBeside::new();
+    decode_from(file, file.clone(), &mut |tensor| {
+        external::collect(tensor, &mut found)
+    })?;
+    Ok(found)
+}
+
+/// Takes a tensor that was read.
+type Take<'a> = &'a mut dyn FnMut(&mut TensorProto) -> Result<(), String>;
+
+fn decode_from(bytes: &[u8], buffer: impl Buf, take: Take) -> Result<ModelProto, String> {
     if bytes.is_empty() {
         return Err("it is empty".into());
     }
@@ -41,19 +63,19 @@ fn decode_from(bytes: &[u8], buffer: impl Buf) -> Result<ModelProto, String> {
         ));
     }
     bounds::check_encoded(bytes)?;
-    let model = ModelProto::decode(buffer)
+    let mut model = ModelProto::decode(buffer)
         .map_err(|error| format!("it is not an ONNX file, or a damaged one ({error})"))?;
-    let Some(graph) = &model.graph else {
+    let Some(graph) = &mut model.graph else {
         return Err("it is not an ONNX file, or a truncated one: it holds no graph".into());
     };
     if graph.node.is_empty() || graph.output.is_empty() {
         return Err("its graph computes nothing".into());
     }
-    check_graph(graph)?;
+    take_graph(graph, take)?;
     bounds::check_functions(&model)?;
-    for function in &model.functions {
-        check_nodes(&function.node)?;
-        check_attributes(&function.attribute_proto)?;
+    for function in &mut model.functions {
+        take_nodes(&mut function.node, take)?;
+        take_attributes(&mut function.attribute_proto, take)?;
     }
     Ok(model)
 }
@@ -93,49 +115,42 @@ pub fn encode_beside(mut model: ModelProto, file: &[u8]) -> Vec<u8> {
     encode(&model)
 }
 
-fn check_graph(graph: &GraphProto) -> Result<(), String> {
-    check_nodes(&graph.node)?;
-    graph.initializer.iter().try_for_each(check_tensor)?;
-    graph.sparse_initializer.iter().try_for_each(check_sparse)
+fn take_graph(graph: &mut GraphProto, take: Take) -> Result<(), String> {
+    take_nodes(&mut graph.node, take)?;
+    graph.initializer.iter_mut().try_for_each(&mut *take)?;
+    let mut sparse = graph.sparse_initializer.iter_mut();
+    sparse.try_for_each(|tensor| take_sparse(tensor, take))
 }
 
-fn check_nodes(nodes: &[NodeProto]) -> Result<(), String> {
+fn take_nodes(nodes: &mut [NodeProto], take: Take) -> Result<(), String> {
     for node in nodes {
         // such a node names a file with compiled code, which the runtime would load
         if node.op_type.as_deref() == Some("EPContext") {
             return Err("it holds compiled code (an EPContext node), which is not accepted".into());
         }
-        check_attributes(&node.attribute)?;
+        take_attributes(&mut node.attribute, take)?;
     }
     Ok(())
 }
 
-fn check_attributes(attributes: &[AttributeProto]) -> Result<(), String> {
+fn take_attributes(attributes: &mut [AttributeProto], take: Take) -> Result<(), String> {
     for attribute in attributes {
-        attribute.t.iter().try_for_each(check_tensor)?;
-        attribute.tensors.iter().try_for_each(check_tensor)?;
-        attribute.sparse_tensor.iter().try_for_each(check_sparse)?;
-        attribute.sparse_tensors.iter().try_for_each(check_sparse)?;
-        attribute.g.iter().try_for_each(check_graph)?;
-        attribute.graphs.iter().try_for_each(check_graph)?;
+        let tensors = attribute.t.iter_mut().chain(&mut attribute.tensors);
+        tensors.into_iter().try_for_each(&mut *take)?;
+        let one = attribute.sparse_tensor.iter_mut();
+        for tensor in one.chain(&mut attribute.sparse_tensors) {
+            take_sparse(tensor, take)?;
+        }
+        for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+            take_graph(graph, take)?;
+        }
     }
     Ok(())
 }
 
-fn check_sparse(tensor: &SparseTensorProto) -> Result<(), String> {
-    tensor.values.iter().try_for_each(check_tensor)?;
-    tensor.indices.iter().try_for_each(check_tensor)
-}
-
-fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
-    if tensor.data_location.unwrap_or(0) == 0 && tensor.external_data.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "its tensor `{}` is stored in another file, and only files that hold their own weights are accepted; \
-         onnx.save(onnx.load(\"in.onnx\"), \"out.onnx\") in Python joins them",
-        abbreviate(tensor.name.as_deref().unwrap_or_default(), LONGEST_NAME)
-    ))
+fn take_sparse(tensor: &mut SparseTensorProto, take: Take) -> Result<(), String> {
+    let parts = tensor.values.iter_mut().chain(&mut tensor.indices);
+    parts.into_iter().try_for_each(take)
 }
 
 #[cfg(test)]
@@ -173,31 +188,6 @@ mod tests {
                 assert_eq!(model.graph, sample().graph);
             }
         }
-    }
-
-    #[test]
-    fn external_data_is_refused_wherever_it_hides() {
-        let outside = TensorProto {
-            name: Some("w".into()),
-            data_location: Some(1),
-            ..TensorProto::default()
-        };
-        let mut model = sample();
-        let graph = model.graph.get_or_insert_default();
-        graph.initializer.push(outside.clone());
-        assert!(decode(&encode(&model)).is_err_and(|reason| reason.contains("`w`")));
-
-        let mut model = sample();
-        let attribute = AttributeProto {
-            g: Some(GraphProto {
-                initializer: vec![outside],
-                ..GraphProto::default()
-            }),
-            ..AttributeProto::default()
-        };
-        let graph = model.graph.get_or_insert_default();
-        graph.node[0].attribute.push(attribute);
-        assert!(decode(&encode(&model)).is_err_and(|reason| reason.contains("another file")));
     }
 
     proptest::proptest! {

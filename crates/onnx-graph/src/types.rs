@@ -14,10 +14,12 @@ pub const UINT8: i32 = 2;
 pub const UINT16: i32 = 4;
 /// ONNX's number for 64-bit floats.
 pub const DOUBLE: i32 = 11;
+/// ONNX's number for 16-bit floats with the exponents of 32 bits.
+pub const BFLOAT16: i32 = 16;
 /// ONNX's number for 64-bit integers.
 pub const INT64: i32 = 7;
 /// ONNX's number for truth values.
-const BOOL: i32 = 9;
+pub(crate) const BOOL: i32 = 9;
 
 /// The element type of every value, as far as operators tell: most give what they take.
 pub fn element_types(graph: &GraphProto) -> HashMap<String, i32> {

@@ -166,7 +166,7 @@ fn unpack(known: &WellKnown, archive: &Path, fresh: &Path) -> Result<()> {
     let mut file = File::create(fresh)?;
     archive::extract(archive, &member, MAX_FILE_BYTES, &mut file)?;
     file.sync_all()?;
-    info::detect(&fs::read(fresh)?, &Stated::default())
+    info::detect(onnx_graph::decode(&fs::read(fresh)?), &Stated::default())
         .with_context(|| format!("{member} is not a network"))?;
     Ok(())
 }

@@ -35,13 +35,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let file = source.file();
     let stated = Stated::gather(ModelFamily::Auto, &args.model_info, file.as_deref());
     let stated = stated.map_err(|why| anyhow!(why))?;
-    let bytes = source.read()?.bytes;
-    let (model, signature) = detect(&bytes, &stated)
+    let contents = source.read()?;
+    let (model, signature) = detect(contents.decode(), &stated)
         .map_err(|why| anyhow!("the model {} cannot be used: {why:#}", source.label()))?;
     let mut out = std::io::stdout().lock();
     let mut row = |what: &str, text: &str| writeln!(out, "{what:12} {text}");
     row("model", &source.label())?;
-    row("size", &size(bytes.len() as u64))?;
+    row("size", &size(contents.bytes.len() as u64))?;
     if let Source::WellKnown(known) = source {
         row("from", &format!("{}{}", catalog::RELEASE, known.archive))?;
         row("licence", catalog::RELEASE_LICENCE)?;
@@ -70,8 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// One line on a network.
 pub(crate) fn summarise(model: &str) -> Result<()> {
-    let bytes = catalog::find(model)?.read()?.bytes;
-    let (model, signature) = detect(&bytes, &Stated::default())?;
+    let model = catalog::find(model)?.read()?.decode();
+    let (model, signature) = detect(model, &Stated::default())?;
     println!(
         "It takes {}, and gives {} ({} parameters)",
         takes(&signature),
@@ -81,9 +81,12 @@ pub(crate) fn summarise(model: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads a network and what it is taken for.
-pub(crate) fn detect(bytes: &[u8], stated: &Stated) -> Result<(ModelProto, Signature)> {
-    let model = onnx_graph::decode(bytes).map_err(|why| anyhow!(why))?;
+/// Tells what a network that was read is taken for.
+pub(crate) fn detect(
+    model: Result<ModelProto, String>,
+    stated: &Stated,
+) -> Result<(ModelProto, Signature)> {
+    let model = model.map_err(|why| anyhow!(why))?;
     let signature = Signature::of(&model, stated).map_err(|why| anyhow!(why))?;
     Ok((model, signature))
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use common::{Home, network};
+use onnx_graph::proto::StringStringEntryProto;
 
 fn run(home: &Home, arguments: &[&str]) -> Output {
     home.command().args(arguments).output().unwrap()
@@ -82,6 +83,33 @@ fn a_network_is_explained_without_running_it() {
         &text,
         &["motion", "multiples of 16", "rife", "own operators"],
     );
+}
+
+#[test]
+fn weights_in_a_file_of_their_own_are_part_of_a_network() {
+    let home = Home::new();
+    let mut model = onnx_graph::decode(&network(7)).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let mut beside = Vec::new();
+    for tensor in &mut graph.initializer {
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: Some(key.into()),
+            value: Some(value),
+        };
+        tensor.external_data = vec![
+            entry("location", "mine.onnx.data".into()),
+            entry("offset", beside.len().to_string()),
+        ];
+        beside.extend(tensor.raw_data.take().unwrap());
+        tensor.data_location = Some(1);
+    }
+    assert!(!beside.is_empty());
+    let path = file(&home, "mine.onnx", &onnx_graph::encode(&model));
+    let why = refusal(&run(&home, &["info", &path]));
+    assert_parts(&why, &["mine.onnx.data", "no such file"]);
+    file(&home, "mine.onnx.data", &beside);
+    let text = printed(&run(&home, &["info", &path]));
+    assert_parts(&text, &["7 channels", "parameters   4096"]);
 }
 
 #[test]

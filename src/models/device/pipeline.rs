@@ -125,6 +125,7 @@ impl Stage {
             info: info.clone(),
             small: look.size,
             padded: padded_size(signature, look.size).map_err(unfit)?,
+            padding: signature.padding,
             downscale: look.downscale,
             upscale: look.upscale,
         };

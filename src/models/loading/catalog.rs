@@ -1,18 +1,14 @@
 //! What a model's name stands for: a built-in network, one that came with the plugin, a well-known one that `vfi-models fetch`
 //! brought, or a file; and the reading of its bytes.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
+pub use super::contents::{Contents, Digest, sha256, sum_file};
+use onnx_graph::{LONGEST_NAME, abbreviate};
 
-use crate::frames::space;
+use super::contents::{WEIGHTS_ENDINGS, check_sums, read_file};
 use crate::models::error::ModelError;
-use crate::models::files::{open_regular, own_file};
+use crate::models::files::own_file;
 use crate::models::options::DEFAULT_MODEL;
 
 /// The bytes of `vfi-lite`, this project's own network.
@@ -41,9 +37,6 @@ pub struct WellKnown {
     /// Parameters, in tenths of a million.
     pub parameters: u32,
 }
-
-/// No more of a file that holds a sum is read, in bytes.
-const MAX_SUM: u64 = 4096;
 
 /// Where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
 pub const RELEASE: &str =
@@ -113,11 +106,10 @@ impl WellKnown {
         folder().join(self.file)
     }
 
-    /// The well-known network of this name; the name of its file without the ending serves too.
+    /// The well-known network of this name, however it is spelled (`RIFE-4.6`, `rife_v4.6`,
+    /// `rife46`).
     pub fn find(name: &str) -> Option<&'static Self> {
-        let is_it =
-            |known: &&Self| known.name == name || known.file.strip_suffix(".onnx") == Some(name);
-        WELL_KNOWN.iter().find(is_it)
+        WELL_KNOWN.iter().find(|known| is_spelled(name, known.name))
     }
 }
 
@@ -125,14 +117,6 @@ impl WellKnown {
 /// is `$XDG_DATA_HOME`, else `~/.local/share`.
 pub fn folder() -> PathBuf {
     glib::user_data_dir().join("vfiinterp/models")
-}
-
-/// The file beside a model's that holds the SHA-256 sum it had when it was fetched, in the manner
-/// of `sha256sum`.
-pub fn sum_file(model: &Path) -> PathBuf {
-    let mut name = model.as_os_str().to_owned();
-    name.push(".sha256");
-    name.into()
 }
 
 /// Where a model's bytes are.
@@ -158,18 +142,6 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// A model's bytes.
-#[derive(Clone, Debug)]
-pub struct Contents {
-    /// All of them.
-    pub bytes: Arc<[u8]>,
-    /// Tells contents apart; no sum that other programs know.
-    pub digest: Digest,
-}
-
-/// What tells one content from all others.
-pub type Digest = [u8; 32];
-
 /// The names of this project's own networks: those inside the plugin, then those beside it.
 pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|&(name, _)| name).chain(SHIPPED)
@@ -188,15 +160,81 @@ fn shipped_places(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Tells whether this is a spelling of a name: case, what stands between its parts and the `v` of
+/// a version make no difference.
+fn is_spelled(text: &str, name: &str) -> bool {
+    fn letters(text: &str) -> impl Iterator<Item = char> {
+        let mut rest = text.chars().filter(char::is_ascii_alphanumeric).peekable();
+        std::iter::from_fn(move || {
+            let letter = rest.next()?.to_ascii_lowercase();
+            match rest.peek() {
+                Some(next) if letter == 'v' && next.is_ascii_digit() => rest.next(),
+                _ => Some(letter),
+            }
+        })
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    text.chars().all(is_name) && letters(text).eq(letters(name))
+}
+
+/// The name of a network that was probably meant by a text which is none.
+fn meant(text: &str) -> Option<&'static str> {
+    /// Names more unlike the text than this are no guess.
+    const ALIKE: f64 = 0.8;
+    let text = text.to_ascii_lowercase();
+    let known = names().chain(WELL_KNOWN.iter().map(|known| known.name));
+    known
+        .map(|name| (strsim::jaro_winkler(&text, name), name))
+        .filter(|(alike, _)| *alike > ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+/// The path that a text stands for, as a shell or a file manager writes it: a `file:` URI, or one
+/// that begins with `~`.
+///
+/// # Errors
+/// The text is another URI, or none that leads to a file of this machine.
+fn path_of(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.starts_with("file:") {
+        let (path, host) = glib::filename_from_uri(text).map_err(|error| error.to_string())?;
+        return match host.as_deref() {
+            None | Some("" | "localhost") => Ok(Some(path)),
+            Some(host) => Err(format!("it is on another machine, {host}")),
+        };
+    }
+    if text.contains("://") {
+        return Err(
+            "it is the address of something that is no file here, and nothing is fetched: \
+                    load it down, and give the file's path"
+                .into(),
+        );
+    }
+    let at_home = match text.strip_prefix('~') {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix('/'),
+        None => None,
+    };
+    Ok(at_home.map(|rest| glib::home_dir().join(rest)))
+}
+
 /// What a model's name stands for: a network of this project, a well-known one, else a file.
 ///
 /// # Errors
 /// When it is none of them, nor looks like a path; or when it should have come with the plugin and did not.
 pub fn find(model: &str) -> Result<Source, ModelError> {
-    if let Some(&(name, bytes)) = BUILT_IN.iter().find(|(name, _)| *name == model) {
+    let path = path_of(model).map_err(|reason| ModelError::Unreadable {
+        model: format!("`{}`", abbreviate(model, LONGEST_NAME)),
+        reason,
+    })?;
+    if let Some(path) = path {
+        return Ok(Source::File(path));
+    }
+    let own = BUILT_IN.iter().find(|(name, _)| is_spelled(model, name));
+    if let Some(&(name, bytes)) = own {
         return Ok(Source::BuiltIn { name, bytes });
     }
-    if let Some(name) = SHIPPED.into_iter().find(|name| *name == model) {
+    if let Some(name) = SHIPPED.into_iter().find(|name| is_spelled(model, name)) {
         let mut places = shipped_places(name);
         let there = places.iter().position(|file| file.exists());
         return match there {
@@ -214,12 +252,18 @@ pub fn find(model: &str) -> Result<Source, ModelError> {
         return Ok(Source::WellKnown(known));
     }
     let path = Path::new(model);
-    let is_path = model.contains('/') || path.extension().is_some_and(|e| e == "onnx");
+    let endings = ["onnx"].into_iter().chain(WEIGHTS_ENDINGS);
+    let has_ending = |ending| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
+    };
+    let is_path = model.contains('/') || endings.into_iter().any(has_ending);
     if is_path || path.exists() {
         return Ok(Source::File(path.into()));
     }
     Err(ModelError::Unknown {
         name: model.into(),
+        meant: meant(model),
         own: names().collect::<Vec<_>>().join(", "),
         well_known: WELL_KNOWN.map(|known| known.name).join(", "),
     })
@@ -254,108 +298,33 @@ impl Source {
         }
     }
 
-    /// Reads it. A well-known network must have the sum it was fetched with, where that is known.
+    /// Reads it, with the files beside it that its weights lie in. A well-known network must have
+    /// the sums it was fetched with, where those are known.
     ///
     /// # Errors
-    /// The file is not there, not to be read, too large to be a network, or not what was fetched.
+    /// A file is not there, not to be read, too large to be a network, or not what was fetched; or
+    /// is to be read from elsewhere than the model's folder.
     pub fn read(&self) -> Result<Contents, ModelError> {
-        let (path, known) = match self {
-            Self::BuiltIn { bytes, .. } => {
-                return Ok(Contents {
-                    digest: Sha256::digest(bytes).into(),
-                    bytes: Arc::from(*bytes),
+        let path = match self {
+            Self::BuiltIn { bytes, .. } => return Ok(Contents::built_in(bytes)),
+            Self::WellKnown(known) if !known.path().exists() => {
+                return Err(ModelError::NotFetched {
+                    name: known.name.into(),
+                    file: known.path(),
                 });
             }
-            Self::WellKnown(known) => (known.path(), Some(known)),
-            Self::Shipped { file, .. } | Self::File(file) => (file.clone(), None),
+            Self::WellKnown(known) => known.path(),
+            Self::Shipped { file, .. } | Self::File(file) => file.clone(),
         };
-        if let Some(known) = known
-            && !path.exists()
-        {
-            return Err(ModelError::NotFetched {
-                name: known.name.into(),
-                file: path,
-            });
-        }
-        let contents = read_file(&path).map_err(|reason| ModelError::Unreadable {
-            model: self.label(),
-            reason,
-        })?;
-        if let Some(known) = known {
-            check_sum(&path, &contents.bytes).map_err(|reason| ModelError::Unusable {
+        let contents = read_file(&path).map_err(|why| why.of(self.label()))?;
+        if let Self::WellKnown(known) = self {
+            check_sums(&path, &contents).map_err(|reason| ModelError::Unusable {
                 model: self.label(),
                 reason: format!("{reason}; `vfi-models fetch {}` brings it anew", known.name),
             })?;
         }
         Ok(contents)
     }
-}
-
-/// Reads a whole file that is not too large to be a network.
-fn read_file(path: &Path) -> Result<Contents, String> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    if length > onnx_graph::MAX_FILE_BYTES {
-        return Err(format!(
-            "it is {} MiB large, and the limit is {} MiB",
-            length >> 20,
-            onnx_graph::MAX_FILE_BYTES >> 20
-        ));
-    }
-    read_digested(&file, length as usize).map_err(|error| error.to_string())
-}
-
-/// Reads `length` bytes, and digests them on the way, on several threads: fresh memory costs more
-/// than reading, so one thread would take twice the time for the two.
-fn read_digested(file: &File, length: usize) -> io::Result<Contents> {
-    const PART: usize = 1 << 20;
-    space::probe(length).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
-    // SAFETY: zero is a valid byte.
-    let mut bytes = unsafe { Arc::<[u8]>::new_zeroed_slice(length).assume_init() };
-    let mut digest = Sha256::new();
-    if let Some(place) = Arc::get_mut(&mut bytes) {
-        let parts = place.par_chunks_mut(PART).enumerate();
-        let digests: io::Result<Vec<Digest>> = parts
-            .map(|(index, part)| {
-                file.read_exact_at(part, (index * PART) as u64)?;
-                Ok(Sha256::digest(&*part).into())
-            })
-            .collect();
-        digests?.iter().for_each(|part| digest.update(part));
-    }
-    Ok(Contents {
-        bytes,
-        digest: digest.finalize().into(),
-    })
-}
-
-/// Compares a fetched file's bytes with the sum written down beside it, if there is one.
-fn check_sum(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let Ok(file) = open_regular(&sum_file(path)) else {
-        return Ok(()); // put there by hand
-    };
-    let mut text = String::new();
-    file.take(MAX_SUM)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("the sum it was fetched with cannot be read: {error}"))?;
-    let expected = text.split_whitespace().next().unwrap_or_default();
-    let found = sha256(bytes);
-    if found.eq_ignore_ascii_case(expected) {
-        return Ok(());
-    }
-    Err(format!(
-        "its sha256 is {found}, and it was {expected} when it was fetched"
-    ))
-}
-
-/// The SHA-256 sum in hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _written = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -400,6 +369,62 @@ mod tests {
     }
 
     #[test]
+    fn names_are_known_in_every_spelling() {
+        for (text, name) in [
+            ("RIFE-4.6", "rife-4.6"),
+            ("rife_v4.6", "rife-4.6"),
+            ("rife46", "rife-4.6"),
+            ("rife 4.6", "rife-4.6"),
+            ("RIFE_V4.22_Lite", "rife-4.22-lite"),
+            ("rife4.15lite", "rife-4.15-lite"),
+            ("rife-v4.26", "rife-4.26"),
+            ("VFI_Lite", "vfi-lite"),
+            ("vfibase", "vfi-base"),
+        ] {
+            let found = find(text).ok();
+            assert_eq!(found.and_then(|found| found.name()), Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_name_the_nearest_one_is_suggested() {
+        for (text, meant) in [
+            ("rife-4.7", "did you mean `rife-4.6`"),
+            ("rfie-4.26", "did you mean `rife-4.26`"),
+            ("vfi-light", "did you mean `vfi-lite`"),
+        ] {
+            let said = find(text).map(drop).unwrap_err().to_string();
+            assert!(said.contains(meant), "{said}");
+        }
+        let said = find("dain").map(drop).unwrap_err().to_string();
+        assert!(!said.contains("did you mean"), "{said}");
+    }
+
+    #[test]
+    fn uris_and_the_home_folder_are_paths() {
+        for (text, path) in [
+            (
+                "file:///models/a%20net.onnx",
+                Path::new("/models/a net.onnx"),
+            ),
+            ("file://localhost/a.onnx", Path::new("/a.onnx")),
+            ("~/nets/a.onnx", &glib::home_dir().join("nets/a.onnx")),
+            ("~", &glib::home_dir()),
+            ("~someone/a.onnx", Path::new("~someone/a.onnx")),
+        ] {
+            assert_eq!(find(text).ok(), Some(Source::File(path.into())), "{text}");
+        }
+        for (text, reason) in [
+            ("file://elsewhere/a.onnx", "another machine, elsewhere"),
+            ("https://example.org/a.onnx", "nothing is fetched"),
+            ("file://%zz", "URI"),
+        ] {
+            let said = find(text).map(drop).unwrap_err().to_string();
+            assert!(said.contains(text) && said.contains(reason), "{said}");
+        }
+    }
+
+    #[test]
     fn well_known_names_are_found_as_published_too() {
         for known in &WELL_KNOWN {
             for name in [known.name, known.file.trim_end_matches(".onnx")] {
@@ -412,37 +437,5 @@ mod tests {
                     .ends_with(Path::new("vfiinterp/models").join(known.file))
             );
         }
-    }
-
-    #[test]
-    fn sums_are_those_of_other_programs() {
-        assert_eq!(
-            sha256(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-    }
-
-    #[test]
-    fn contents_are_told_apart_wherever_they_differ() {
-        let folder = std::env::temp_dir().join(format!("vfiinterp-parts-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the temporary folder takes folders");
-        let path = folder.join("parts");
-        let digest = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).expect("the folder takes files");
-            let contents = read_file(&path).expect("it was just written");
-            assert!(*contents.bytes == *bytes);
-            contents.digest
-        };
-        let mut bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
-        let first = digest(&bytes);
-        assert_eq!(digest(&bytes), first);
-        for place in [0, (1 << 20) - 1, 1 << 20, 2_999_999] {
-            bytes[place] ^= 1;
-            assert_ne!(digest(&bytes), first);
-            bytes[place] ^= 1;
-        }
-        assert_ne!(digest(&bytes[..2_999_999]), first);
-        digest(b"");
-        std::fs::remove_dir_all(&folder).expect("the folder is ours");
     }
 }

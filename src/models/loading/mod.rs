@@ -1,6 +1,7 @@
 //! From a file's bytes to a network that runs, and is known.
 
 pub mod catalog;
+mod contents;
 mod extract_motion;
 pub(crate) mod normalise;
 pub(crate) mod probe;
@@ -10,7 +11,6 @@ mod split_encoder;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use onnx_graph::proto::ModelProto;
 
 use super::error::ModelError;
@@ -24,7 +24,7 @@ use super::runtime::{Runtime, session};
 use super::signature::Signature;
 use super::signature::metadata::Stated;
 use crate::frames::space;
-use crate::models::catalog::Digest;
+use crate::models::catalog::{Contents, Digest};
 use crate::models::registry::{Registry, Shared};
 
 /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
@@ -33,7 +33,7 @@ pub(crate) fn load(
     runtime: &Runtime,
     options: &LoadOptions,
     label: &str,
-    file: &Arc<[u8]>,
+    contents: &Contents,
     stated: &Stated,
     measured: bool,
     interrupt: &Interrupt,
@@ -43,12 +43,12 @@ pub(crate) fn load(
         reason,
     };
     // what follows would be ended, not refused, for want of memory, so that is looked for first
+    let file = &contents.bytes;
     space::probe(file.len()).map_err(|error| ModelError::Memory {
         model: label.into(),
         reason: error.to_string(),
     })?;
-    let bytes = Bytes::from_owner(Arc::clone(file));
-    let mut model = onnx_graph::decode_shared(&bytes).map_err(unusable)?;
+    let mut model = contents.decode().map_err(unusable)?;
     let mut signature = Signature::of(&model, stated).map_err(unusable)?;
     normalise::normalise(&mut model, &mut signature);
     let begin = |model| session::start(runtime, options, label, model, file, interrupt);

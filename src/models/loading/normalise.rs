@@ -7,7 +7,7 @@
 use onnx_graph::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
-use onnx_graph::{FLOAT, FLOAT16, INT64, build};
+use onnx_graph::{DOUBLE, FLOAT, FLOAT16, INT64, build, widen};
 
 use crate::models::signature::Signature;
 use crate::models::signature::types::{ChannelOrder, Inputs, Layout, Outputs, Range, Timestep};
@@ -18,9 +18,13 @@ const PREFIX: &str = "vfiinterp/";
 /// Adds the conversions that the signature asks for, and makes the signature name the values that
 /// are to be fed and read from then on. A network that wants none stays as it is.
 pub(crate) fn normalise(model: &mut ModelProto, signature: &mut Signature) {
+    widen::widen(model);
     let Some(graph) = &mut model.graph else {
         return;
     };
+    for (name, number) in signature.constants.drain(..) {
+        fix_input(graph, &name, number);
+    }
     let (range, order) = (signature.range, signature.channel_order);
     let layout = signature.input_layout;
     match &mut signature.inputs {
@@ -127,17 +131,7 @@ impl Chain {
         if let Some(tensor) = constant {
             let output = format!("{}/{count}/constant", self.name);
             input.push(output.clone());
-            self.nodes.push(NodeProto {
-                output: vec![output],
-                op_type: Some("Constant".into()),
-                attribute: vec![AttributeProto {
-                    name: Some("value".into()),
-                    t: Some(tensor),
-                    r#type: Some(4),
-                    ..AttributeProto::default()
-                }],
-                ..NodeProto::default()
-            });
+            self.nodes.push(constant_node(output, tensor));
         }
         self.current = format!("{}/{count}", self.name);
         self.nodes.push(NodeProto {
@@ -193,6 +187,33 @@ fn per_channel(values: &[f32]) -> TensorProto {
     }
 }
 
+/// Has an input hold a number, whatever is run.
+fn fix_input(graph: &mut GraphProto, name: &str, number: f64) {
+    let mut inputs = graph.input.iter();
+    let Some(at) = inputs.position(|value| value.name.as_deref() == Some(name)) else {
+        return;
+    };
+    let mut value = graph.input.remove(at);
+    let rank = dimensions(&mut value).map_or(0, |dims| dims.len());
+    if let Some(tensor) = TensorProto::filled(element(&value), &vec![1; rank], number) {
+        graph.node.insert(0, constant_node(name.into(), tensor));
+    }
+}
+
+fn constant_node(output: String, tensor: TensorProto) -> NodeProto {
+    NodeProto {
+        output: vec![output],
+        op_type: Some("Constant".into()),
+        attribute: vec![AttributeProto {
+            name: Some("value".into()),
+            t: Some(tensor),
+            r#type: Some(4),
+            ..AttributeProto::default()
+        }],
+        ..NodeProto::default()
+    }
+}
+
 fn convert_input(graph: &mut GraphProto, name: &mut String, layout: Layout, steps: &[Step]) {
     let Some(value) = find(&mut graph.input, name) else {
         return;
@@ -203,8 +224,8 @@ fn convert_input(graph: &mut GraphProto, name: &mut String, layout: Layout, step
     if layout == Layout::Nhwc {
         chain.transpose([0, 2, 3, 1]);
     }
-    if element(value) == FLOAT16 {
-        chain.cast(FLOAT16);
+    if let element @ (FLOAT16 | DOUBLE) = element(value) {
+        chain.cast(element);
     }
     if chain.nodes.is_empty() {
         return;
@@ -220,7 +241,7 @@ fn convert_output(graph: &mut GraphProto, name: &mut String, layout: Layout, ste
     };
     let outside = format!("{PREFIX}{name}");
     let mut chain = Chain::new(name, name);
-    if element(value) == FLOAT16 {
+    if matches!(element(value), FLOAT16 | DOUBLE) {
         chain.cast(FLOAT);
     }
     if layout == Layout::Nhwc {
@@ -321,8 +342,10 @@ mod tests {
         let planar = |said| operators(FLOAT, [1, 7, -1, -1], [1, 3, -1, -1], said);
         assert_eq!(planar("range=-1..1"), ["Mul", "Add", "Relu", "Mul", "Add"]);
         assert_eq!(planar("channel_order=bgr"), ["Gather", "Relu", "Gather"]);
-        let half = operators(FLOAT16, [1, 7, -1, -1], [1, 3, -1, -1], "");
-        assert_eq!(half, ["Cast", "Relu", "Cast"]);
+        for element in [FLOAT16, DOUBLE] {
+            let other = operators(element, [1, 7, -1, -1], [1, 3, -1, -1], "");
+            assert_eq!(other, ["Cast", "Relu", "Cast"]);
+        }
         let all = operators(
             FLOAT16,
             [1, -1, -1, 7],

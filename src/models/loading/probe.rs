@@ -175,9 +175,8 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::models::catalog::Contents;
     use crate::models::loading;
     use crate::models::options::{ExecutionProvider, LoadOptions};
     use crate::models::runtime::runtime;
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_network_that_never_ends_is_stopped() {
-        let file: Arc<[u8]> = encode(&endless()).into();
+        let contents = Contents::built_in(&encode(&endless()));
         let options = LoadOptions {
             provider: ExecutionProvider::Cpu,
             ..LoadOptions::default()
@@ -240,7 +239,7 @@ mod tests {
             runtime,
             &options,
             "endless",
-            &file,
+            &contents,
             &stated,
             false,
             &Default::default(),

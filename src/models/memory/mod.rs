@@ -1,6 +1,6 @@
 //! When memory that the runtime keeps is given back, and what running short of it looks like.
 //!
-//! Arithmetic on numbers and texts; [`arena`](super::runtime::arena) and [`room`](available) do what
+//! Arithmetic on numbers and texts; `runtime::arena` and `available` do what
 //! follows from it.
 
 pub mod available;

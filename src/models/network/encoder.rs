@@ -1,4 +1,4 @@
-//! What a network looks for in each picture alone, found once for a picture: [`siamese`] splits a network
+//! What a network looks for in each picture alone, found once for a picture: `siamese` splits a network
 //! that has such a part, and this runs it.
 //!
 //! The split is proposed by the graph, and used if a run bears it out.

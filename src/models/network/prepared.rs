@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::frames::{FrameError, Picture, space};
 use crate::models::signature::Signature;
+use crate::models::signature::types::Padding;
 
 /// The most pixels of a padded picture.
 const MAX_PIXELS: usize = 1 << 26;
@@ -20,6 +21,7 @@ pub(crate) fn new_id() -> u64 {
 pub struct Prepared {
     size: (usize, usize),
     padded: (usize, usize),
+    padding: Padding,
     /// 0 when there is nothing in it.
     id: u64,
     data: Vec<f32>,
@@ -48,7 +50,9 @@ impl Prepared {
 
     /// Whether a network of this signature would have the picture prepared like this.
     pub(crate) fn suits(&self, signature: &Signature) -> bool {
-        self.id != 0 && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
+        self.id != 0
+            && self.padding == signature.padding
+            && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
     }
 
     /// Has room for a picture of this size, if it is one for a network of this signature.
@@ -64,10 +68,11 @@ impl Prepared {
         }
     }
 
-    /// Takes a picture for a network of this signature; the border is repeated in the padding.
+    /// Takes a picture for a network of this signature, and pads it.
     ///
-    /// Repeated, because networks sample what lies outside like that as they warp (`border`), so
-    /// that both agree; a mirrored border moves against the picture.
+    /// The border is repeated where nothing else is stated, because networks sample what lies
+    /// outside like that as they warp (`border`), so that both agree; a mirrored border moves
+    /// against the picture.
     pub(crate) fn set(&mut self, signature: &Signature, picture: &Picture) -> Result<(), String> {
         let (width, height) = (picture.width, picture.height);
         let (padded_width, padded_height) = padded_size(signature, (width, height))?;
@@ -78,6 +83,7 @@ impl Prepared {
                 picture.data.len()
             ));
         }
+        let padding = signature.padding;
         self.data.resize(3 * padded_width * padded_height, 0.0);
         let planes = picture.data.chunks_exact(width * height);
         let targets = self.data.chunks_exact_mut(padded_width * padded_height);
@@ -86,16 +92,23 @@ impl Prepared {
             for (row, target) in rows.zip(target.chunks_exact_mut(padded_width)) {
                 let (inside, outside) = target.split_at_mut(width);
                 inside.copy_from_slice(row);
-                outside.fill(inside[width - 1]);
+                for (at, outside) in (width..).zip(outside) {
+                    *outside = padding.source(at, width).map_or(0.0, |from| inside[from]);
+                }
             }
             let (inside, outside) = target.split_at_mut(height * padded_width);
-            let last = &inside[(height - 1) * padded_width..];
-            for row in outside.chunks_exact_mut(padded_width) {
-                row.copy_from_slice(last);
+            for (at, row) in (height..).zip(outside.chunks_exact_mut(padded_width)) {
+                match padding.source(at, height) {
+                    Some(from) => {
+                        row.copy_from_slice(&inside[from * padded_width..][..padded_width])
+                    }
+                    None => row.fill(0.0),
+                }
             }
         }
         self.size = (width, height);
         self.padded = (padded_width, padded_height);
+        self.padding = padding;
         self.id = new_id();
         Ok(())
     }
@@ -163,6 +176,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pictures_are_padded_as_is_stated() {
+        let row = |padding, width: usize| {
+            let mut source = Picture::new(width, 1);
+            for (x, value) in source.data.iter_mut().enumerate() {
+                *value = (x % width + 1) as f32;
+            }
+            let signature = Signature {
+                padding,
+                ..signature(8)
+            };
+            let mut prepared = Prepared::default();
+            assert_eq!(prepared.set(&signature, &source), Ok(()));
+            let other = Signature {
+                padding: Padding::Repeat,
+                ..signature.clone()
+            };
+            assert!(prepared.suits(&signature));
+            assert_eq!(prepared.suits(&other), padding == Padding::Repeat);
+            prepared.data()[..8].to_vec()
+        };
+        let reflected = [1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0, 2.0];
+        assert_eq!(row(Padding::Reflect, 3), reflected);
+        assert_eq!(row(Padding::Reflect, 1), [1.0; 8]);
+        let black = [1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(row(Padding::Zeros, 3), black);
+        assert_eq!(row(Padding::Repeat, 2)[1..], [2.0; 7]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What a network's inputs are.
 
+use onnx_graph::{LONGEST_NAME, abbreviate};
+
+use super::metadata::Stated;
 use super::slot::{Extent, Slot};
 use super::types::{Inputs, Layout, Moment, Timestep};
 
@@ -9,14 +12,51 @@ pub(crate) const STACKED: [i64; 4] = [6, 7, 8, 11];
 /// Networks of one size that is larger are refused: frames have no more pixels a side.
 const LARGEST_SIDE: i64 = 8192;
 
+/// What inputs hold that are the same at each run, by their names.
+type Constants = Vec<(String, f64)>;
+
+/// Parts off the inputs that a number is stated for.
+pub(crate) fn constants<'a>(
+    slots: &'a [Slot],
+    stated: &Stated,
+    notes: &mut Vec<String>,
+) -> Result<(Constants, Vec<&'a Slot>), String> {
+    let mut constants = Vec::new();
+    let mut rest: Vec<&Slot> = slots.iter().collect();
+    for (name, (number, origin)) in stated.constants() {
+        let called = abbreviate(name, LONGEST_NAME);
+        let Some(at) = rest.iter().position(|slot| slot.name == name) else {
+            return Err(format!(
+                "{origin} states {number} for its input `{called}`, and it has none of that name"
+            ));
+        };
+        let slot = rest.remove(at);
+        if !slot.holds(number) {
+            return Err(format!(
+                "{origin} states {number} for its input {slot}, which can't hold that"
+            ));
+        }
+        notes.push(format!("input `{called}` is {number}: from {origin}"));
+        constants.push((name.to_owned(), number));
+    }
+    Ok((constants, rest))
+}
+
 /// Finds out which input is what.
 pub(crate) fn read(
-    slots: &[Slot],
+    slots: &[&Slot],
     layout: Layout,
     moment: Option<Moment>,
 ) -> Result<Inputs, String> {
     if let Some(slot) = slots.iter().find(|slot| !slot.is_float()) {
-        return Err(format!("its input {slot} does not hold float32 or float16"));
+        return Err(match slot.is_whole() && slot.may_be_scalar() {
+            true => format!(
+                "its input {slot} takes whole numbers, and no moment is one; \
+                 model-info=\"input.{}=NUMBER\" gives it a number that stays",
+                abbreviate(&slot.name, LONGEST_NAME)
+            ),
+            false => format!("its input {slot} does not hold floats"),
+        });
     }
     let extent = |slot: &Slot| slot.extent(layout);
     if let Some(slot) = slots
@@ -27,20 +67,18 @@ pub(crate) fn read(
     }
     let is_picture = |slot: &Slot| extent(slot).is_some_and(|e| e.channels == 3);
     let may_be_picture = |slot: &Slot| extent(slot).is_some_and(|e| matches!(e.channels, -1 | 3));
-    let mut pictures: Vec<usize> = (0..slots.len())
-        .filter(|&i| is_picture(&slots[i]))
-        .collect();
+    let mut pictures: Vec<usize> = (0..slots.len()).filter(|&i| is_picture(slots[i])).collect();
     if pictures.len() < 2 {
         // exporters may leave everything open
         pictures = (0..slots.len())
-            .filter(|&i| may_be_picture(&slots[i]))
+            .filter(|&i| may_be_picture(slots[i]))
             .collect();
     }
     let name = |i: usize| slots[i].name.clone();
     match (pictures.as_slice(), slots) {
         (&[a, b], [_, _]) => Ok(Inputs::Pictures(in_order([name(a), name(b)]))),
         (&[a, b], [_, _, _]) => {
-            let slot = &slots[3 - a - b];
+            let slot = slots[3 - a - b];
             Ok(Inputs::PicturesAndTimestep {
                 pictures: in_order([name(a), name(b)]),
                 timestep: slot.name.clone(),
@@ -95,7 +133,10 @@ fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Times
 }
 
 /// Width and height, if the inputs name them as numbers.
-pub(crate) fn fixed_size(slots: &[Slot], layout: Layout) -> Result<Option<(usize, usize)>, String> {
+pub(crate) fn fixed_size(
+    slots: &[&Slot],
+    layout: Layout,
+) -> Result<Option<(usize, usize)>, String> {
     let sizes = slots.iter().filter_map(|slot| {
         let extent = slot.extent(layout)?;
         let size = (extent.width, extent.height);

@@ -8,15 +8,21 @@
 //! | `layout` | `nchw`, `nhwc` | the order of a picture's dimensions |
 //! | `channel_order` | `rgb`, `bgr` | the order of a picture's channels |
 //! | `align` | 1 to 1024 | width and height are padded to multiples of this |
+//! | `pad` | `repeat`, `reflect`, `zeros` | what is in that padding |
 //! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
 //! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
 //! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
 //! | `light` | `levelled` | the network sees two pictures in different light as if it were the same |
+//! | `input.NAME` | a number | what the input of this name holds, always |
 //! | `name` | any text of up to 160 bytes | for display |
 //!
 //! In metadata the keys begin with `vfiinterp.`, others are passed over, and `family` is text for
 //! display.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -24,30 +30,36 @@ use std::path::{Path, PathBuf};
 use onnx_graph::proto::ModelProto;
 use onnx_graph::{LONGEST_NAME, abbreviate};
 
-use super::types::{ChannelOrder, Layout, Range};
-use crate::models::files::open_regular;
+use super::types::{ChannelOrder, Layout, Padding, Range};
+use crate::models::files::{lies_beside, open_regular};
 use crate::models::options::ModelFamily;
 use crate::models::signature::Moment;
 
 /// Larger alignments are refused.
 pub const MAX_ALIGN: usize = 1024;
+/// Numbers for more inputs are refused.
+const MAX_CONSTANTS: usize = 64;
 /// Larger sidecar files are refused, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
 /// What a key of the file's metadata begins with.
 const METADATA_PREFIX: &str = "vfiinterp.";
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "family",
     "range",
     "layout",
     "channel_order",
     "align",
+    "pad",
     "timestep",
     "output",
     "flow_unit",
     "light",
+    "input.NAME",
     "name",
 ];
+/// What a key begins with that is about one of the network's inputs.
+const INPUT: &str = "input.";
 const FAMILIES: [ModelFamily; 4] = [
     ModelFamily::Auto,
     ModelFamily::Rife,
@@ -63,6 +75,11 @@ const TIMESTEPS: [(&str, Moment); 3] = [
     ("plane", Moment::Plane),
 ];
 const FLOW_UNITS: [(&str, ()); 1] = [("input_pixels", ())];
+const PADDINGS: [(&str, Padding); 3] = [
+    ("repeat", Padding::Repeat),
+    ("reflect", Padding::Reflect),
+    ("zeros", Padding::Zeros),
+];
 const LIGHTS: [(&str, ()); 1] = [("levelled", ())];
 
 /// Who states something.
@@ -87,7 +104,7 @@ impl fmt::Display for Origin {
 }
 
 /// What one source states.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statement {
     /// The name to display.
     pub name: Option<String>,
@@ -101,6 +118,10 @@ pub struct Statement {
     pub channel_order: Option<ChannelOrder>,
     /// The multiple sizes are padded to.
     pub align: Option<usize>,
+    /// What is in the padding.
+    pub pad: Option<Padding>,
+    /// What inputs hold that get neither pictures nor the moment, by their names.
+    pub constants: BTreeMap<String, f64>,
     /// What the moment is.
     pub timestep: Option<Moment>,
     /// `motion`, or the name of the output that is the picture.
@@ -114,6 +135,9 @@ pub struct Statement {
 impl Statement {
     /// Takes one key's value.
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        if let Some(input) = key.strip_prefix(INPUT) {
+            return self.set_input(input, value);
+        }
         let key = key.replace('-', "_");
         match key.as_str() {
             "name" if value.len() > LONGEST_NAME => {
@@ -131,6 +155,7 @@ impl Statement {
             "layout" => store(&mut self.layout, choose(value, &LAYOUTS)),
             "channel_order" => store(&mut self.channel_order, choose(value, &ORDERS)),
             "timestep" => store(&mut self.timestep, choose(value, &TIMESTEPS)),
+            "pad" => store(&mut self.pad, choose(value, &PADDINGS)),
             "output" => store(&mut self.output, Ok(value.into())),
             "flow_unit" => store(&mut self.flow_unit, choose(value, &FLOW_UNITS)),
             "light" => store(&mut self.light, choose(value, &LIGHTS)),
@@ -152,6 +177,25 @@ impl Statement {
                 format!("{key} is `{value}`, and accepted is {accepted}")
             }
         })
+    }
+
+    /// Takes what an input is to hold.
+    fn set_input(&mut self, input: &str, value: &str) -> Result<(), String> {
+        let called = abbreviate(input, LONGEST_NAME);
+        if self.constants.len() == MAX_CONSTANTS {
+            return Err(format!(
+                "numbers are stated for more than {MAX_CONSTANTS} inputs, which is the limit"
+            ));
+        }
+        let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+        let number = number.ok_or_else(|| {
+            let value = abbreviate(value, LONGEST_NAME);
+            format!("{INPUT}{called} is `{value}`, and accepted is a number")
+        })?;
+        match self.constants.insert(input.into(), number) {
+            Some(_) => Err(format!("`{INPUT}{called}` is stated twice")),
+            None => Ok(()),
+        }
     }
 
     /// Reads `key=value` pairs, separated by commas or semicolons.
@@ -189,13 +233,18 @@ impl Statement {
             match value {
                 toml::Value::String(text) => statement.set(key, text)?,
                 toml::Value::Integer(number) => statement.set(key, &number.to_string())?,
-                other => {
-                    return Err(format!(
-                        "`{}` is of type {}, and accepted are text and whole numbers",
-                        abbreviate(key, LONGEST_NAME),
-                        other.type_str()
-                    ));
+                // `input.steps = 20`, which TOML takes for a table
+                toml::Value::Table(inputs) if key == "input" => {
+                    for (input, value) in inputs {
+                        let number = match value {
+                            toml::Value::Integer(number) => number.to_string(),
+                            toml::Value::Float(number) => number.to_string(),
+                            other => return Err(of_type(input, other, "numbers")),
+                        };
+                        statement.set_input(input, &number)?;
+                    }
                 }
+                other => return Err(of_type(key, other, "text and whole numbers")),
             }
         }
         Ok(statement)
@@ -211,7 +260,7 @@ impl Statement {
             let key = entry.key.as_deref().unwrap_or_default();
             let value = entry.value.as_deref().unwrap_or_default();
             if let Some(key) = key.strip_prefix(METADATA_PREFIX)
-                && KEYS.contains(&key)
+                && (KEYS.contains(&key) || key.starts_with(INPUT))
                 && key != "family"
             {
                 statement
@@ -221,6 +270,11 @@ impl Statement {
         }
         Ok(statement)
     }
+}
+
+fn of_type(key: &str, value: &toml::Value, accepted: &str) -> String {
+    let (key, found) = (abbreviate(key, LONGEST_NAME), value.type_str());
+    format!("`{key}` is of type {found}, and accepted are {accepted}")
 }
 
 /// The family a model's metadata names, for display.
@@ -259,7 +313,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// What all sources state, the strongest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated(Vec<(Origin, Statement)>);
 
 impl Stated {
@@ -289,7 +343,12 @@ impl Stated {
             && let beside = file.with_extension("toml")
             && beside.is_file()
         {
-            stays_beside(file, &beside)?;
+            if !lies_beside(file, &beside) {
+                let beside = beside.display();
+                return Err(format!(
+                    "the file {beside} leads out of the model's folder; model-info can name it"
+                ));
+            }
             let sidecar = read_sidecar(&beside)?;
             stated = stated.and(Origin::Sidecar(beside), sidecar);
         }
@@ -308,34 +367,21 @@ impl Stated {
         sources.all(|(_, statement)| *statement == Statement::default())
     }
 
+    /// What inputs hold that get neither pictures nor the moment, each with who states it.
+    pub(crate) fn constants(&self) -> BTreeMap<&str, (f64, &Origin)> {
+        let mut constants = BTreeMap::new();
+        for (origin, statement) in self.0.iter().rev() {
+            let stated = statement.constants.iter();
+            constants.extend(stated.map(|(input, number)| (input.as_str(), (*number, origin))));
+        }
+        constants
+    }
+
     /// The strongest statement of one kind, and who makes it.
     pub fn get<T>(&self, kind: impl Fn(&Statement) -> Option<&T>) -> Option<(&T, &Origin)> {
         let mut sources = self.0.iter();
         sources.find_map(|(origin, statement)| Some((kind(statement)?, origin)))
     }
-}
-
-/// Refuses a file that only seems to lie beside the model's: who named the model did not name it,
-/// and what is wrong in it is quoted.
-fn stays_beside(model: &Path, beside: &Path) -> Result<(), String> {
-    let folder = |path: &Path| {
-        let path = path.canonicalize().ok()?;
-        path.parent().map(Path::to_path_buf)
-    };
-    let given = std::path::absolute(model).ok();
-    let given = given
-        .as_deref()
-        .and_then(Path::parent)
-        .and_then(|folder| folder.canonicalize().ok());
-    let found = folder(beside);
-    // beside the name that was given, or beside the file that it leads to
-    if found.is_some() && (found == given || found == folder(model)) {
-        return Ok(());
-    }
-    Err(format!(
-        "the file {} leads out of the model's folder; model-info can name it",
-        beside.display()
-    ))
 }
 
 fn read_sidecar(path: &Path) -> Result<Statement, String> {
@@ -356,120 +402,4 @@ fn read_sidecar(path: &Path) -> Result<Statement, String> {
         .read_to_string(&mut text)
         .map_err(|error| failed(error.to_string()))?;
     Statement::from_toml(&text).map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pairs_are_read() {
-        let found = Statement::parse(
-            "range=-1..1, layout = nhwc;channel-order=bgr,align=128,timestep=none,output=a:0,family=film,name=My net,light=levelled",
-        );
-        let expected = Statement {
-            name: Some("My net".into()),
-            family: Some(ModelFamily::Film),
-            range: Some(Range::Signed),
-            layout: Some(Layout::Nhwc),
-            channel_order: Some(ChannelOrder::Bgr),
-            align: Some(128),
-            timestep: Some(Moment::None),
-            output: Some("a:0".into()),
-            flow_unit: None,
-            light: Some(()),
-        };
-        assert_eq!(found, Ok(expected));
-        assert_eq!(Statement::parse(" "), Ok(Statement::default()));
-    }
-
-    #[test]
-    fn toml_says_the_same() {
-        let text = "# of a network\nrange = \"-1..1\"\nalign = 32\nchannel_order = \"bgr\"\n";
-        assert_eq!(
-            Statement::from_toml(text),
-            Statement::parse("range=-1..1,align=32,channel_order=bgr")
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_is_said_with_what_is() {
-        for (text, parts) in [
-            ("rang=0..1", ["`rang` is no key", "channel_order"]),
-            ("range=0..255", ["range is `0..255`", "0..1 and -1..1"]),
-            ("layout=chwn", ["layout is `chwn`", "nchw and nhwc"]),
-            ("align=0", ["align is `0`", "1 to 1024"]),
-            ("align=many", ["align is `many`", "1 to 1024"]),
-            ("timestep=maybe", ["timestep", "none, scalar and plane"]),
-            ("family=dain", ["family", "auto, rife, film and midpoint"]),
-            ("align=1,align=2", ["`align`", "twice"]),
-            ("0..1", ["`0..1`", "key=value"]),
-        ] {
-            let why = Statement::parse(text).unwrap_err();
-            assert!(parts.iter().all(|part| why.contains(part)), "{why}");
-        }
-        for (text, part) in [
-            ("range = ", "TOML parse error"),
-            ("colour = \"bgr\"", "`colour` is no key"),
-            ("align = 1.5", "float"),
-            ("[family]\nname = \"rife\"", "table"),
-        ] {
-            let why = Statement::from_toml(text).unwrap_err();
-            assert!(why.contains(part), "{why}");
-        }
-    }
-
-    #[test]
-    fn the_user_overrules_the_file_beside_and_that_the_metadata() {
-        let said = |text| Statement::parse(text).unwrap();
-        let user = Origin::Property("model-info");
-        let stated = Stated::default()
-            .and(user.clone(), said("align=8"))
-            .and(
-                Origin::Sidecar("a.toml".into()),
-                said("align=16,range=-1..1"),
-            )
-            .and(Origin::Metadata, said("align=32,range=0..1,layout=nchw"));
-        let sidecar = Origin::Sidecar("a.toml".into());
-        assert_eq!(stated.get(|s| s.align.as_ref()), Some((&8, &user)));
-        assert_eq!(
-            stated.get(|s| s.range.as_ref()),
-            Some((&Range::Signed, &sidecar))
-        );
-        assert_eq!(
-            stated.get(|s| s.layout.as_ref()),
-            Some((&Layout::Nchw, &Origin::Metadata))
-        );
-        assert_eq!(stated.get(|s| s.output.as_ref()), None);
-        assert!(!stated.is_empty());
-        let nothing = Stated::default().and(user, said(""));
-        assert!(nothing.is_empty());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_named() {
-        let gather = |info: &str| Stated::gather(ModelFamily::Auto, info, None);
-        let why = gather("/nowhere/rife.toml").unwrap_err();
-        assert!(why.contains("/nowhere/rife.toml"), "{why}");
-        let why = gather("ranges=1").unwrap_err();
-        assert!(why.starts_with("model-info"), "{why}");
-    }
-
-    #[test]
-    fn what_nests_as_deep_as_a_file_is_long_is_refused() {
-        for open in ["[", "{a=", "a."] {
-            let text = format!("a = {}", open.repeat(MAX_SIDECAR as usize / open.len()));
-            assert!(Statement::from_toml(&text).is_err(), "{open}");
-        }
-        let keys = "a.".repeat(MAX_SIDECAR as usize / 2);
-        assert!(Statement::from_toml(&format!("{keys}a = 1")).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_is_too_odd(text in "\\PC{0,60}", toml in "[a-z=\"\\[\\]0-9.\n #]{0,60}") {
-            let _ = Statement::parse(&text);
-            let _ = Statement::from_toml(&toml);
-        }
-    }
 }

@@ -22,7 +22,7 @@ use onnx_graph::proto::{ModelProto, ValueInfoProto};
 use slot::Slot;
 
 use self::metadata::{Origin, Stated, Statement};
-use self::types::Moment;
+use self::types::{Moment, Padding};
 use super::options::ModelFamily;
 use crate::models::signature::types::{ChannelOrder, Inputs, Layout, Outputs, Range};
 
@@ -34,13 +34,13 @@ pub(crate) const DEFAULT_ALIGN: usize = 64;
 const MOST_NAMED: usize = 16;
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "accepted are networks of float32 or float16 that take two pictures [1,3,H,W] or [1,H,W,3], with \
+const ACCEPTED: &str = "accepted are networks of floats that take two pictures [1,3,H,W] or [1,H,W,3], with \
     or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of 6, 7, 8 or 11 channels (two pictures, \
     timestep and more), and give one picture, or `flow` [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; \
     model-info overrules what is detected";
 
 /// What a network's inputs and outputs mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     /// The file's own name for the network, where it has one.
     pub name: Option<String>,
@@ -48,6 +48,8 @@ pub struct Signature {
     pub family: Option<String>,
     /// Its inputs.
     pub inputs: Inputs,
+    /// What its further inputs hold, by their names.
+    pub constants: Vec<(String, f64)>,
     /// Its outputs.
     pub outputs: Outputs,
     /// Whether motion may be looked for in what makes the picture: nothing stated forbids it.
@@ -68,6 +70,8 @@ pub struct Signature {
     pub align: usize,
     /// Whether that is stated; else it is where measuring begins.
     pub align_stated: bool,
+    /// What pictures are padded with.
+    pub padding: Padding,
     /// The only width and height it takes, where it takes one only.
     pub fixed: Option<(usize, usize)>,
     /// Whether it follows motion while the light of all changes evenly.
@@ -152,7 +156,8 @@ impl Signature {
         };
 
         let moment = stated.get(|s| s.timestep.as_ref());
-        let found_inputs = inputs::read(inputs, layout, moment.map(|(moment, _)| *moment))?;
+        let (constants, inputs) = inputs::constants(inputs, stated, &mut notes)?;
+        let found_inputs = inputs::read(&inputs, layout, moment.map(|(moment, _)| *moment))?;
         notes.push(format!("inputs: {found_inputs}"));
         let output = stated.get(|s| s.output.as_ref());
         let (found_outputs, output_layout) =
@@ -168,8 +173,10 @@ impl Signature {
         if let (Outputs::Picture(name), 2..) = (&found_outputs, outputs.len()) {
             notes.push(format!("output `{name}`: one of {} outputs", outputs.len()));
         }
-        if inputs.iter().chain(outputs).any(Slot::is_half) {
-            notes.push("float16: converted where it meets pictures".into());
+        let mut slots = inputs.iter().copied().chain(outputs);
+        if let Some(slot) = slots.find(|slot| slot.is_other_float()) {
+            let element = slot.element();
+            notes.push(format!("{element}: converted where it meets pictures"));
         }
 
         let takes_moment = match &found_inputs {
@@ -200,6 +207,10 @@ impl Signature {
         if let Some((align, origin)) = align {
             notes.push(format!("alignment {align}: from {origin}"));
         }
+        let pad = stated.get(|s| s.pad.as_ref());
+        if let Some((padding, origin)) = pad {
+            notes.push(format!("padding {padding:?}: from {origin}").to_lowercase());
+        }
         let range = stated.get(|s| s.range.as_ref());
         if let Some((Range::Signed, origin)) = range {
             notes.push(format!("range -1..1: from {origin}"));
@@ -211,7 +222,8 @@ impl Signature {
         Ok(Self {
             name: stated.get(|s| s.name.as_ref()).map(|(n, _)| n.clone()),
             family: None,
-            fixed: inputs::fixed_size(inputs, layout)?,
+            fixed: inputs::fixed_size(&inputs, layout)?,
+            constants,
             inputs: found_inputs,
             outputs: found_outputs,
             seek_motion: output.is_none() && family != Some(ModelFamily::Film),
@@ -223,6 +235,7 @@ impl Signature {
             output_layout,
             align: align.map_or(DEFAULT_ALIGN, |(align, _)| *align),
             align_stated: align.is_some(),
+            padding: pad.map_or_else(Padding::default, |(padding, _)| *padding),
             levels_light: stated.get(|s| s.light.as_ref()).is_some(),
             notes,
         })

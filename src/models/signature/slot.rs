@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use onnx_graph::proto::ValueInfoProto;
-use onnx_graph::{FLOAT, FLOAT16, LONGEST_NAME, abbreviate};
+use onnx_graph::proto::{TensorProto, ValueInfoProto};
+use onnx_graph::{BFLOAT16, DOUBLE, FLOAT, FLOAT16, LONGEST_NAME, abbreviate};
 
 use super::types::Layout;
 
@@ -47,11 +47,42 @@ impl Slot {
 
     /// Whether its numbers are of a kind that is converted where it differs from float32.
     pub(crate) fn is_float(&self) -> bool {
-        matches!(self.element, FLOAT | FLOAT16)
+        self.element == FLOAT || self.is_other_float()
     }
 
-    pub(crate) fn is_half(&self) -> bool {
-        self.element == FLOAT16
+    /// Whether they are of such a kind, and not float32.
+    pub(crate) fn is_other_float(&self) -> bool {
+        matches!(self.element, FLOAT16 | BFLOAT16 | DOUBLE)
+    }
+
+    /// What its numbers are.
+    pub(crate) fn element(&self) -> &'static str {
+        match self.element {
+            FLOAT => "float32",
+            2 => "uint8",
+            3 => "int8",
+            4 => "uint16",
+            5 => "int16",
+            6 => "int32",
+            7 => "int64",
+            8 => "text",
+            9 => "bool",
+            FLOAT16 => "float16",
+            DOUBLE => "float64",
+            BFLOAT16 => "bfloat16",
+            _ => "another type",
+        }
+    }
+
+    /// Whether it may hold this number, and no other.
+    pub(crate) fn holds(&self, number: f64) -> bool {
+        let dims = vec![1; self.rank().unwrap_or(0)];
+        self.may_be_scalar() && TensorProto::filled(self.element, &dims, number).is_some()
+    }
+
+    /// Whether they are whole numbers.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.element, 2..=7 | 12 | 13)
     }
 
     /// Its dimensions in the given order, if there are four or their number is unknown.
@@ -100,21 +131,7 @@ pub(crate) fn stem(name: &str) -> &str {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let element = match self.element {
-            FLOAT => "float32",
-            2 => "uint8",
-            3 => "int8",
-            4 => "uint16",
-            5 => "int16",
-            6 => "int32",
-            7 => "int64",
-            8 => "text",
-            9 => "bool",
-            FLOAT16 => "float16",
-            11 => "float64",
-            16 => "bfloat16",
-            _ => "another type",
-        };
+        let element = self.element();
         write!(f, "`{}` {element}", abbreviate(&self.name, LONGEST_NAME))?;
         let Some(dims) = &self.dims else {
             return f.write_str(" of unknown shape");

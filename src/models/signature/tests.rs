@@ -3,7 +3,7 @@ use onnx_graph::build::GraphBuilder;
 use super::metadata::Statement;
 use super::*;
 use crate::models::loading::catalog;
-use crate::models::signature::types::Timestep;
+use crate::models::signature::types::{Padding, Timestep};
 
 const PICTURE: &[i64] = &[1, 3, -1, -1];
 const NHWC: &[i64] = &[-1, -1, -1, 3];
@@ -70,6 +70,8 @@ fn the_builtin_network_is_read() {
         output_layout: Layout::Nchw,
         align: 16,
         align_stated: true,
+        constants: vec![],
+        padding: Padding::Repeat,
         levels_light: true,
         fixed: None,
         notes: found.notes.clone(),
@@ -274,24 +276,63 @@ fn what_is_refused_is_described() {
 }
 
 #[test]
-fn float16_is_taken_and_other_numbers_are_refused() {
+fn floats_are_taken_and_other_numbers_are_refused() {
     let typed = |element| {
         let model = GraphBuilder::new("typed", 17)
             .typed_input("x", element, &[1, 7, -1, -1])
             .typed_output("y", element, PICTURE);
         Signature::of(&model.finish(), &Stated::default())
     };
-    assert!(typed(10).is_ok());
-    for (element, name) in [
-        (2, "uint8"),
-        (6, "int32"),
-        (11, "float64"),
-        (16, "bfloat16"),
-    ] {
+    for (element, name) in [(10, "float16"), (11, "float64"), (16, "bfloat16")] {
+        let notes = typed(element).unwrap().notes;
+        assert!(notes.iter().any(|note| note.starts_with(name)), "{notes:?}");
+    }
+    for (element, name) in [(2, "uint8"), (6, "int32"), (7, "int64")] {
         let why = typed(element).unwrap_err();
         assert!(why.contains(&format!("`x` {name} [1,7,?,?]")), "{why}");
-        assert!(why.contains("float32 or float16"), "{why}");
+        assert!(why.contains("does not hold floats"), "{why}");
     }
+}
+
+#[test]
+fn further_inputs_hold_what_is_stated() {
+    let of = |said: &str| {
+        let model = GraphBuilder::new("diffusion", 17)
+            .input("a", PICTURE)
+            .input("b", PICTURE)
+            .typed_input("steps", 7, &[])
+            .typed_input("strength", 1, &[1])
+            .output("y", PICTURE)
+            .finish();
+        let said = Statement::parse(said).unwrap();
+        let stated = Stated::default().and(Origin::Property("model-info"), said);
+        Signature::of(&model, &stated)
+    };
+    let why = of("input.strength=1").unwrap_err();
+    assert!(
+        why.contains("`steps` int64 []") && why.contains("input.steps=NUMBER"),
+        "{why}"
+    );
+    let why = of("input.steps=0.5").unwrap_err();
+    assert!(why.contains("0.5") && why.contains("can't hold"), "{why}");
+    let why = of("input.step=20").unwrap_err();
+    assert!(
+        why.contains("`step`") && why.contains("none of that name"),
+        "{why}"
+    );
+    let why = of("input.a=1").unwrap_err();
+    assert!(
+        why.contains("`a` float32 [1,3,?,?]") && why.contains("can't hold"),
+        "{why}"
+    );
+    let found = of("input.steps=20,input.strength=0.5").unwrap();
+    assert!(matches!(found.inputs, Inputs::Pictures(_)));
+    assert_eq!(
+        found.constants,
+        [("steps".into(), 20.0), ("strength".into(), 0.5)]
+    );
+    // and what is left may be the moment
+    assert!(of("input.steps=20").unwrap().any_phase);
 }
 
 #[test]

@@ -130,6 +130,38 @@ pub enum ChannelOrder {
     Bgr,
 }
 
+/// How pictures are continued to the size that a network takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Padding {
+    /// The last row and column again and again: what networks see that sample outside a picture
+    /// like that as they warp it.
+    #[default]
+    Repeat,
+    /// Mirrored at the last row and column, which are not repeated.
+    Reflect,
+    /// Black.
+    Zeros,
+}
+
+impl Padding {
+    /// The place in a row or column of `length` whose value is at `place`; `None` for black.
+    pub(crate) fn source(self, place: usize, length: usize) -> Option<usize> {
+        if place < length {
+            return Some(place);
+        }
+        let last = length.checked_sub(1)?;
+        match self {
+            Self::Repeat => Some(last),
+            // there and back again, where there is less than is needed
+            Self::Reflect => Some(match place.checked_rem(2 * last) {
+                Some(step) => step.min(2 * last - step),
+                None => last,
+            }),
+            Self::Zeros => None,
+        }
+    }
+}
+
 /// What is stated about the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {

@@ -116,7 +116,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.interpolator
             .set_bisection_depth(settings.bisection_depth);
-        self.device = settings.device;
+        self.device = settings.at_start.device;
         let look = settings.look(size);
         let configured = self.stage.as_ref();
         if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {

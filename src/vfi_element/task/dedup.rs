@@ -10,7 +10,7 @@ use crate::vfi_element::scene::duplicates::{self, Next};
 use crate::vfi_element::timing::grid::{Content, Slot, Step};
 
 impl Worker {
-    /// Sends a frame, or holds it while it only repeats the one before; see [`hold`].
+    /// Sends a frame, or holds it while it only repeats the one before; see `hold`.
     pub(super) fn without_duplicates(
         &mut self,
         context: &Context,

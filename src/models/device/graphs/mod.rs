@@ -1,5 +1,5 @@
 //! Graphs that do on a device what lies before and behind a network: a frame's planes become the
-//! network's picture ([`ready`]), motion or a picture become a new frame's planes ([`finish`]).
+//! network's picture ([`ready`](Geometry::ready)), motion or a picture become a new frame's planes ([`finish`](Geometry::finish)).
 //!
 //! They are made for one kind of frame ([`Geometry`]), so all shapes are fixed, of operators of opset 17
 //! that ONNX Runtime's CUDA provider has kernels for, in 32-bit floats. `crate::frames` is what they are
@@ -27,6 +27,7 @@ use onnx_graph::proto::ModelProto;
 use onnx_graph::{FLOAT, UINT8, UINT16};
 
 use crate::frames::{FrameError, FrameLayout, PlaneFormat, Sample, ScaleMethod};
+use crate::models::signature::types::Padding;
 
 pub(crate) use join::join;
 
@@ -44,6 +45,8 @@ pub(crate) struct Geometry {
     pub small: (usize, usize),
     /// The same with the network's padding.
     pub padded: (usize, usize),
+    /// What is in the padding.
+    pub padding: Padding,
     /// How frames are shrunk.
     pub downscale: ScaleMethod,
     /// How frames are read along motion, and pictures enlarged.
@@ -73,7 +76,7 @@ impl Geometry {
     /// The graph that makes a frame ready for the network.
     ///
     /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded size in
-    /// `[0, 1]`, its border repeated in the padding, and `thumbnail`, `[rows, columns]`, the mean luma of
+    /// `[0, 1]`, and `thumbnail`, `[rows, columns]`, the mean luma of
     /// cells of the picture without padding; and the planes once more, `kept0`, …, to lie where the graph runs.
     ///
     /// # Errors
@@ -250,6 +253,31 @@ fn repeat_border(
     (pads[2 * rank - 2], pads[2 * rank - 1]) = (behind.0 as i64, behind.1 as i64);
     let pads = graph.integers(&[2 * rank as i64], &pads);
     graph.node("Pad", &[value, &pads], vec![text("mode", "edge")])
+}
+
+/// A picture `[1, 3, h, w]` with its padding.
+fn pad(graph: &mut Appender, picture: &str, geometry: &Geometry) -> String {
+    let ((width, height), (padded_width, padded_height)) = (geometry.small, geometry.padded);
+    let behind = (padded_height - height, padded_width - width);
+    match geometry.padding {
+        Padding::Repeat => repeat_border(graph, picture, 4, (0, 0), behind),
+        Padding::Zeros if behind != (0, 0) => {
+            let pads = [0, 0, 0, 0, 0, 0, behind.0 as i64, behind.1 as i64];
+            let pads = graph.integers(&[8], &pads);
+            graph.node("Pad", &[picture, &pads], vec![text("mode", "constant")])
+        }
+        Padding::Reflect if behind != (0, 0) => {
+            let mut picture = picture.to_owned();
+            for (axis, length, padded) in [(2, height, padded_height), (3, width, padded_width)] {
+                let sources = (0..padded).filter_map(|at| Padding::Reflect.source(at, length));
+                let sources: Vec<i64> = sources.map(|from| from as i64).collect();
+                let sources = graph.integers(&[sources.len() as i64], &sources);
+                picture = graph.node("Gather", &[&picture, &sources], vec![int("axis", axis)]);
+            }
+            picture
+        }
+        Padding::Zeros | Padding::Reflect => picture.into(),
+    }
 }
 
 /// Some rows and columns: the last two dimensions from `from` to `to`, every `step`th.

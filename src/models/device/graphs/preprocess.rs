@@ -12,8 +12,8 @@ use super::colour::Colours;
 use super::pass::{self, Pass, Rounding, Side};
 use super::taps::Taps;
 use super::{
-    Appender, FLOAT, Geometry, ModelProto, Shape, begin, clip, crop, drop_first, int, lift, part,
-    repeat_border, text, value,
+    Appender, FLOAT, Geometry, ModelProto, Shape, begin, clip, crop, drop_first, int, lift, pad,
+    part, text, value,
 };
 use crate::frames::{FrameError, alpha};
 
@@ -39,11 +39,9 @@ pub(crate) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
         false => converted(geometry, &shapes, &mut graph),
     };
     thumbnail(geometry, cells, &mut graph, &picture);
-    let (width, height) = geometry.small;
     let (padded_width, padded_height) = geometry.padded;
-    let behind = (padded_height - height, padded_width - width);
     let picture = lift(&mut graph, &picture);
-    let padded = repeat_border(&mut graph, &picture, 4, (0, 0), behind);
+    let padded = pad(&mut graph, &picture, geometry);
     graph.name_as("picture", padded);
     let dims = [1, 3, padded_height as i64, padded_width as i64];
     graph.output(value("picture", FLOAT, &dims));

@@ -14,6 +14,7 @@ use crate::frames::{
 use crate::models::options::LoadOptions;
 use crate::models::runtime::load_canceller::Interrupt;
 use crate::models::runtime::{self, session};
+use crate::models::signature::types::Padding;
 
 const METHODS: [ScaleMethod; 3] = [
     ScaleMethod::Bilinear,
@@ -154,8 +155,34 @@ fn geometry(info: &VideoInfo, small: (usize, usize), method: ScaleMethod) -> Geo
         info: info.clone(),
         small,
         padded: (small.0.next_multiple_of(16), small.1.next_multiple_of(16)),
+        padding: Padding::default(),
         downscale: method,
         upscale: method,
+    }
+}
+
+#[test]
+fn the_padding_is_the_one_on_the_host() {
+    let info = info(VideoFormat::Nv12, 131, 71);
+    for padding in [Padding::Repeat, Padding::Reflect, Padding::Zeros] {
+        let geometry = Geometry {
+            padding,
+            // more than there is to be mirrored
+            padded: (192, 128),
+            ..geometry(&info, (60, 35), ScaleMethod::Bilinear)
+        };
+        let mut session = session(geometry.ready((16, 9)).unwrap(), false);
+        let made = run(&mut session, planes(&filled(&info, 1), &info, "plane"));
+        let (_, data) = made["picture"].try_extract_tensor::<f32>().unwrap();
+        let at = |x: usize, y: usize| data[y * 192 + x];
+        for (x, y) in (0..192).flat_map(|x| (0..128).map(move |y| (x, y))) {
+            let source = padding.source(x, 60).zip(padding.source(y, 35));
+            assert_eq!(
+                at(x, y),
+                source.map_or(0.0, |(x, y)| at(x, y)),
+                "{padding:?} {x} {y}"
+            );
+        }
     }
 }
 

@@ -230,7 +230,7 @@ proptest! {
     fn another_multiplier_moves_no_original(
         (num, den) in prop::sample::select(vec![(24u64, 1u64), (24_000, 1001), (30, 1), (30_000, 1001), (60, 1), (7, 3)]),
         base in 0u64..1_000_000_000_000,
-        multipliers in prop::collection::vec(prop::option::of(1u64..=16), 2..80),
+        multipliers in prop::collection::vec(prop::option::of(1u64..=64), 2..80),
     ) {
         let mut timeline = fixed((num, den), (2 * num, den));
         for (k, multiplier) in multipliers.into_iter().enumerate() {

@@ -439,7 +439,7 @@ proptest! {
     fn output_is_monotonic_for_any_input(
         input in prop::option::of((1u64..240, 1u64..1002)),
         output in prop::option::of((1u64..240, 1u64..1002)),
-        multiple in 1u32..=16,
+        multiple in 1u32..=64,
         times in prop::collection::vec((prop::option::of(0u64..20_000_000), prop::option::of(0u64..100_000), 0u8..20), 1..60),
     ) {
         let target = output.map_or(Target::Multiple(multiple), |(n, d)| Target::Fixed(rate(n, d)));
@@ -447,7 +447,7 @@ proptest! {
         let mut timeline = Timeline::new(input, target, GAP);
         let mut last: Option<u64> = None;
         for (pts, duration, action) in times {
-            // Microseconds: sixteen slots have room between any two.
+            // Microseconds: sixty-four slots have room between any two.
             let (pts, duration) = (pts.map(|t| t * 1000), duration.map(|t| t * 1000));
             // Time begins anew where a timestamp goes back by far.
             let latest = timeline.newest.map(|newest| newest.pts).or(timeline.taken);

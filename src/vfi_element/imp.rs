@@ -47,6 +47,8 @@ pub struct VfiInterp {
     pub(super) canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pub(super) pool: Mutex<Option<gst::BufferPool>>,
+    /// The caps of upstream's that were refused last, with an error.
+    pub(super) refused: Mutex<Option<gst::Caps>>,
     /// The context of CUDA that the neighbours' frames belong to.
     cuda: Cuda,
     /// Networks to be loaded, and the one that was.
@@ -133,6 +135,7 @@ impl ObjectSubclass for VfiInterp {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
+            refused: Mutex::default(),
             cuda: Cuda::default(),
             loads: Background::default(),
             fits: Background::default(),

@@ -42,6 +42,7 @@ impl VfiInterp {
         *lock(&self.worker) = None;
         *lock(&self.canceller) = None;
         *lock(&self.pool) = None;
+        *lock(&self.refused) = None;
         *lock(&self.rates) = Rates::default();
         *lock(&self.promise) = Promise::default();
     }

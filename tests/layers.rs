@@ -10,13 +10,14 @@ use syn::visit::Visit;
 type Module = Vec<String>;
 
 /// The layers, from the top down; what is not named here may be used by all.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "fuzzing",
     "vfi_element::lifecycle",
     "vfi_element::pads",
     "vfi_element::imp",
     "vfi_element::task",
     "vfi_element::latency",
+    "vfi_element::refusal",
     "vfi_element::context",
     "vfi_element::loader",
     "vfi_element::engine",

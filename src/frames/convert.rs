@@ -1,12 +1,14 @@
-//! Shrinking a frame to the network's picture, and a picture back to a frame, by GStreamer's own
-//! converter, which knows all formats, matrices and ranges.
+//! Shrinking a frame to the network's picture by GStreamer's own converter, which knows all formats, matrices and ranges.
 
 use gst_video::{
     VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoConverter, VideoConverterConfig,
     VideoDitherMethod, VideoFormat, VideoFrameRef, VideoInfo, VideoResamplerMethod, prelude::*,
 };
 
-use super::{FrameError, FrameLayout, Picture, Plane, PlaneMut, Sampling, alpha, space};
+use super::excess::Gamut;
+use super::{
+    FrameError, FrameLayout, Picture, Plane, PlaneFormat, PlaneMut, Sample, Sampling, alpha, space,
+};
 
 /// How pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -46,7 +48,7 @@ impl From<ScaleMethod> for Sampling {
 }
 
 /// A converter, with what it says about itself.
-fn converter(
+pub(super) fn converter(
     from: &VideoInfo,
     to: &VideoInfo,
     method: ScaleMethod,
@@ -70,7 +72,7 @@ fn name(info: &VideoInfo) -> String {
 }
 
 /// `like` in another format and size.
-fn info(
+pub(super) fn info(
     like: &VideoInfo,
     format: VideoFormat,
     width: u32,
@@ -94,7 +96,7 @@ fn info(
 }
 
 /// Full-range RGB with the transfer function and primaries that `info` has.
-fn as_rgb(info: &VideoInfo) -> VideoColorimetry {
+pub(super) fn as_rgb(info: &VideoInfo) -> VideoColorimetry {
     let found = info.colorimetry();
     VideoColorimetry::new(
         VideoColorRange::Range0_255,
@@ -112,7 +114,7 @@ fn is_deep(info: &VideoInfo) -> bool {
 ///
 /// The converter's matrices for 8 bits truncate: there and back loses two to five levels, all
 /// downwards, which would flicker against the originals. With 10 bits it calculates in 16.
-fn picture_format(info: &VideoInfo) -> VideoFormat {
+pub(super) fn picture_format(info: &VideoInfo) -> VideoFormat {
     if is_deep(info) || !info.format_info().is_rgb() {
         VideoFormat::Gbr10le
     } else {
@@ -120,7 +122,7 @@ fn picture_format(info: &VideoInfo) -> VideoFormat {
     }
 }
 
-fn mapping(info: &VideoInfo) -> FrameError {
+pub(super) fn mapping(info: &VideoInfo) -> FrameError {
     FrameError::Frame {
         found: "memory that can't be mapped".into(),
         expected: name(info),
@@ -128,7 +130,7 @@ fn mapping(info: &VideoInfo) -> FrameError {
 }
 
 /// Red, green and blue as planes of the GBR formats.
-const RGB: [usize; 3] = [2, 0, 1];
+pub(super) const RGB: [usize; 3] = [2, 0, 1];
 
 /// Makes a network's small pictures of frames.
 ///
@@ -143,10 +145,21 @@ pub struct Shrinker {
     full: VideoInfo,
     /// For a frame that is to be seen otherwise; made with the first one.
     seen: Option<gst::Buffer>,
-    scale: Option<(VideoConverter, VideoInfo, gst::Buffer)>,
-    convert: VideoConverter,
-    target: VideoInfo,
-    buffer: gst::Buffer,
+    scale: Option<Step>,
+    convert: Step,
+    method: ScaleMethod,
+    /// For what RGB can't show; made when that is first asked for.
+    whole: Option<Whole>,
+}
+
+/// A conversion, what it results in, and room for that.
+type Step = (VideoConverter, VideoInfo, gst::Buffer);
+
+/// A frame at the picture's size with all its colours.
+#[derive(Debug)]
+struct Whole {
+    convert: Step,
+    gamut: Gamut,
 }
 
 impl Shrinker {
@@ -172,13 +185,17 @@ impl Shrinker {
         let target = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
         let from = scale.as_ref().map_or(info, |(_, small, _)| small);
         Ok(Self {
-            convert: converter(from, &target, method)?,
+            convert: (
+                converter(from, &target, method)?,
+                target.clone(),
+                buffer(&target)?,
+            ),
             source: FrameLayout::new(info)?,
             full: info.clone(),
             seen: None,
             scale,
-            buffer: buffer(&target)?,
-            target,
+            method,
+            whole: None,
         })
     }
 
@@ -208,6 +225,75 @@ impl Shrinker {
         into: &mut Picture,
     ) -> Result<bool, FrameError> {
         self.see(frame, alpha::show, into)
+    }
+
+    /// Finds what is cut off of the colours of `frame` in `picture`, which was shrunk of it; false if nothing is.
+    ///
+    /// # Errors
+    /// As [`shrink`](Self::shrink).
+    pub fn shrink_excess(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        picture: &Picture,
+        into: &mut Picture,
+    ) -> Result<bool, FrameError> {
+        if picture.data.iter().all(|&level| level > 0.0 && level < 1.0) {
+            return Ok(false);
+        }
+        if self.whole.is_none() {
+            self.whole = Gamut::new(&self.full)
+                .map(|gamut| self.whole(gamut))
+                .transpose()?;
+        }
+        let Some(Whole { convert, gamut }) = &mut self.whole else {
+            return Ok(false);
+        };
+        let whole = shrunk(&self.source, &mut self.scale, convert, frame)?;
+        let bytes = memory(&whole);
+        // what is repeated in the lower bits of bytes is left out again
+        let shift = if is_deep(&self.full) { 0 } else { 2 };
+        let sample = Sample::U16 {
+            depth: 10 - shift,
+            shift,
+        };
+        let mut planes = Vec::new();
+        for plane in 0..3 {
+            let (data, stride) = bytes(plane)?;
+            planes.push(Plane {
+                data,
+                stride,
+                width: whole.width() as usize,
+                height: whole.height() as usize,
+                format: PlaneFormat {
+                    sample,
+                    channels: 1,
+                    sub_x: 0,
+                    sub_y: 0,
+                    alpha: None,
+                },
+            });
+        }
+        gamut.find(&planes, into)
+    }
+
+    fn whole(&self, gamut: Gamut) -> Result<Whole, FrameError> {
+        let (_, picture, _) = &self.convert;
+        // deep even for bytes: between formats of those the converter only repeats chroma
+        let format = VideoFormat::Y44410le;
+        let (width, height) = (picture.width(), picture.height());
+        let target = info(&self.full, format, width, height, &self.full.colorimetry())?;
+        let from = self
+            .scale
+            .as_ref()
+            .map_or(&self.full, |(_, small, _)| small);
+        Ok(Whole {
+            convert: (
+                converter(from, &target, self.method)?,
+                target.clone(),
+                buffer(&target)?,
+            ),
+            gamut,
+        })
     }
 
     /// Shrinks what a frame is seen as, if something shows through; tells whether it does.
@@ -245,21 +331,7 @@ impl Shrinker {
         frame: &VideoFrameRef<&gst::BufferRef>,
         into: &mut Picture,
     ) -> Result<(), FrameError> {
-        // The converter checks nothing, neither format and size nor that the planes are there.
-        self.source.planes(frame)?;
-        let target = buffer_mut(&mut self.buffer, &self.target)?;
-        let mut picture = VideoFrameRef::from_buffer_ref_writable(target, &self.target)
-            .map_err(|_| mapping(&self.target))?;
-        match &mut self.scale {
-            Some((scale, info, buffer)) => {
-                let buffer = buffer_mut(buffer, info)?;
-                let mut small = VideoFrameRef::from_buffer_ref_writable(buffer, info)
-                    .map_err(|_| mapping(info))?;
-                scale.frame_ref(frame, &mut small);
-                self.convert.frame_ref(&*small, &mut picture);
-            }
-            None => self.convert.frame_ref(frame, &mut picture),
-        }
+        let picture = shrunk(&self.source, &mut self.scale, &mut self.convert, frame)?;
         into.resize(picture.width() as usize, picture.height() as usize)?;
         let planes = memory(&picture);
         let area = into.width * into.height;
@@ -269,7 +341,7 @@ impl Shrinker {
                 .chunks_exact_mut(into.width.max(1))
                 .zip(data.chunks(stride))
             {
-                if self.target.format() == VideoFormat::Gbr {
+                if picture.format() == VideoFormat::Gbr {
                     for (out, &level) in out.iter_mut().zip(line) {
                         *out = f32::from(level) * (1.0 / 255.0);
                     }
@@ -283,6 +355,36 @@ impl Shrinker {
         }
         Ok(())
     }
+}
+
+/// A frame by way of two conversions, or one.
+fn shrunk<'a>(
+    source: &FrameLayout,
+    scale: &mut Option<Step>,
+    (convert, info, buffer): &'a mut Step,
+    frame: &VideoFrameRef<&gst::BufferRef>,
+) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, FrameError> {
+    // The converter checks nothing, neither format and size nor that the planes are there.
+    source.planes(frame)?;
+    let mut result = writable(buffer, info)?;
+    match scale {
+        Some((scale, info, buffer)) => {
+            let mut small = writable(buffer, info)?;
+            scale.frame_ref(frame, &mut small);
+            convert.frame_ref(&*small, &mut result);
+        }
+        None => convert.frame_ref(frame, &mut result),
+    }
+    Ok(result)
+}
+
+/// A buffer of this room's own as the frame it is.
+fn writable<'a>(
+    buffer: &'a mut gst::Buffer,
+    info: &VideoInfo,
+) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, FrameError> {
+    let memory = buffer_mut(buffer, info)?;
+    VideoFrameRef::from_buffer_ref_writable(memory, info).map_err(|_| mapping(info))
 }
 
 /// Bytes and stride of a plane of a frame that this room has made itself.
@@ -301,139 +403,8 @@ fn memory<'a>(
     }
 }
 
-/// Turns a network's pictures into frames, for models that give pictures rather than motion.
-#[derive(Debug)]
-pub struct Enlarger {
-    source: VideoInfo,
-    full: VideoInfo,
-    /// For a frame's alpha; made with the first one.
-    shown: Option<gst::Buffer>,
-    buffer: gst::Buffer,
-    convert: VideoConverter,
-    target: FrameLayout,
-}
-
-impl Enlarger {
-    /// For pictures of `width` x `height`, to frames that `info` describes.
-    ///
-    /// # Errors
-    /// If a size is out of range or the converter refuses the format.
-    pub fn new(
-        info: &VideoInfo,
-        width: usize,
-        height: usize,
-        method: ScaleMethod,
-    ) -> Result<Self, FrameError> {
-        let (width, height) = sides(width, height)?;
-        let source = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
-        Ok(Self {
-            convert: converter(&source, info, method)?,
-            buffer: buffer(&source)?,
-            source,
-            full: info.clone(),
-            shown: None,
-            target: FrameLayout::new(info)?,
-        })
-    }
-
-    /// Enlarges two pictures into `out`: one as [`Shrinker::shrink`] makes them where something shows through,
-    /// and one of alpha, as [`Shrinker::shrink_alpha`] does.
-    ///
-    /// # Errors
-    /// As [`enlarge`](Self::enlarge).
-    pub fn enlarge_both(
-        &mut self,
-        picture: &Picture,
-        alpha: &Picture,
-        out: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), FrameError> {
-        let mut shown = match self.shown.take() {
-            Some(shown) => shown,
-            None => buffer(&self.full)?,
-        };
-        let full = self.full.clone();
-        let memory = buffer_mut(&mut shown, &full)?;
-        let mut frame =
-            VideoFrameRef::from_buffer_ref_writable(memory, &full).map_err(|_| mapping(&full))?;
-        self.enlarge(picture, out)?;
-        self.enlarge(alpha, &mut frame)?;
-        let shown_planes = self.target.planes(&frame)?;
-        for (shown, out) in shown_planes.iter().zip(&mut self.target.planes_mut(out)?) {
-            if let Some(alpha) = shown.format.alpha {
-                alpha::uncover(shown, alpha, out);
-            }
-        }
-        drop(shown_planes);
-        drop(frame);
-        self.shown = Some(shown);
-        Ok(())
-    }
-
-    /// Enlarges `picture` into `out`; samples outside `[0, 1]` are clamped. Alpha becomes opaque.
-    ///
-    /// # Errors
-    /// If picture or frame are not what the enlarger was made for, or the frame's pixels lie at odd
-    /// addresses.
-    pub fn enlarge(
-        &mut self,
-        picture: &Picture,
-        out: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), FrameError> {
-        aligned(&self.target.planes(out)?)?;
-        let (width, height) = (self.source.width() as usize, self.source.height() as usize);
-        let samples = 3 * width * height;
-        if (picture.width, picture.height, picture.data.len()) != (width, height, samples) {
-            let (width_found, height_found) = (picture.width, picture.height);
-            return Err(FrameError::Picture {
-                found: format!("{width_found}x{height_found}, {}", picture.data.len()),
-                expected: format!("{width}x{height}, {samples} samples"),
-            });
-        }
-        let deep = self.source.format() != VideoFormat::Gbr;
-        let buffer = buffer_mut(&mut self.buffer, &self.source)?;
-        let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &self.source)
-            .map_err(|_| mapping(&self.source))?;
-        for (part, plane) in picture.data.chunks_exact(width * height).zip(RGB) {
-            let stride = usize::try_from(frame.plane_stride()[plane]).unwrap_or(0);
-            let data = frame
-                .plane_data_mut(plane as u32)
-                .map_err(|_| mapping(&self.source))?;
-            let lines = data.chunks_mut(stride.max(1));
-            for (line, levels) in lines.zip(part.chunks_exact(width)) {
-                if deep {
-                    for (out, &level) in line.chunks_exact_mut(2).zip(levels) {
-                        let level = (level.clamp(0.0, 1.0) * 1023.0 + 0.5) as u16;
-                        out.copy_from_slice(&level.to_le_bytes());
-                    }
-                } else {
-                    for (out, &level) in line.iter_mut().zip(levels) {
-                        *out = (level.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-                    }
-                }
-            }
-        }
-        self.convert.frame_ref(&*frame, out);
-        Ok(())
-    }
-}
-
-/// Whether the converter can write these planes: its kernels take pixels of two and four bytes for
-/// words that lie at multiples of their size, and crash where they don't.
-fn aligned(planes: &[Plane]) -> Result<(), FrameError> {
-    for (plane, part) in planes.iter().enumerate() {
-        let unit = 1 << part.format.pixel_bytes().trailing_zeros();
-        if !(part.data.as_ptr() as usize | part.stride).is_multiple_of(unit) {
-            return Err(FrameError::Alignment {
-                plane,
-                expected: unit,
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Sides as the converter takes them.
-fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
+pub(super) fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
     let side = |value| u32::try_from(value).unwrap_or(u32::MAX);
     let (width, height) = (side(width), side(height));
     if !(1..=32768).contains(&width) || !(1..=32768).contains(&height) {
@@ -442,13 +413,13 @@ fn sides(width: usize, height: usize) -> Result<(u32, u32), FrameError> {
     Ok((width, height))
 }
 
-fn buffer(info: &VideoInfo) -> Result<gst::Buffer, FrameError> {
+pub(super) fn buffer(info: &VideoInfo) -> Result<gst::Buffer, FrameError> {
     space::probe(info.size())?;
     gst::Buffer::with_size(info.size()).map_err(|_| mapping(info))
 }
 
 /// The buffer for writing; a new one in its place should someone else hold it.
-fn buffer_mut<'a>(
+pub(super) fn buffer_mut<'a>(
     buffer: &'a mut gst::Buffer,
     info: &VideoInfo,
 ) -> Result<&'a mut gst::BufferRef, FrameError> {

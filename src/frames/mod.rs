@@ -4,9 +4,12 @@
 //! themselves stay in their own format at their own size, as [`Plane`]s.
 
 pub(crate) mod alpha;
+pub(crate) mod colour;
 mod convert;
 mod difference;
+mod enlarge;
 mod error;
+pub(crate) mod excess;
 mod layout;
 pub mod mapped;
 mod motion;
@@ -15,9 +18,11 @@ mod plane;
 pub(crate) mod space;
 mod warp;
 
-pub use convert::{Enlarger, ScaleMethod, Shrinker};
+pub use convert::{ScaleMethod, Shrinker};
 pub use difference::difference;
+pub use enlarge::Enlarger;
 pub use error::FrameError;
+pub use excess::between as excess_between;
 pub use layout::{FORMATS, FrameLayout};
 pub use mapped::{readable, writable};
 pub use motion::Motion;

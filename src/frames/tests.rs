@@ -18,7 +18,7 @@ fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     VideoInfo::builder(format, width, height).build().unwrap()
 }
 
-fn filled(info: &VideoInfo, seed: usize) -> gst::Buffer {
+pub(super) fn filled(info: &VideoInfo, seed: usize) -> gst::Buffer {
     let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
     let mut map = buffer.get_mut().unwrap().map_writable().unwrap();
     for (index, byte) in map.iter_mut().enumerate() {
@@ -28,11 +28,14 @@ fn filled(info: &VideoInfo, seed: usize) -> gst::Buffer {
     buffer
 }
 
-fn read<'a>(buffer: &'a gst::Buffer, info: &'a VideoInfo) -> VideoFrameRef<&'a gst::BufferRef> {
+pub(super) fn read<'a>(
+    buffer: &'a gst::Buffer,
+    info: &'a VideoInfo,
+) -> VideoFrameRef<&'a gst::BufferRef> {
     VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap()
 }
 
-fn write<'a>(
+pub(super) fn write<'a>(
     buffer: &'a mut gst::Buffer,
     info: &'a VideoInfo,
 ) -> VideoFrameRef<&'a mut gst::BufferRef> {

@@ -51,6 +51,79 @@ pub(super) fn servable(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> gst:
     device
 }
 
+/// Says what in `caps`, which are fixed, can't be dealt with, and the elements that help; `None` if nothing.
+/// `cuda` is as in [`servable`].
+pub(super) fn refusal(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> Option<String> {
+    let (structure, features) = caps.iter_with_features().next()?;
+    let (mut found, mut cures) = (Vec::new(), Vec::new());
+    if structure.name() != "video/x-raw" {
+        found.push(format!("{} is not raw video", structure.name()));
+        cures.push("decodebin");
+    }
+    let on_device = features.contains(cuda::FEATURE) && cuda();
+    let mode = structure.get::<&str>("interlace-mode");
+    if let Ok(mode) = mode
+        && mode != "progressive"
+    {
+        found.push(format!("interlace-mode={mode} is not progressive"));
+        cures.push("deinterlace");
+    }
+    for feature in features.iter() {
+        let cure = match feature.as_str() {
+            SYSTEM | FIELDS => continue,
+            cuda::FEATURE if on_device => continue,
+            other => DOWNLOADS.iter().find(|(known, _)| *known == other),
+        };
+        found.push(format!("caps feature {feature} can't be dealt with here"));
+        cures.insert(
+            0,
+            cure.map_or("an element that takes it off", |(_, cure)| cure),
+        );
+    }
+    if let Ok(format) = structure.get::<&str>("format") {
+        let known = match on_device {
+            true => &cuda::FORMATS[..],
+            false => &frames::FORMATS[..],
+        };
+        if !known.iter().any(|known| known.to_str() == format) {
+            let known: Vec<_> = known.iter().map(|known| known.to_str().as_str()).collect();
+            found.push(format!("format={format} is none of {}", known.join(", ")));
+            cures.push("videoconvert");
+        }
+    }
+    let sides = ["width", "height"].map(|side| structure.get::<i32>(side));
+    if let [Ok(width), Ok(height)] = sides
+        && !(SIZES.contains(&width) && SIZES.contains(&height))
+    {
+        let (least, most) = (SIZES.start(), SIZES.end());
+        found.push(format!("{width}x{height} is not {least} to {most} a side"));
+        cures.push("videoscale");
+    }
+    (!found.is_empty()).then(|| {
+        let (found, cures) = (found.join("; "), cures.join(" ! "));
+        format!("Upstream's video can't be interpolated: {found}. Put {cures} before this element")
+    })
+}
+
+/// How caps say that frames lie where every element reads them, if they say it.
+const SYSTEM: &str = "memory:SystemMemory";
+
+/// How caps say that fields are buffers of their own.
+const FIELDS: &str = "format:Interlaced";
+
+/// What brings frames from other kinds of memory into the system's.
+const DOWNLOADS: [(&str, &str); 9] = [
+    ("memory:CUDAMemory", "cudadownload"),
+    ("memory:D3D11Memory", "d3d11download"),
+    ("memory:DMABuf", "vapostproc"),
+    ("memory:GLMemory", "gldownload"),
+    ("memory:MFXSurface", "msdkvpp"),
+    ("memory:NVMM", "nvvideoconvert"),
+    ("memory:VAMemory", "vapostproc"),
+    ("memory:VASurface", "vaapipostproc"),
+    ("memory:VulkanImage", "vulkandownload"),
+];
+
 /// The caps the other pad may have for these: each structure as it is, then with any frame rate.
 pub(super) fn with_any_rate(caps: &gst::CapsRef) -> gst::Caps {
     let mut result = caps.to_owned();

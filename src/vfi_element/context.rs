@@ -43,6 +43,8 @@ pub(super) struct Context {
     canceller: Mutex<Option<Canceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pool: Mutex<Option<gst::BufferPool>>,
+    /// The caps of upstream's that were refused last, with an error.
+    pub(super) refused: Mutex<Option<gst::Caps>>,
     /// The context of CUDA that the neighbours' frames belong to.
     cuda: Cuda,
 }
@@ -87,6 +89,7 @@ impl Context {
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
+            refused: Mutex::default(),
             cuda: Cuda::default(),
         }
     }
@@ -292,6 +295,7 @@ impl Context {
         self.queue.forget();
         *lock(&self.canceller) = None;
         *lock(&self.pool) = None;
+        *lock(&self.refused) = None;
         *lock(&self.rates) = Rates::default();
         *lock(&self.promise) = Promise::default();
     }

@@ -17,7 +17,7 @@
 //!
 //! Play a file at 60 frames a second:
 //! ```text
-//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! vfiinterp \
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! vfiinterp \
 //!     ! video/x-raw,framerate=60/1 ! queue ! videoconvert ! autovideosink
 //! ```
 //!
@@ -60,6 +60,7 @@ mod queue;
 #[cfg(test)]
 #[path = "queue/tests.rs"]
 mod queue_tests;
+mod refusal;
 mod scene;
 mod settings;
 mod stats;

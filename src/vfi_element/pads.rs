@@ -130,7 +130,19 @@ impl VfiInterp {
 
         if let QueryViewMut::Caps(q) = query.view_mut() {
             self.caps_query(q, &self.context.srcpad);
+            if q.result().is_some_and(gst::CapsRef::is_empty) {
+                self.context.explain_refusal();
+            }
             return true;
+        }
+        if let QueryViewMut::AcceptCaps(_) = query.view_mut() {
+            let answered = gst::Pad::query_default(pad, Some(&*self.obj()), query);
+            if let QueryViewMut::AcceptCaps(q) = query.view_mut()
+                && !q.result()
+            {
+                self.context.explain_refusal();
+            }
+            return answered;
         }
         if let QueryViewMut::Context(q) = query.view_mut()
             && self.context.answer_context(pad, q)

@@ -15,6 +15,8 @@ mod events;
 mod fixtures;
 #[path = "../element/formats.rs"]
 mod formats;
+#[path = "../element/levels.rs"]
+mod levels;
 #[path = "../element/overlay.rs"]
 mod overlay;
 #[path = "../element/rife.rs"]

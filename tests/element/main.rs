@@ -17,6 +17,7 @@ mod faults;
 mod formats;
 mod hostile_files;
 mod largest;
+mod levels;
 mod live;
 mod memory;
 mod metas;

@@ -53,6 +53,129 @@ fn views_that_take_turns_are_one_error_that_says_so() {
     }
 }
 
+/// The first error or end of a stream of `caps` that comes by `between`.
+fn first_word(caps: &str, between: &str) -> gst::Message {
+    init();
+    let model = blending_model();
+    let pipeline = gst::parse::launch(&format!(
+        "appsrc name=src format=time {between} ! vfiinterp execution-provider=cpu model={} ! fakesink",
+        model.path()
+    ));
+    let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
+    let source = pipeline.by_name("src").unwrap();
+    let source = source.downcast::<gst_app::AppSrc>().unwrap();
+    let caps: gst::Caps = caps.parse().unwrap();
+    let size = gst_video::VideoInfo::from_caps(&caps).map_or(1, |info| info.size());
+    source.set_caps(Some(&caps));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut buffer = gst::Buffer::from_slice(vec![0_u8; size]);
+    buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    // Refused ones come back as errors on the bus.
+    let _flow = source.push_buffer(buffer);
+    let _flow = source.end_of_stream();
+    let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+    let message = pipeline.bus().unwrap();
+    let message = message.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    pipeline.set_state(gst::State::Null).unwrap();
+    message.unwrap()
+}
+
+const RAW: &str = "video/x-raw,width=64,height=48,framerate=25/1,";
+
+#[track_caller]
+fn assert_says(caps: &str, between: &str, wanted: [&str; 2]) {
+    let message = first_word(caps, between);
+    let gst::MessageView::Error(error) = message.view() else {
+        panic!("{caps} by {between:?}: {message:?}");
+    };
+    let text = error.error().to_string();
+    let by = message.src().unwrap().name();
+    assert!(
+        by.starts_with("vfiinterp"),
+        "{caps} by {between:?}: {by} says {text}"
+    );
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{caps} by {between:?}: {text}");
+    }
+}
+
+#[test]
+fn what_upstream_sends_is_refused_with_what_it_is_and_what_helps() {
+    let interlaced = ["interleaved", "mixed", "fields"];
+    for mode in interlaced {
+        let caps = format!("{RAW}format=I420,interlace-mode={mode}");
+        assert_says(
+            &caps,
+            "",
+            [&format!("interlace-mode={mode}"), "Put deinterlace before"],
+        );
+    }
+    for format in ["I422_10LE", "YUY2", "I420_12LE", "GRAY16_LE", "v210"] {
+        let caps = format!("{RAW}format={format}");
+        assert_says(
+            &caps,
+            "",
+            [&format!("format={format}"), "Put videoconvert before"],
+        );
+    }
+    assert_says(
+        &format!("{RAW}format=UYVY,interlace-mode=interleaved"),
+        "",
+        ["UYVY", "Put deinterlace ! videoconvert before"],
+    );
+    assert_says(
+        &format!("{RAW}format=NV12,width=8").replace("width=64,", ""),
+        "",
+        ["8x48", "Put videoscale before"],
+    );
+    let memory = |kind| RAW.replacen("video/x-raw", &format!("video/x-raw({kind})"), 1);
+    for (kind, cure) in [
+        ("memory:DMABuf", "vapostproc"),
+        ("memory:GLMemory", "gldownload"),
+    ] {
+        assert_says(&format!("{}format=NV12", memory(kind)), "", [kind, cure]);
+    }
+    assert_says(
+        "video/x-h264,width=64,height=48",
+        "",
+        ["video/x-h264", "Put decodebin before"],
+    );
+}
+
+#[test]
+fn a_refusal_is_explained_through_what_leaves_caps_to_others() {
+    let caps = format!("{RAW}format=I420,interlace-mode=mixed");
+    for between in [
+        "! queue",
+        "! identity",
+        "! ( queue )",
+        "! videoconvert",
+        "! queue ! videoconvert ! queue",
+    ] {
+        assert_says(&caps, between, ["interlace-mode=mixed", "deinterlace"]);
+    }
+}
+
+#[test]
+fn what_is_cured_upstream_is_no_error() {
+    for (caps, between) in [
+        ("format=YUY2", "! videoconvert"),
+        ("format=I422_10LE", "! queue ! videoconvert ! queue"),
+        ("format=I420,interlace-mode=interleaved", "! deinterlace"),
+        (
+            "format=UYVY,interlace-mode=mixed",
+            "! deinterlace ! videoconvert",
+        ),
+    ] {
+        let message = first_word(&format!("{RAW}{caps}"), between);
+        assert_eq!(
+            message.type_(),
+            gst::MessageType::Eos,
+            "{between}: {message:?}"
+        );
+    }
+}
+
 #[test]
 fn sizes_have_limits() {
     for (size, fits) in [

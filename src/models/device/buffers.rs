@@ -97,6 +97,10 @@ impl Values {
             pools: Pools {
                 planes: planes(device),
                 picture: pool(device, float, &[1, 3, height, width]),
+                excess: geometry.gamut().map(|_| {
+                    let (width, height) = geometry.small;
+                    pool(device, float, &[1, 3, height as i64, width as i64])
+                }),
             },
             memory,
         })
@@ -108,4 +112,6 @@ impl Values {
 pub(crate) struct Pools {
     pub(crate) planes: Vec<Arc<Pool>>,
     pub(crate) picture: Arc<Pool>,
+    /// For what is cut off of colours, where that is given back.
+    pub(crate) excess: Option<Arc<Pool>>,
 }

@@ -65,6 +65,8 @@ pub struct Stage {
     moment: Buffer,
     clear: bool,
     found: Option<Found>,
+    /// Of the latest estimate.
+    phase: f32,
 }
 
 /// What compares frames.
@@ -128,6 +130,7 @@ impl Stage {
             padding: signature.padding,
             downscale: look.downscale,
             upscale: look.upscale,
+            pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
         };
         let odd = |error: FrameError| unfit(error.to_string());
         let layout = FrameLayout::new(info).map_err(odd)?;
@@ -152,7 +155,6 @@ impl Stage {
             limit: shares.finish,
             canceller: interpolator.canceller(),
             geometry: geometry.clone(),
-            pictures: look.pictures || interpolator.info().kind == ModelKind::Picture,
             memory: Arc::clone(&values.memory),
             new: values.pools.planes.clone(),
         };
@@ -186,6 +188,7 @@ impl Stage {
             moment: values.moment,
             clear: false,
             found: None,
+            phase: 0.5,
             geometry,
             label,
         })
@@ -283,7 +286,7 @@ impl Stage {
                 _ => Err(network.unexpected("an output is missing".into())),
             }
         })?;
-        self.found = Some(found);
+        (self.found, self.phase) = (Some(found), phase);
         Ok(match found {
             Found::First => Outcome::First,
             Found::Second => Outcome::Second,
@@ -360,7 +363,7 @@ impl Stage {
     pub(crate) fn task(&mut self, pair: [&Arc<DeviceFrame>; 2], answer: &Arc<Answer>) -> Task {
         let clear = std::mem::take(&mut self.clear);
         let (pair, answer) = (pair.map(Arc::clone), Arc::clone(answer));
-        Task::new(&self.finisher, pair, answer, clear)
+        Task::new(&self.finisher, pair, (answer, self.phase), clear)
     }
 
     /// What the arenas of its sessions hold together, if the runtime tells.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ort::value::DynValue;
+use ort::value::{DynValue, Tensor};
 
 use super::graphs::{Answer, Geometry};
 use super::helper_session::{Beside, out_of_reach, start};
@@ -27,8 +27,6 @@ pub(crate) struct Finishing {
     pub(crate) limit: u64,
     pub(crate) canceller: Canceller,
     pub(crate) geometry: Geometry,
-    /// Whether pictures are warped rather than planes.
-    pub(crate) pictures: bool,
     pub(crate) memory: Arc<Memory>,
     /// Where planes lie that do not come back.
     pub(crate) new: Vec<Arc<Pool>>,
@@ -46,6 +44,7 @@ pub struct Task {
     finisher: Arc<Mutex<Finisher>>,
     pair: [Arc<DeviceFrame>; 2],
     answer: Arc<output::Answer>,
+    phase: f32,
     clear: bool,
 }
 
@@ -53,13 +52,14 @@ impl Task {
     pub(crate) fn new(
         finisher: &Arc<Mutex<Finisher>>,
         pair: [Arc<DeviceFrame>; 2],
-        answer: Arc<output::Answer>,
+        (answer, phase): (Arc<output::Answer>, f32),
         clear: bool,
     ) -> Self {
         Self {
             finisher: Arc::clone(finisher),
             pair,
             answer,
+            phase,
             clear,
         }
     }
@@ -116,11 +116,14 @@ impl Finisher {
         };
         let label = with.label.clone();
         let failed = |error: ort::Error| failed(&label, &error);
+        let moment = Tensor::from_array(([1], vec![task.phase])).map_err(failed)?;
+        let moment = moment.into_dyn();
         let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
         let inputs = names.iter().filter_map(|name| {
             let value = match task.answer.values() {
                 [value, ..] if matches!(name.as_str(), "flow" | "picture") => Input::Value(value),
                 [_, value] if name == "mask" => Input::Value(value),
+                _ if name == "moment" => Input::Value(&moment),
                 _ => task.frame_s(name)?,
             };
             Some((name.as_str(), value))
@@ -160,12 +163,16 @@ impl Finisher {
 }
 
 impl Task {
-    /// What one of the two frames gives to an input: its picture (`a`, `b`) or a plane (`a0`, …).
+    /// What one of the two frames gives to an input: its picture (`a`, `b`), what that has cut off (`ax`, `bx`) or a
+    /// plane (`a0`, …).
     fn frame_s(&self, name: &str) -> Option<Input<'_>> {
         let (which, index) = name.split_at_checked(1)?;
         let frame = &self.pair[usize::from(which == "b")];
         if index.is_empty() {
             return Some(Input::Tensor(&frame.picture));
+        }
+        if index == "x" {
+            return frame.excess.as_ref().map(|excess| Input::Tensor(excess));
         }
         let plane = frame.planes.get(index.parse::<usize>().ok()?)?;
         Some(Input::Tensor(plane))
@@ -195,7 +202,7 @@ impl Finishing {
                     && rows * (wide / columns) == high =>
             {
                 let (columns, rows) = (columns as usize, rows as usize);
-                Ok(match self.pictures {
+                Ok(match self.geometry.pictures {
                     true => Answer::MotionOfPictures(columns, rows),
                     false => Answer::Motion(columns, rows),
                 })

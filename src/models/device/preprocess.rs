@@ -21,6 +21,8 @@ use crate::sync::lock;
 pub struct DeviceFrame {
     pub(crate) planes: Vec<Buffer>,
     pub(crate) picture: Buffer,
+    /// What is cut off of its colours in the picture, where that is given back.
+    pub(crate) excess: Option<Buffer>,
     /// On the host.
     thumbnail: DynValue,
     pub(crate) id: u64,
@@ -91,6 +93,8 @@ impl Readier {
             }
         }
         let (mut kept, mut picture) = self.room().map_err(failed)?;
+        let excess = self.pools.excess.as_ref().map(Pool::take);
+        let mut excess = excess.transpose().map_err(failed)?;
         let names: Vec<_> = (0..kept.len())
             .map(|index| (format!("plane{index}"), format!("kept{index}")))
             .collect();
@@ -98,6 +102,9 @@ impl Readier {
             ("picture", Target::Into(&mut picture)),
             ("thumbnail", Target::Anew(Place::Staging)),
         ];
+        if let Some(excess) = &mut excess {
+            outputs.push(("excess", Target::Into(excess)));
+        }
         let given = match source {
             Source::Host(_) => {
                 for ((_, name), value) in names.iter().zip(&mut kept) {
@@ -124,6 +131,7 @@ impl Readier {
         Ok(DeviceFrame {
             planes: kept,
             picture,
+            excess,
             thumbnail: thumbnail.ok_or_else(|| failed(out_of_reach()))?,
             id: new_id(),
             stage: self.stage,

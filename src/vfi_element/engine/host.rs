@@ -29,6 +29,8 @@ pub(super) struct HostFrame {
     pub(super) prepared: Prepared,
     /// Its alpha as a picture of its own, where pictures are made and something shows through.
     alpha: Option<Prepared>,
+    /// What is cut off of its colours in the picture, where pictures are made.
+    excess: Option<Picture>,
 }
 
 impl Host {
@@ -70,6 +72,11 @@ impl Host {
             interpolator.prepare(&shown, &mut alpha)?;
             made.alpha = Some(alpha);
         }
+        let mut excess = made.excess.take().unwrap_or_default();
+        let shrinker = &mut self.shrinker;
+        if self.enlarger.is_some() && shrinker.shrink_excess(frame, &made.picture, &mut excess)? {
+            made.excess = Some(excess);
+        }
         Ok(made)
     }
 
@@ -106,12 +113,12 @@ impl Host {
         self.enlarger.is_none().then_some(self.sampling)
     }
 
-    /// Makes the frame that an estimate of two is about, and one of its alpha, if it has any.
+    /// Makes the frame that an estimate of two at a `phase` is about, and one of its alpha, if it has any.
     pub(super) fn synthesise(
         &mut self,
         layout: &FrameLayout,
         [(a, frame_a), (b, frame_b)]: [(&HostFrame, &VideoFrameRef<&gst::BufferRef>); 2],
-        estimate: Estimate,
+        (estimate, phase): (Estimate, f32),
         alpha: Option<&Picture>,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), Failure> {
@@ -140,6 +147,10 @@ impl Host {
         match alpha {
             Some(alpha) => enlarger.enlarge_both(&picture, alpha, out)?,
             None => enlarger.enlarge(&picture, out)?,
+        }
+        let excess = [a, b].map(|frame| frame.excess.as_ref());
+        if let Some(excess) = frames::excess_between(excess, phase, &picture)? {
+            enlarger.give_back(&excess, out)?;
         }
         Ok(())
     }

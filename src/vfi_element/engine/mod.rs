@@ -315,6 +315,7 @@ impl Engine {
                 let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
                 let frames = [(a, &from_a), (b, &from_b)];
                 let mut out = writable(out, info)?;
+                let estimate = (estimate, phase as f32);
                 host.synthesise(&stage.layout, frames, estimate, alpha.as_ref(), &mut out)?;
                 estimated
             }

@@ -3,16 +3,26 @@
 
 use gst_video::VideoChromaSite;
 
-use super::colour::Colours;
 use super::{
     Appender, Geometry, Shape, clip, crop, drop_first, int, ints, lift, part, pass, repeat_border,
+    text,
 };
+use crate::frames::colour::Colours;
+use crate::frames::excess::{Gamut, NEAR};
 
-/// Appends it to what gives `picture`, `[3, height, width]` in `[0, 1]` (what is beyond is clamped).
-pub(crate) fn append(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, picture: &str) {
+/// Appends it to what gives `picture`, `[3, height, width]` in `[0, 1]` (what is beyond is clamped). What RGB can't
+/// show is given back: see `frames::excess`.
+pub(crate) fn append(
+    geometry: &Geometry,
+    shapes: &[Shape],
+    graph: &mut Appender,
+    picture: &str,
+    gamut: Option<&Gamut>,
+) {
     let rgb = geometry.is_rgb();
     let most = if rgb { 255.0 } else { 1023.0 };
     let picture = clip(graph, picture, 0.0, 1.0);
+    let excess = gamut.map(|gamut| excess(gamut, graph, &picture));
     let (scale, half) = (graph.constant(most), graph.constant(0.5));
     let levels = graph.node("Mul", &[&picture, &scale], vec![]);
     let levels = graph.node("Add", &[&levels, &half], vec![]);
@@ -20,8 +30,28 @@ pub(crate) fn append(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender
     if rgb {
         packed(geometry, &shapes[0], graph, &levels);
     } else {
-        components(geometry, shapes, graph, &levels);
+        components(geometry, shapes, graph, &levels, excess.as_deref());
     }
+}
+
+/// What is given back to `picture`, in levels `[1, 3, height, width]`: as `frames::excess_between` has it.
+fn excess(gamut: &Gamut, graph: &mut Appender, picture: &str) -> String {
+    let (zero, one) = (graph.constant(0.0), graph.constant(1.0));
+    let rest = graph.node("Sub", &[&one, "moment"], vec![]);
+    let a = graph.node("Mul", &["ax", &rest], vec![]);
+    let b = graph.node("Mul", &["bx", "moment"], vec![]);
+    let excess = graph.node("Add", &[&a, &b], vec![]);
+    let picture = lift(graph, picture);
+    let above = graph.node("Sub", &[&one, &picture], vec![]);
+    let is_above = graph.node("Greater", &[&excess, &zero], vec![]);
+    let apart = graph.node("Where", &[&is_above, &above, &picture], vec![]);
+    let (far, span) = (graph.constant(NEAR[0]), graph.constant(NEAR[0] - NEAR[1]));
+    let counts = graph.node("Sub", &[&far, &apart], vec![]);
+    let counts = graph.node("Div", &[&counts, &span], vec![]);
+    let counts = clip(graph, &counts, 0.0, 1.0);
+    let excess = graph.node("Mul", &[&excess, &counts], vec![]);
+    let weights = graph.tensor(&[3, 3, 1, 1], gamut.from_rgb.as_flattened());
+    graph.node("Conv", &[&excess, &weights], vec![])
 }
 
 /// Packed RGB: its channels in the format's order, what means nothing 255, and alpha, too.
@@ -54,7 +84,31 @@ fn opaque(shape: &Shape, graph: &mut Appender) -> String {
 }
 
 /// Luma and chroma of levels of 10 bits.
-fn components(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, levels: &str) {
+fn components(
+    geometry: &Geometry,
+    shapes: &[Shape],
+    graph: &mut Appender,
+    levels: &str,
+    excess: Option<&str>,
+) {
+    let given = |graph: &mut Appender, shape: &Shape, from: usize, to: usize| {
+        let levels = part(graph, excess?, 1, from, to);
+        let dims = [
+            1,
+            (to - from) as i64,
+            shape.height as i64,
+            shape.width as i64,
+        ];
+        let dims = graph.integers(&[4], &dims);
+        let how = ["linear", "half_pixel"];
+        let how = vec![
+            text("mode", how[0]),
+            text("coordinate_transformation_mode", how[1]),
+        ];
+        let levels = graph.node("Resize", &[&levels, "", "", &dims], how);
+        let levels = graph.node("Round", &[&levels], vec![]);
+        Some(drop_first(graph, &levels))
+    };
     // 10 bits become 16 as the upper ones are repeated in the lower ones
     let (left, right) = (graph.constant(64.0), graph.constant(1.0 / 16.0));
     let lower = graph.node("Mul", &[levels, &right], vec![]);
@@ -91,7 +145,8 @@ fn components(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, level
     } else {
         levels.clone()
     };
-    store(geometry, &shapes[0], graph, &luma, "out0");
+    let back = given(graph, &shapes[0], 0, 1);
+    store(geometry, &shapes[0], graph, (&luma, back), "out0");
     if count == 1 {
         return;
     }
@@ -106,11 +161,17 @@ fn components(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, level
         } else {
             part(graph, &chroma, 0, component, component + 1)
         };
+        let shape = &shapes[plane];
+        let (from, to) = match together {
+            true => (1, 3),
+            false => (component + 1, component + 2),
+        };
+        let back = given(graph, shape, from, to);
         store(
             geometry,
-            &shapes[plane],
+            shape,
             graph,
-            &levels,
+            (&levels, back),
             &format!("out{plane}"),
         );
         if together {
@@ -119,16 +180,25 @@ fn components(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, level
     }
 }
 
-/// Levels as the plane has them: of 16 bits, the upper ones of a deep format.
-fn store(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str, output: &str) {
-    if !geometry.is_deep() {
-        shape.store(graph, levels, output);
-        return;
+/// Levels as the plane has them: of 16 bits, the upper ones of a deep format; and what is given back to them.
+fn store(
+    geometry: &Geometry,
+    shape: &Shape,
+    graph: &mut Appender,
+    (levels, back): (&str, Option<String>),
+    output: &str,
+) {
+    let mut levels = levels.to_owned();
+    if geometry.is_deep() {
+        levels = clip(graph, &levels, 0.0, 65535.0);
+        let unit = graph.constant((shape.most() + 1.0) / 65536.0);
+        levels = graph.node("Mul", &[&levels, &unit], vec![]);
+        levels = graph.node("Floor", &[&levels], vec![]);
     }
-    let levels = clip(graph, levels, 0.0, 65535.0);
-    let unit = graph.constant((shape.most() + 1.0) / 65536.0);
-    let levels = graph.node("Mul", &[&levels, &unit], vec![]);
-    let levels = graph.node("Floor", &[&levels], vec![]);
+    if let Some(back) = back {
+        levels = graph.node("Add", &[&levels, &back], vec![]);
+        levels = clip(graph, &levels, 0.0, shape.most());
+    }
     shape.store(graph, &levels, output);
 }
 

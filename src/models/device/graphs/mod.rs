@@ -8,7 +8,6 @@
 //! A plane is a tensor `[height, width * channels]` of bytes or, for deep formats, 16-bit words, without
 //! anything between its rows.
 
-mod colour;
 mod difference;
 mod enlarge;
 mod join;
@@ -26,6 +25,7 @@ use onnx_graph::build::{GraphBuilder, int, ints, text, value};
 use onnx_graph::proto::ModelProto;
 use onnx_graph::{FLOAT, UINT8, UINT16};
 
+use crate::frames::excess::Gamut;
 use crate::frames::{FrameError, FrameLayout, PlaneFormat, Sample, ScaleMethod};
 use crate::models::signature::types::Padding;
 
@@ -51,6 +51,8 @@ pub(crate) struct Geometry {
     pub downscale: ScaleMethod,
     /// How frames are read along motion, and pictures enlarged.
     pub upscale: ScaleMethod,
+    /// Whether frames are made of pictures.
+    pub pictures: bool,
 }
 
 /// What a finishing graph begins with.
@@ -78,6 +80,8 @@ impl Geometry {
     /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded size in
     /// `[0, 1]`, and `thumbnail`, `[rows, columns]`, the mean luma of
     /// cells of the picture without padding; and the planes once more, `kept0`, …, to lie where the graph runs.
+    /// Where pictures are made of what RGB can't show all of, also `excess`, `[1, 3, h, w]` without padding:
+    /// see `frames::excess`.
     ///
     /// # Errors
     /// As [`FrameLayout::new`], or if a side is out of range.
@@ -88,7 +92,8 @@ impl Geometry {
     /// The graph that makes a new frame's planes `out0`, … at one moment between frames a and b.
     ///
     /// Inputs: for motion, `flow` `[1, 4, rows, columns]` and `mask` `[1, 1, rows, columns]`, and the two frames'
-    /// planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture, `picture` of the padded size.
+    /// planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture, `picture` of the padded size. Where there
+    /// is an excess, those of both, `ax` and `bx`, and the `moment`, `[1]`.
     /// Where a picture is enlarged, alpha becomes opaque.
     ///
     /// # Errors
@@ -104,6 +109,11 @@ impl Geometry {
     /// As [`Geometry::ready`].
     pub(crate) fn difference(&self) -> Result<ModelProto, FrameError> {
         difference::graph(self)
+    }
+
+    /// What is cut off of colours, where that is to be given back.
+    pub(crate) fn gamut(&self) -> Option<Gamut> {
+        Gamut::new(&self.info).filter(|_| self.pictures)
     }
 
     /// The planes, and whether this geometry makes sense.

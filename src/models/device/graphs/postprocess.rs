@@ -31,6 +31,12 @@ pub(crate) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, F
         Answer::Motion(..) => shapes.len(),
         _ => 0,
     };
+    let gamut = geometry.gamut().filter(|_| planes == 0);
+    if gamut.is_some() {
+        let excess = [1, 3, geometry.small.1 as i64, geometry.small.0 as i64];
+        builder = builder.input("ax", &excess).input("bx", &excess);
+        builder = builder.input("moment", &[1]);
+    }
     for (index, shape) in shapes.iter().enumerate().take(planes) {
         builder = shape.input(builder, &format!("a{index}"));
         builder = shape.input(builder, &format!("b{index}"));
@@ -57,7 +63,7 @@ pub(crate) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, F
             let reading = field.reading(graph, size, (1, 1), size, sampling);
             let [a, b] = ["a", "b"].map(|picture| unpadded(geometry, graph, picture));
             let parts = blend(graph, &reading, [&a, &b], 3);
-            enlarge::append(geometry, &shapes, graph, &parts);
+            enlarge::append(geometry, &shapes, graph, &parts, gamut.as_ref());
         }
         (_, None) => {
             let picture = unpadded(geometry, graph, "picture");
@@ -66,7 +72,7 @@ pub(crate) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, F
             let positive = graph.node("Greater", &[&picture, &zero], vec![]);
             let small = graph.node("Min", &[&picture, &one], vec![]);
             let picture = graph.node("Where", &[&positive, &small, &zero], vec![]);
-            enlarge::append(geometry, &shapes, graph, &picture);
+            enlarge::append(geometry, &shapes, graph, &picture, gamut.as_ref());
         }
     }
     Ok(model)

@@ -8,13 +8,14 @@
 
 use gst_video::VideoChromaSite;
 
-use super::colour::Colours;
 use super::pass::{self, Pass, Rounding, Side};
 use super::taps::Taps;
 use super::{
     Appender, FLOAT, Geometry, ModelProto, Shape, begin, clip, crop, drop_first, int, lift, pad,
     part, text, value,
 };
+use crate::frames::colour::Colours;
+use crate::frames::excess::{Gamut, SHOWN};
 use crate::frames::{FrameError, alpha};
 
 /// The levels of the picture the converter makes of anything but RGB of 8 bits.
@@ -102,6 +103,9 @@ fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> Str
         parts => graph.node("Concat", parts, vec![int("axis", 0)]),
     };
     let levels = lift(graph, &levels);
+    if let Some(gamut) = geometry.gamut() {
+        excess(geometry, &gamut, shapes.len() == 1, graph, &levels);
+    }
     // The picture's 10 bits are the upper ones of the converter's 16, which come of the samples' bits,
     // repeated to fill the lower ones: of bytes 257 times the byte, of 10 bits 64 times and a sixteenth,
     // less what is cut off, which is 15/32 in the mean.
@@ -133,6 +137,42 @@ fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> Str
     let unit = graph.constant(1.0 / LEVELS);
     let picture = graph.node("Mul", &[&levels, &unit], vec![]);
     drop_first(graph, &picture)
+}
+
+/// What the picture cuts off of the colours: see `frames::excess`.
+fn excess(geometry: &Geometry, gamut: &Gamut, grey: bool, graph: &mut Appender, levels: &str) {
+    let count = if grey { 1 } else { 3 };
+    let colours = |graph: &mut Appender, times: f32| {
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for row in gamut.to_rgb {
+            weights.extend(row[..count].iter().map(|factor| factor * times));
+            // where there is no chroma, that is in the middle
+            let rest: f32 = row[count..3]
+                .iter()
+                .map(|factor| factor * times * 128.0)
+                .sum();
+            biases.push(row[3] + rest);
+        }
+        let weights = graph.tensor(&[3, count as i64, 1, 1], &weights);
+        let biases = graph.tensor(&[3], &biases);
+        graph.node("Conv", &[levels, &weights, &biases], vec![])
+    };
+    let shown = colours(graph, 1.0);
+    let colours = colours(graph, gamut.repeated);
+    let within = clip(graph, &colours, 0.0, 1.0);
+    let cut = graph.node("Sub", &[&colours, &within], vec![]);
+    let (middle, most, none) = (
+        graph.constant((SHOWN.0 + SHOWN.1) / 2.0),
+        graph.constant((SHOWN.1 - SHOWN.0) / 2.0),
+        graph.constant(0.0),
+    );
+    let apart = graph.node("Sub", &[&shown, &middle], vec![]);
+    let apart = graph.node("Abs", &[&apart], vec![]);
+    let is_shown = graph.node("GreaterOrEqual", &[&most, &apart], vec![]);
+    graph.node_as("excess", "Where", &[&is_shown, &none, &cut], vec![]);
+    let (width, height) = geometry.small;
+    let dims = [1, 3, height as i64, width as i64];
+    graph.output(value("excess", FLOAT, &dims));
 }
 
 /// A plane at the picture's size. Chroma of deep formats is brought to the frame's size and then shrunk, that

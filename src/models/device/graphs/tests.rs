@@ -9,7 +9,7 @@ use ort::value::{DynValue, Tensor};
 use super::{Answer, Geometry};
 use crate::frames::{
     Enlarger, FORMATS, FrameLayout, Motion, Picture, Plane, Sample, Sampling, ScaleMethod,
-    Shrinker, reference,
+    Shrinker, excess_between, reference,
 };
 use crate::models::options::LoadOptions;
 use crate::models::runtime::load_canceller::Interrupt;
@@ -158,6 +158,7 @@ fn geometry(info: &VideoInfo, small: (usize, usize), method: ScaleMethod) -> Geo
         padding: Padding::default(),
         downscale: method,
         upscale: method,
+        pictures: false,
     }
 }
 
@@ -551,6 +552,63 @@ fn enlarged_pictures_are_the_converter_s() {
 }
 
 #[test]
+fn what_rgb_cuts_off_is_given_back_as_on_the_host() {
+    for format in FORMATS {
+        for (size, small) in [((96, 64), (96, 64)), ((131, 71), (60, 35))] {
+            let info = info(format, size.0, size.1);
+            let geometry = Geometry {
+                pictures: true,
+                ..geometry(&info, small, ScaleMethod::Bilinear)
+            };
+            if geometry.gamut().is_none() {
+                continue;
+            }
+            // levels all over, and bright ones
+            let buffers = [filled(&info, 7), filled(&info, 8)];
+            let mut shrinker = Shrinker::new(&info, small.0, small.1, geometry.downscale).unwrap();
+            let mut session = session(geometry.ready((16, 9)).unwrap(), false);
+            let mut inputs = vec![("moment".to_owned(), floats(&[1], &[0.25]))];
+            let found = buffers.each_ref().map(|buffer| {
+                let (mut picture, mut excess) = (Picture::default(), Picture::default());
+                let frame = read(buffer, &info);
+                shrinker.shrink(&frame, &mut picture).unwrap();
+                let cut = shrinker.shrink_excess(&frame, &picture, &mut excess);
+                let mut got = run(&mut session, planes(buffer, &info, "plane"));
+                let got = got.remove("excess").unwrap();
+                let (_, values) = got.try_extract_tensor::<f32>().unwrap();
+                let none = Picture::new(small.0, small.1);
+                let want = if cut.unwrap() { excess } else { none };
+                let apart = difference(values, &want.data, 1.0);
+                assert!(apart <= 1.0, "{format:?} {small:?}: {apart}");
+                inputs.push((["ax", "bx"][inputs.len() - 1].to_owned(), got));
+                want
+            });
+            let (mut picture, mut padded) = picture(&geometry, 9);
+            // much of it at the border
+            let wide = |value: f32| (3.0 * value - 1.0).clamp(0.0, 1.0);
+            picture
+                .data
+                .iter_mut()
+                .for_each(|value| *value = wide(*value));
+            let (_, values) = padded.try_extract_tensor_mut::<f32>().unwrap();
+            values.iter_mut().for_each(|value| *value = wide(*value));
+            inputs.push(("picture".into(), padded));
+            let want = frame(&info, |out| {
+                let mut enlarger =
+                    Enlarger::new(&info, small.0, small.1, geometry.upscale).unwrap();
+                enlarger.enlarge(&picture, out).unwrap();
+                let [a, b] = &found;
+                let excess = excess_between([Some(a), Some(b)], 0.25, &picture).unwrap();
+                enlarger.give_back(&excess.unwrap(), out).unwrap();
+            });
+            let made = finish(&geometry, Answer::Picture, false, inputs);
+            let apart = worst(&made, &want, &info);
+            assert!(apart <= 1.0, "{format:?} {small:?} made: {apart}");
+        }
+    }
+}
+
+#[test]
 fn pictures_are_warped_and_enlarged() {
     for format in [VideoFormat::Nv12, VideoFormat::Bgra, VideoFormat::I42010le] {
         for method in [ScaleMethod::Bilinear, ScaleMethod::Bicubic] {
@@ -641,7 +699,14 @@ fn operators_are_those_that_cuda_has() {
                 Answer::Picture,
             ];
             let finishing = answers.map(|answer| geometry.finish(answer).unwrap());
+            let pictures = Geometry {
+                pictures: true,
+                ..geometry.clone()
+            };
             for model in finishing.into_iter().chain([
+                pictures.ready((7, 4)).unwrap(),
+                pictures.finish(Answer::MotionOfPictures(32, 24)).unwrap(),
+                pictures.finish(Answer::Picture).unwrap(),
                 geometry.ready((7, 4)).unwrap(),
                 geometry.difference().unwrap(),
             ]) {

@@ -1,4 +1,4 @@
-//! The colour matrices of GStreamer's converter, as numbers for a graph.
+//! The colour matrices of GStreamer's converter, as numbers.
 //!
 //! From `gst-libs/gst/video/video-converter.c` of gst-plugins-base: with 16 bits a sample, coefficients
 //! rounded to 8 bits after the point. Bytes become 16 bits by being written twice (257 times the byte), bytes come
@@ -23,8 +23,17 @@ const IDENTITY: Matrix = [
 ];
 
 impl Colours {
-    /// For video that is not RGB itself.
+    /// Those of the converter, for video that is not RGB itself.
     pub(crate) fn of(info: &VideoInfo) -> Self {
+        let Self { to_rgb, from_rgb } = Self::exact(info);
+        Self {
+            to_rgb: rounded(to_rgb),
+            from_rgb: rounded(from_rgb),
+        }
+    }
+
+    /// The same as the standards have them.
+    pub(crate) fn exact(info: &VideoInfo) -> Self {
         let colorimetry = info.colorimetry();
         if colorimetry.matrix() == VideoColorMatrix::Rgb {
             // the same matrix on both sides: the converter leaves everything as it is
@@ -81,10 +90,7 @@ impl Colours {
                 .for_each(|factor| *factor *= scale[component] / FULL);
             row[3] += offset[component];
         }
-        Self {
-            to_rgb: rounded(to_rgb),
-            from_rgb: rounded(from_rgb),
-        }
+        Self { to_rgb, from_rgb }
     }
 }
 

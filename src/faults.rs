@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::models::memory::Room;
+use crate::models::memory::MemoryStatus;
 
 /// What is to fail.
 static RUNS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -16,7 +16,7 @@ static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS_BEFORE: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
-static ROOM: Mutex<Option<Room>> = Mutex::new(None);
+static ROOM: Mutex<Option<MemoryStatus>> = Mutex::new(None);
 static DEVICE: AtomicBool = AtomicBool::new(false);
 static ENCODED: AtomicU64 = AtomicU64::new(0);
 static FAILED: AtomicU64 = AtomicU64::new(0);
@@ -159,7 +159,7 @@ pub(crate) fn patience() -> Option<Duration> {
 }
 
 /// So much memory is left, whatever the machine says.
-pub fn set_room(room: Option<Room>) {
+pub fn set_room(room: Option<MemoryStatus>) {
     if let Ok(mut place) = ROOM.lock() {
         *place = room;
     }
@@ -170,7 +170,7 @@ pub fn failed() -> u64 {
     FAILED.load(SeqCst)
 }
 
-pub(crate) fn room() -> Option<Room> {
+pub(crate) fn room() -> Option<MemoryStatus> {
     ROOM.lock().ok().and_then(|room| *room)
 }
 

@@ -20,7 +20,7 @@ mod fair_lock;
 #[path = "../src/vfi_element/queue.rs"]
 mod queue;
 
-use fair_lock::Turns;
+use fair_lock::FairLock;
 use queue::{Kind, Queue, Queued};
 
 /// Tries every order, but for those that need more than three switches from a thread that could go on:
@@ -226,9 +226,9 @@ fn what_lasts_is_dealt_with_after_a_flush_in_order_and_once_or_twice() {
 #[test]
 fn turns_are_taken_one_at_a_time_and_everybody_has_one() {
     every_order(|| {
-        let turns = Arc::new(Turns::new(0));
+        let turns = Arc::new(FairLock::new(0));
         let inside = Arc::new(AtomicBool::new(false));
-        let take = move |turns: &Turns<i32>, inside: &AtomicBool| {
+        let take = move |turns: &FairLock<i32>, inside: &AtomicBool| {
             let work = |value: &mut i32| {
                 assert!(!inside.swap(true, SeqCst), "two at a time");
                 *value += 1;
@@ -251,7 +251,7 @@ fn turns_are_taken_one_at_a_time_and_everybody_has_one() {
 #[test]
 fn who_is_called_off_leaves_the_line_and_holds_up_nobody() {
     every_order(|| {
-        let turns = Arc::new(Turns::new(()));
+        let turns = Arc::new(FairLock::new(()));
         let off = Arc::new(AtomicBool::new(false));
         let (other, flag) = (turns.clone(), off.clone());
         let called_off = thread::spawn(move || other.take(|| flag.load(SeqCst), |()| ()));
@@ -262,7 +262,7 @@ fn who_is_called_off_leaves_the_line_and_holds_up_nobody() {
             || false,
             |()| {
                 off.store(true, SeqCst);
-                turns.look_again();
+                turns.recheck();
             },
         );
         called_off.join().unwrap();
@@ -274,7 +274,7 @@ fn who_is_called_off_leaves_the_line_and_holds_up_nobody() {
 #[test]
 fn who_is_called_off_while_waiting_does_not_wait_for_the_turn_to_end() {
     every_order(|| {
-        let turns = Arc::new(Turns::new(()));
+        let turns = Arc::new(FairLock::new(()));
         let off = Arc::new(AtomicBool::new(false));
         let (other, flag) = (turns.clone(), off.clone());
         turns.take(
@@ -282,7 +282,7 @@ fn who_is_called_off_while_waiting_does_not_wait_for_the_turn_to_end() {
             |()| {
                 let waits = thread::spawn(move || other.take(|| flag.load(SeqCst), |()| ()));
                 off.store(true, SeqCst);
-                turns.look_again();
+                turns.recheck();
                 // The turn goes on all the while.
                 assert_eq!(waits.join().unwrap(), None);
             },

@@ -8,7 +8,7 @@ use super::convert::{
 use super::excess::Gamut;
 use super::{FrameError, FrameLayout, Picture, Plane, ScaleMethod, alpha};
 
-/// Turns a network's pictures into frames, for models that give pictures rather than motion.
+/// FairLock a network's pictures into frames, for models that give pictures rather than motion.
 #[derive(Debug)]
 pub struct Enlarger {
     source: VideoInfo,

@@ -75,7 +75,7 @@ impl<T> Default for Bisection<T> {
 }
 
 impl<T> Bisection<T> {
-    /// Turns to a pair; what belongs to another one is dropped.
+    /// FairLock to a pair; what belongs to another one is dropped.
     pub(super) fn begin(&mut self, pair: (u64, u64)) {
         if self.pair != pair {
             *self = Self {

@@ -127,7 +127,7 @@ pub enum ModelError {
         /// What it gave, and what was expected.
         reason: String,
     },
-    /// [`Canceller::cancel`](super::runtime::run_canceller::Canceller::cancel) was called.
+    /// [`RunCanceller::cancel`](super::runtime::run_canceller::RunCanceller::cancel) was called.
     #[error("the estimate was cancelled")]
     Cancelled,
 }

@@ -7,19 +7,19 @@ use ort::value::DynValue;
 
 use super::bisect::{self, Bisection, Place, Step};
 use super::error::ModelError;
-use super::loading::specialise::Fitting;
+use super::loading::specialise::Specialise;
 use super::loading::{self, Key, catalog};
 use super::memory::{Clears, Reason, Usage, available};
 use super::network::Network;
-use super::network::input::Seen;
+use super::network::input::Tracked;
 use super::network::loaded::Loaded;
-use super::network::output::Answer;
+use super::network::output::NetworkOutput;
 use super::network::prepared::{self, Prepared};
-use super::network::sized_session::Fitted;
+use super::network::sized_session::SizedSession;
 use super::options::{LoadOptions, ModelInfo, ModelKind};
 use super::registry::Shared;
-use super::runtime::load_canceller::Interrupt;
-use super::runtime::run_canceller::Canceller;
+use super::runtime::load_canceller::LoadCanceller;
+use super::runtime::run_canceller::RunCanceller;
 use super::runtime::runtime;
 use super::signature::metadata::Stated;
 use super::signature::types::Outputs;
@@ -40,9 +40,9 @@ pub struct Interpolator {
     /// How deep it bisects, where it must.
     bisection_depth: u32,
     /// What a midpoint-only network has made of the latest pair.
-    bisection: Bisection<Arc<Answer>>,
+    bisection: Bisection<Arc<NetworkOutput>>,
     /// The network's latest answer, which motion borrows from.
-    answer: Option<Arc<Answer>>,
+    answer: Option<Arc<NetworkOutput>>,
     /// The latest answer as a picture.
     picture: Picture,
 }
@@ -86,7 +86,7 @@ type NextStep = dyn FnOnce(&[DynValue]) -> Result<(), ModelError> + Send;
 
 impl WarmUp {
     /// Runs it, unless it is interrupted.
-    pub fn run(mut self, interrupt: &Interrupt) -> Result<(), ModelError> {
+    pub fn run(mut self, interrupt: &LoadCanceller) -> Result<(), ModelError> {
         let canceller = self.network.canceller().clone();
         interrupt.add(move || canceller.cancel());
         let (width, height) = self.size;
@@ -96,7 +96,7 @@ impl WarmUp {
             model: self.network.label().into(),
             reason: error.to_string(),
         })?;
-        let pictures = [Seen::once(nothing.as_slice()); 2];
+        let pictures = [Tracked::once(nothing.as_slice()); 2];
         let answer = self.network.run(pictures, self.size, 0.5)?;
         match self.then {
             Some(then) => then(answer.values()),
@@ -133,11 +133,14 @@ impl Interpolator {
     /// Loads a network. Takes a fraction of a second for the built-in one on the CPU. One from a
     /// file is run on something small, to find out what its graph does not say.
     pub fn load(options: &LoadOptions) -> Result<Self, ModelError> {
-        Self::load_unless(options, &Interrupt::default())
+        Self::load_unless(options, &LoadCanceller::default())
     }
 
     /// Loads a network, and gives up with an error when it is interrupted.
-    pub fn load_unless(options: &LoadOptions, interrupt: &Interrupt) -> Result<Self, ModelError> {
+    pub fn load_unless(
+        options: &LoadOptions,
+        interrupt: &LoadCanceller,
+    ) -> Result<Self, ModelError> {
         let source = catalog::find(&options.model)?;
         let (label, file) = (source.label(), source.file());
         let stated = Stated::gather(options.family, &options.info, file.as_deref())
@@ -226,11 +229,11 @@ impl Interpolator {
     }
 
     /// A handle with which another thread can stop an estimate.
-    pub fn canceller(&self) -> Canceller {
+    pub fn canceller(&self) -> RunCanceller {
         self.network.canceller().clone()
     }
 
-    /// Allows estimates again after [`Canceller::cancel`].
+    /// Allows estimates again after [`RunCanceller::cancel`].
     pub fn rearm(&self) {
         self.network.canceller().rearm();
     }
@@ -254,7 +257,7 @@ impl Interpolator {
 
     /// Pictures of this size will come from now on. Gives up what was made for another size, and says
     /// what could be made for this one, on another thread, to make runs faster.
-    pub fn fit(&mut self, picture: (usize, usize)) -> Option<Fitting> {
+    pub fn fit(&mut self, picture: (usize, usize)) -> Option<Specialise> {
         let size = prepared::padded_size(self.network.signature(), picture).ok()?;
         self.size = size;
         self.network.fit(size);
@@ -262,12 +265,12 @@ impl Interpolator {
         if !self.fits || self.network.is_fitted() {
             return None;
         }
-        Fitting::new(&self.loaded, &self.key, self.network.label(), size)
+        Specialise::new(&self.loaded, &self.key, self.network.label(), size)
     }
 
     /// Has what was made for one size run pictures of that size, from the run after the next on.
     /// `None`: it can't be made, or is no gain, and is not tried again.
-    pub fn adopt(&mut self, fitted: Option<Fitted>) {
+    pub fn adopt(&mut self, fitted: Option<SizedSession>) {
         match fitted {
             Some(fitted) if self.size == fitted.size() => self.network.adopt(fitted),
             // the size has changed meanwhile
@@ -359,7 +362,7 @@ impl Interpolator {
             self.make_room(a)?;
         }
         let found = self.find((a.id(), b.id()), phase, |network, places, moment| {
-            let seen = |id, picture| Seen { id, picture };
+            let seen = |id, picture| Tracked { id, picture };
             let pictures = places.map(|place| match place {
                 Place::First => Ok(seen(a.id(), a.data())),
                 Place::Second => Ok(seen(b.id(), b.data())),
@@ -399,9 +402,9 @@ impl Interpolator {
         phase: f32,
         mut run: impl FnMut(
             &mut Network,
-            [Place<'_, Arc<Answer>>; 2],
+            [Place<'_, Arc<NetworkOutput>>; 2],
             f32,
-        ) -> Result<Answer, ModelError>,
+        ) -> Result<NetworkOutput, ModelError>,
     ) -> Result<Found, ModelError> {
         // the memory of the last answer is free to be used again
         self.answer = None;
@@ -425,7 +428,7 @@ impl Interpolator {
     }
 
     /// What was found, if it is not one of the pair.
-    pub(super) fn answer(&self, found: Found) -> Option<&Arc<Answer>> {
+    pub(super) fn answer(&self, found: Found) -> Option<&Arc<NetworkOutput>> {
         match found {
             Found::First | Found::Second => None,
             Found::Run => self.answer.as_ref(),
@@ -440,9 +443,9 @@ impl Interpolator {
         phase: f32,
         mut run: impl FnMut(
             &mut Network,
-            [Place<'_, Arc<Answer>>; 2],
+            [Place<'_, Arc<NetworkOutput>>; 2],
             f32,
-        ) -> Result<Answer, ModelError>,
+        ) -> Result<NetworkOutput, ModelError>,
     ) -> Result<Found, ModelError> {
         let slot = bisect::slot(phase, self.bisection_depth);
         loop {
@@ -472,7 +475,7 @@ impl Interpolator {
 }
 
 /// Cuts the padding off a picture, and what is beyond 0 and 1, for one of the right size.
-fn crop(answer: &Answer, of: &Prepared, into: &mut Picture) -> Result<(), String> {
+fn crop(answer: &NetworkOutput, of: &Prepared, into: &mut Picture) -> Result<(), String> {
     let data = answer.picture(of.padded())?;
     let (padded_width, padded_height) = of.padded();
     let (width, height) = of.size();

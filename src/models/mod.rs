@@ -35,11 +35,11 @@ pub use bisect::DEFAULT_DEPTH as DEFAULT_BISECTION_DEPTH;
 pub use error::{ModelError, RuntimeError};
 pub use interpolator::{Estimate, Interpolator, WarmUp};
 pub use loading::catalog;
-pub use loading::specialise::Fitting;
+pub use loading::specialise::Specialise;
 pub use network::prepared::Prepared;
-pub use network::sized_session::Fitted;
+pub use network::sized_session::SizedSession;
 #[cfg(any(test, fuzzing))]
 pub(crate) use ops::fuzz_sample;
 pub use options::{ExecutionProvider, LoadOptions, ModelFamily, ModelInfo, ModelKind, Precision};
-pub use runtime::load_canceller::Interrupt;
-pub use runtime::run_canceller::Canceller;
+pub use runtime::load_canceller::LoadCanceller;
+pub use runtime::run_canceller::RunCanceller;

@@ -78,7 +78,7 @@ pub(super) fn buffer(
     })
 }
 
-/// Turns downstream's wishes into this element's own: upstream's pools hold the frames kept here as
+/// FairLock downstream's wishes into this element's own: upstream's pools hold the frames kept here as
 /// well, and pictures come cropped, because a synthesised frame has no more than its caps say.
 pub(super) fn restate(query: &mut gst::query::Allocation, held: u32) {
     if let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {

@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::timing::deadlines::{Downstream, Promise};
-use crate::models::{Canceller, ModelInfo};
+use crate::models::{ModelInfo, RunCanceller};
 use crate::sync::lock;
 
 /// The element as its task sees it.
@@ -40,7 +40,7 @@ pub(super) struct Context {
     pub(super) pushed: Mutex<Pushed>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
-    canceller: Mutex<Option<Canceller>>,
+    canceller: Mutex<Option<RunCanceller>>,
     /// Where synthesised frames come from; waiting there ends with a flush, too.
     pool: Mutex<Option<gst::BufferPool>>,
     /// The caps of upstream's that were refused last, with an error.

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use crate::models::Interrupt;
+use crate::models::LoadCanceller;
 use crate::sync::lock;
 
 /// Jobs of one kind. One is done at a time, however many are wanted, and then the one that is wanted
@@ -19,7 +19,7 @@ struct State<J, D> {
     /// The one that is to be done next.
     next: Option<J>,
     /// There is a thread that sees to it, and this stops what it does.
-    busy: Option<Interrupt>,
+    busy: Option<LoadCanceller>,
     /// What came of the latest, for the next pair.
     done: Option<D>,
 }
@@ -63,10 +63,10 @@ impl<J, D> Jobs<J, D> {
     }
 
     /// What is to be done, its number, and what stops it; `None` ends the thread that asks.
-    pub(super) fn next(&self) -> Option<(J, u64, Interrupt)> {
+    pub(super) fn next(&self) -> Option<(J, u64, LoadCanceller)> {
         let mut state = lock(&self.state);
         let next = state.next.take();
-        state.busy = next.as_ref().map(|_| Interrupt::default());
+        state.busy = next.as_ref().map(|_| LoadCanceller::default());
         self.idle.notify_all();
         Some((next?, state.count, state.busy.clone()?))
     }

@@ -13,7 +13,8 @@ use super::engine::Engine;
 use super::jobs::Jobs;
 use super::log::CAT;
 use crate::models::{
-    ExecutionProvider, Fitted, Fitting, Interpolator, Interrupt, LoadOptions, ModelError, WarmUp,
+    ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, ModelError, SizedSession,
+    Specialise, WarmUp,
 };
 
 /// How long a stop waits for work that was interrupted. The runtime looks for that between its steps,
@@ -28,7 +29,7 @@ pub(super) struct Loader {
     /// Networks to be loaded, and the one that was.
     loads: Jobs<LoadOptions, Engine>,
     /// Sessions for one size to be made; `None` was made where it is no gain.
-    fits: Jobs<Fitting, Option<Fitted>>,
+    fits: Jobs<Specialise, Option<SizedSession>>,
     warm_ups: Jobs<WarmUp, ()>,
     /// The latest load has failed.
     failed: AtomicBool,
@@ -45,7 +46,7 @@ impl Loader {
         self: &Arc<Self>,
         name: &str,
         jobs: fn(&Self) -> &Jobs<J, D>,
-        work: fn(&Self, J, &Interrupt) -> R,
+        work: fn(&Self, J, &LoadCanceller) -> R,
         done: fn(&Self, R, u64),
     ) -> io::Result<()> {
         let loader = Arc::clone(self);
@@ -69,7 +70,7 @@ impl Loader {
         if !self.loads.want(options) {
             return;
         }
-        let load = |_: &Self, options: LoadOptions, interrupt: &Interrupt| {
+        let load = |_: &Self, options: LoadOptions, interrupt: &LoadCanceller| {
             Interpolator::load_unless(&options, interrupt)
         };
         if let Err(error) = self.start("vfiinterp-load", |all| &all.loads, load, Self::loaded) {
@@ -114,7 +115,7 @@ impl Loader {
         if !self.warm_ups.want(warm_up) {
             return;
         }
-        let work = |_: &Self, job: WarmUp, interrupt: &Interrupt| job.run(interrupt);
+        let work = |_: &Self, job: WarmUp, interrupt: &LoadCanceller| job.run(interrupt);
         let done = |_: &Self, result, _| match result {
             Ok(()) => gst::debug!(CAT, "warmed up"),
             // whatever it is, the first frame will tell
@@ -127,11 +128,11 @@ impl Loader {
     }
 
     /// Makes a session for one size while the current one goes on.
-    pub(super) fn fit(self: &Arc<Self>, fitting: Fitting) {
+    pub(super) fn fit(self: &Arc<Self>, fitting: Specialise) {
         if !self.fits.want(fitting) {
             return;
         }
-        let work = |loader: &Self, fitting: Fitting, interrupt: &Interrupt| {
+        let work = |loader: &Self, fitting: Specialise, interrupt: &LoadCanceller| {
             loader.tell_fitting(gst::ProgressType::Start, &fitting);
             (fitting.clone().make(interrupt), fitting)
         };
@@ -141,7 +142,11 @@ impl Loader {
         }
     }
 
-    fn fitted(&self, (result, fitting): (Result<Option<Fitted>, ModelError>, Fitting), count: u64) {
+    fn fitted(
+        &self,
+        (result, fitting): (Result<Option<SizedSession>, ModelError>, Specialise),
+        count: u64,
+    ) {
         if !self.fits.wants(count) {
             self.tell_fitting(gst::ProgressType::Canceled, &fitting);
             return;
@@ -165,7 +170,7 @@ impl Loader {
     }
 
     /// What came of making a session for one size, since this was last asked.
-    pub(super) fn take_fitted(&self) -> Option<Option<Fitted>> {
+    pub(super) fn take_fitted(&self) -> Option<Option<SizedSession>> {
         self.fits.take()
     }
 
@@ -175,7 +180,7 @@ impl Loader {
     }
 
     /// Tells the application how far that is.
-    fn tell_fitting(&self, progress: gst::ProgressType, fitting: &Fitting) {
+    fn tell_fitting(&self, progress: gst::ProgressType, fitting: &Specialise) {
         if !is_announced(fitting) {
             return;
         }
@@ -223,6 +228,6 @@ impl Loader {
 }
 
 /// Whether it was asked for by name, and takes long enough to be told of.
-fn is_announced(fitting: &Fitting) -> bool {
+fn is_announced(fitting: &Specialise) -> bool {
     fitting.provider() != ExecutionProvider::Cuda
 }

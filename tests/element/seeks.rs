@@ -87,14 +87,14 @@ fn seek(pipeline: &gst::Element, leg: &Leg) {
 }
 
 /// An original, by its number and content, or an event.
-type Seen = Result<(u64, Vec<u8>), gst::EventType>;
+type Tracked = Result<(u64, Vec<u8>), gst::EventType>;
 
 struct Player {
     pipeline: glib::WeakRef<gst::Element>,
     legs: Vec<Leg>,
     /// Which leg it is, and how many originals have come of it.
     at: Mutex<(usize, u64)>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<Tracked>>,
     /// A flush has begun since the application was asked to seek.
     flushed: Mutex<bool>,
     changed: Condvar,
@@ -105,7 +105,7 @@ struct Player {
 
 impl Player {
     /// Takes note of what leaves; whether it is to go on its way, as what a flush has overtaken may not.
-    fn see(&self, seen: Seen) -> bool {
+    fn see(&self, seen: Tracked) -> bool {
         if self.over.load(Ordering::SeqCst) {
             return true;
         }
@@ -204,7 +204,7 @@ fn start(text: &str, legs: &[Leg]) -> (gst::Element, Arc<Player>, Receiver<Optio
 }
 
 /// What leaves an element while all that is sought.
-fn played(text: &str, legs: &[Leg]) -> Vec<Seen> {
+fn played(text: &str, legs: &[Leg]) -> Vec<Tracked> {
     let (pipeline, player, wanted) = start(text, legs);
     pipeline.set_state(gst::State::Paused).unwrap();
     pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
@@ -239,7 +239,7 @@ fn sixty_seeks_of_every_kind_lose_no_original() {
     assert!((20..=40).contains(&from_within), "both threads seek");
     let expected = played("queue", &legs);
     let found = played(&element, &legs);
-    let number = |seen: &Seen| seen.as_ref().map(|(number, _)| *number).ok();
+    let number = |seen: &Tracked| seen.as_ref().map(|(number, _)| *number).ok();
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let numbers = (number(found), number(expected));
         assert!(found == expected, "{at}: {numbers:?}");

@@ -12,7 +12,7 @@ mod fixtures;
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-use gstvfiinterp::models::memory::Room;
+use gstvfiinterp::models::memory::MemoryStatus;
 
 use alone::alone;
 use common::*;
@@ -273,7 +273,7 @@ fn where_little_is_left_memory_is_given_back_at_once() {
     let _alone = alone();
     let (mut rig, _bus) = rig(|element| element.set_property("cache-clear-interval", 0));
     let total = 8 << 30;
-    faults::set_room(Some(Room {
+    faults::set_room(Some(MemoryStatus {
         free: 1 << 20,
         total,
     }));

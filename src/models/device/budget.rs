@@ -2,7 +2,7 @@
 
 /// Bytes for each session of a stage; 0 is any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shares {
+pub(crate) struct MemoryBudget {
     /// For making frames ready, and for all values that are kept between runs.
     pub(crate) ready: u64,
     /// For laying out the network's input.
@@ -13,7 +13,7 @@ pub(crate) struct Shares {
     pub(crate) differ: u64,
 }
 
-impl Shares {
+impl MemoryBudget {
     pub(crate) fn sum(self) -> u64 {
         let all = [self.ready, self.join, self.finish, self.differ];
         all.into_iter().fold(0, u64::saturating_add)
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_divided_and_one_that_is_too_small_refused() {
-        let needed = Shares {
+        let needed = MemoryBudget {
             ready: 60_000,
             join: 7,
             finish: 180_001,

@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::value::TensorElementType;
 
 use super::graphs::{Geometry, join};
-use super::helper_session::Beside;
+use super::helper_session::HelperSession;
 use crate::frames::{FrameLayout, Sample};
 use crate::models::network::input::lay_out;
 use crate::models::options::ExecutionProvider;
@@ -38,18 +38,18 @@ pub(crate) fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Opti
 }
 
 /// All of them.
-pub(crate) struct Values {
+pub(crate) struct Buffers {
     pub(crate) memory: Arc<Memory>,
-    pub(crate) join: Option<(Beside, Buffer)>,
+    pub(crate) join: Option<(HelperSession, Buffer)>,
     pub(crate) pools: Pools,
     pub(crate) staging: Vec<Buffer>,
     pub(crate) moment: Buffer,
 }
 
-impl Values {
+impl Buffers {
     pub(crate) fn new(
         ready: &Session,
-        join: Option<Beside>,
+        join: Option<HelperSession>,
         geometry: &Geometry,
         layout: &FrameLayout,
         inputs: &Inputs,
@@ -85,7 +85,7 @@ impl Values {
             } => *rank,
             _ => 1,
         };
-        let joined = |beside: Beside| -> ort::Result<_> {
+        let joined = |beside: HelperSession| -> ort::Result<_> {
             let channels = joined(inputs).unwrap_or(1) as i64;
             let joined = pool(device, float, &[1, channels, height, width]).take()?;
             Ok((beside, joined))

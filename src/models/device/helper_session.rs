@@ -11,7 +11,7 @@ use crate::models::runtime::tensor_pool::Buffer;
 use crate::models::runtime::{runtime, session};
 
 /// A session beside the network's, and its arena.
-pub(crate) struct Beside {
+pub(crate) struct HelperSession {
     pub(crate) session: Session,
     pub(crate) arena: Arena,
 }
@@ -23,7 +23,7 @@ pub(crate) fn start(
     label: &str,
     model: ModelProto,
     limit: u64,
-) -> Result<Beside, ModelError> {
+) -> Result<HelperSession, ModelError> {
     let session = session::beside(runtime()?, options, provider, model, limit);
     let session = session.map_err(|reason| {
         let (model, reason) = (label.into(), format!("a graph beside it: {reason}"));
@@ -33,7 +33,7 @@ pub(crate) fn start(
         }
     })?;
     let arena = Arena::of(&session, provider, options.device);
-    Ok(Beside { session, arena })
+    Ok(HelperSession { session, arena })
 }
 
 /// Writes a single number.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use gst_video::VideoInfo;
 use ort::value::Tensor;
 
-use super::budget::Shares;
-use super::pipeline::{Look, Stage};
+use super::budget::MemoryBudget;
+use super::pipeline::{DevicePipeline, Look};
 use super::transfer::{Dense, Sink, Source};
 use crate::models::error::{ModelError, failed};
 use crate::models::interpolator::Interpolator;
-use crate::models::network::output::Answer;
+use crate::models::network::output::NetworkOutput;
 use crate::models::runtime::arena::Arena;
 use crate::models::runtime::binding::Input;
 use crate::models::signature::types::Outputs;
@@ -24,11 +24,11 @@ use crate::sync::lock;
 /// How many frames are there at most: two pairs are under way, and the frame after them.
 const FRAMES: usize = 4;
 
-impl Stage {
+impl DevicePipeline {
     /// For such frames, all sessions together within so many bytes (0: any number).
     ///
     /// # Errors
-    /// As [`Stage::new`].
+    /// As [`DevicePipeline::new`].
     pub(crate) fn within(
         interpolator: &Interpolator,
         info: &VideoInfo,
@@ -36,12 +36,12 @@ impl Stage {
         limit: u64,
     ) -> Result<Self, ModelError> {
         if limit == 0 {
-            return Self::bounded(interpolator, info, look, Shares::default());
+            return Self::bounded(interpolator, info, look, MemoryBudget::default());
         }
         let model = || interpolator.network().label().to_owned();
         let outputs = &interpolator.network().signature().outputs;
         // none may take more than all
-        let all = Shares {
+        let all = MemoryBudget {
             ready: limit,
             join: limit,
             finish: limit,
@@ -69,7 +69,7 @@ impl Stage {
 
     /// Makes frames of nothing within so many bytes, the network answering with `outputs`; gives what
     /// the sessions hold after that.
-    fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<Shares, ModelError> {
+    fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<MemoryBudget, ModelError> {
         let mut keep = |_: &[Dense]| Ok(());
         let frames = [(); FRAMES].map(|()| {
             let frame = self.prepare().run(Source::Copied(&mut keep));
@@ -77,7 +77,7 @@ impl Stage {
         });
         let frames = frames.into_iter().collect::<Result<Vec<_>, _>>()?;
         let [a, b, ..] = frames.as_slice() else {
-            return Ok(Shares::default());
+            return Ok(MemoryBudget::default());
         };
         let pictures = [a, b].map(|frame| Input::Tensor(&frame.picture));
         self.lay_out(pictures, 0.5)?;
@@ -95,7 +95,7 @@ impl Stage {
             usage.map_or(0, |usage| usage.held)
         };
         let finish = lock(&self.finisher).usage();
-        Ok(Shares {
+        Ok(MemoryBudget {
             ready: held(Some(&self.arena)),
             join: held(self.join.as_ref().map(|(beside, _)| &beside.arena)),
             finish: finish.map_or(0, |usage| usage.held),
@@ -115,7 +115,7 @@ impl Stage {
     }
 
     /// An answer as large as one can be, its grid as fine as the picture.
-    fn nothing(&self, outputs: &Outputs) -> ort::Result<Answer> {
+    fn nothing(&self, outputs: &Outputs) -> ort::Result<NetworkOutput> {
         let (width, height) = self.geometry.padded;
         let channels: &[usize] = match outputs {
             Outputs::Motion { .. } => &[4, 1],
@@ -126,7 +126,7 @@ impl Stage {
             let tensor = Tensor::from_array(([1, *channels, height, width], zeros))?;
             Ok(tensor.into_dyn())
         });
-        values.collect::<ort::Result<_>>().map(Answer::new)
+        values.collect::<ort::Result<_>>().map(NetworkOutput::new)
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     /// Arenas with a limit grow by what they need.
-    const PLENTY: Shares = Shares {
+    const PLENTY: MemoryBudget = MemoryBudget {
         ready: 1 << 40,
         join: 1 << 40,
         finish: 1 << 40,
@@ -180,7 +180,7 @@ mod tests {
         let mut keep = |_: &[Dense]| Ok(());
         for (format, look) in FORMATS.into_iter().zip(LOOKS.map(look).into_iter().cycle()) {
             let info = VideoInfo::builder(format, 256, 128).build().unwrap();
-            let bounded = || Stage::bounded(&network, &info, &look, PLENTY).unwrap();
+            let bounded = || DevicePipeline::bounded(&network, &info, &look, PLENTY).unwrap();
             let outputs = &network.network().signature().outputs;
             let tried = bounded().try_out(1 << 40, outputs).unwrap().sum();
             let mut stage = bounded();
@@ -210,10 +210,10 @@ mod tests {
         let format = FORMATS[0];
         let info = VideoInfo::builder(format, 256, 128).build().unwrap();
         for look in LOOKS.map(look) {
-            let bounded = Stage::bounded(&network, &info, &look, PLENTY);
+            let bounded = DevicePipeline::bounded(&network, &info, &look, PLENTY);
             let outputs = &network.network().signature().outputs;
             let tried = bounded.unwrap().try_out(u64::MAX, outputs).unwrap().sum();
-            let within = |limit| Stage::within(&network, &info, &look, limit);
+            let within = |limit| DevicePipeline::within(&network, &info, &look, limit);
             let refused = within(tried / 3).map(drop);
             let Err(ModelError::Picture { reason, .. }) = refused else {
                 panic!("{look:?}: {refused:?}");

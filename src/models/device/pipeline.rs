@@ -5,25 +5,25 @@ use std::sync::{Arc, Mutex};
 
 use gst_video::VideoInfo;
 
-use super::budget::Shares;
-use super::buffers::{Pools, Values, join_for};
+use super::budget::MemoryBudget;
+use super::buffers::{Buffers, Pools, join_for};
 use super::graphs::Geometry;
-use super::postprocess::{Finisher, Finishing, Task};
-use super::preprocess::{DeviceFrame, Preparation, Readier};
+use super::postprocess::{Finishing, Postprocessor, Task};
+use super::preprocess::{DeviceFrame, Preparation, Preprocessor};
 use crate::frames::{FrameError, FrameLayout, ScaleMethod};
 use crate::models::bisect::Place;
-use crate::models::device::helper_session::{Beside, set, start};
+use crate::models::device::helper_session::{HelperSession, set, start};
 use crate::models::error::{ModelError, failed};
 use crate::models::interpolator::{Found, Interpolator, WarmUp};
 use crate::models::memory::{Parts, Reason, Usage};
 use crate::models::network::Network;
-use crate::models::network::input::Seen;
-use crate::models::network::output::Answer;
+use crate::models::network::input::Tracked;
+use crate::models::network::output::NetworkOutput;
 use crate::models::network::prepared::padded_size;
 use crate::models::options::{ExecutionProvider, LoadOptions, ModelKind};
 use crate::models::runtime::arena::Arena;
 use crate::models::runtime::binding::{self, Input, Target};
-use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory};
 use crate::models::signature::types::Inputs;
 use crate::sync::lock;
@@ -34,7 +34,7 @@ static STAGE: AtomicU64 = AtomicU64::new(1);
 /// What an estimate came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Something that [`Stage::finish`] makes a frame of.
+    /// Something that [`DevicePipeline::finish`] makes a frame of.
     Found,
     /// The first frame is nearer than all that a midpoint-only network is to make.
     First,
@@ -47,16 +47,16 @@ pub enum Outcome {
 /// Sessions for one kind of frame, run in turn with the network's; values go from one to the next
 /// without leaving the provider's memory. To the device goes each frame, once; back come its thumbnail and
 /// each new frame.
-pub struct Stage {
+pub struct DevicePipeline {
     number: u64,
     pub(crate) label: String,
-    canceller: Canceller,
+    canceller: RunCanceller,
     pub(crate) geometry: Geometry,
     memory: Arc<Memory>,
-    readier: Arc<Mutex<Readier>>,
+    readier: Arc<Mutex<Preprocessor>>,
     /// Lays out the network's input, or a plane of the moment.
-    pub(crate) join: Option<(Beside, Buffer)>,
-    pub(crate) finisher: Arc<Mutex<Finisher>>,
+    pub(crate) join: Option<(HelperSession, Buffer)>,
+    pub(crate) finisher: Arc<Mutex<Postprocessor>>,
     pub(crate) differ: Differ,
     /// Of the session that makes frames ready.
     pub(crate) arena: Arena,
@@ -76,7 +76,7 @@ pub(crate) struct Differ {
     /// What its session may hold (0: any number of bytes).
     pub(crate) limit: u64,
     /// Made with the first comparison.
-    pub(crate) session: Option<Beside>,
+    pub(crate) session: Option<HelperSession>,
 }
 
 /// How frames and pictures are scaled.
@@ -94,7 +94,7 @@ pub struct Look {
     pub pictures: bool,
 }
 
-impl Stage {
+impl DevicePipeline {
     /// For frames that `info` describes, on the device that the network runs on.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Stage {
         interpolator: &Interpolator,
         info: &VideoInfo,
         look: &Look,
-        shares: Shares,
+        shares: MemoryBudget,
     ) -> Result<Self, ModelError> {
         let network = interpolator.network();
         let label = network.label().to_owned();
@@ -139,7 +139,7 @@ impl Stage {
         let ready = start(geometry.ready(look.cells).map_err(odd)?, shares.ready)?;
         let join = join_for(&signature.inputs, geometry.padded);
         let join = join.map(|model| start(model, shares.join)).transpose()?;
-        let values = Values::new(
+        let values = Buffers::new(
             &ready.session,
             join,
             &geometry,
@@ -165,7 +165,7 @@ impl Stage {
             session: None,
         };
         let number = STAGE.fetch_add(1, Ordering::Relaxed);
-        let readier = Readier {
+        let readier = Preprocessor {
             label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
@@ -179,7 +179,7 @@ impl Stage {
             number,
             canceller: interpolator.canceller(),
             readier: Arc::new(Mutex::new(readier)),
-            finisher: Arc::new(Mutex::new(Finisher::new(finishing))),
+            finisher: Arc::new(Mutex::new(Postprocessor::new(finishing))),
             differ,
             arena: ready.arena,
             memory: values.memory,
@@ -272,7 +272,7 @@ impl Stage {
         }
         self.found = None;
         let found = interpolator.find((a.id, b.id), phase, |network, places, moment| {
-            let seen = |id, picture| Seen { id, picture };
+            let seen = |id, picture| Tracked { id, picture };
             let pictures = places.map(|place| match place {
                 Place::First => Some(seen(a.id, Input::Tensor(&a.picture))),
                 Place::Second => Some(seen(b.id, Input::Tensor(&b.picture))),
@@ -297,7 +297,7 @@ impl Stage {
     /// Lays out what the network takes of two pictures, where it does not take them as they are.
     pub(crate) fn lay_out(&mut self, [a, b]: [Input; 2], moment: f32) -> Result<(), ModelError> {
         set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
-        if let Some((Beside { session, .. }, joined)) = &mut self.join {
+        if let Some((HelperSession { session, .. }, joined)) = &mut self.join {
             let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
             let inputs: Vec<_> = all
@@ -316,9 +316,9 @@ impl Stage {
     fn ask(
         &mut self,
         network: &mut Network,
-        pictures: [Seen<Input>; 2],
+        pictures: [Tracked<Input>; 2],
         moment: f32,
-    ) -> Result<Answer, ModelError> {
+    ) -> Result<NetworkOutput, ModelError> {
         let [a, b] = pictures.map(|seen| seen.picture);
         self.lay_out([a, b], moment)?;
         let joined = self.join.as_ref().map(|(_, joined)| Input::Tensor(joined));
@@ -360,7 +360,11 @@ impl Stage {
     }
 
     /// What makes a frame of an answer.
-    pub(crate) fn task(&mut self, pair: [&Arc<DeviceFrame>; 2], answer: &Arc<Answer>) -> Task {
+    pub(crate) fn task(
+        &mut self,
+        pair: [&Arc<DeviceFrame>; 2],
+        answer: &Arc<NetworkOutput>,
+    ) -> Task {
         let clear = std::mem::take(&mut self.clear);
         let (pair, answer) = (pair.map(Arc::clone), Arc::clone(answer));
         Task::new(&self.finisher, pair, (answer, self.phase), clear)
@@ -413,9 +417,9 @@ impl Stage {
     }
 }
 
-impl std::fmt::Debug for Stage {
+impl std::fmt::Debug for DevicePipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage")
+        f.debug_struct("DevicePipeline")
             .field("geometry", &self.geometry)
             .finish_non_exhaustive()
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use ort::value::{DynValue, Tensor};
 
-use super::graphs::{Answer, Geometry};
-use super::helper_session::{Beside, out_of_reach, start};
+use super::graphs::{Geometry, OutputKind};
+use super::helper_session::{HelperSession, out_of_reach, start};
 use super::preprocess::DeviceFrame;
 use super::transfer::{Sink, transfer};
 use crate::frames::PlaneMut;
@@ -14,7 +14,7 @@ use crate::models::memory::Usage;
 use crate::models::network::output;
 use crate::models::options::{ExecutionProvider, LoadOptions};
 use crate::models::runtime::binding::{self, Input, Target};
-use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory, Place, Pool};
 use crate::sync::lock;
 
@@ -25,7 +25,7 @@ pub(crate) struct Finishing {
     pub(crate) provider: ExecutionProvider,
     /// What the session may hold (0: any number of bytes).
     pub(crate) limit: u64,
-    pub(crate) canceller: Canceller,
+    pub(crate) canceller: RunCanceller,
     pub(crate) geometry: Geometry,
     pub(crate) memory: Arc<Memory>,
     /// Where planes lie that do not come back.
@@ -33,26 +33,26 @@ pub(crate) struct Finishing {
 }
 
 /// Makes frames of what a network gives.
-pub(crate) struct Finisher {
+pub(crate) struct Postprocessor {
     pub(crate) with: Finishing,
     /// Made with the first answer, which says how large its grid is.
-    session: Option<(Answer, Beside)>,
+    session: Option<(OutputKind, HelperSession)>,
 }
 
 /// A frame that is to be made: it holds all that takes.
 pub struct Task {
-    finisher: Arc<Mutex<Finisher>>,
+    finisher: Arc<Mutex<Postprocessor>>,
     pair: [Arc<DeviceFrame>; 2],
-    answer: Arc<output::Answer>,
+    answer: Arc<output::NetworkOutput>,
     phase: f32,
     clear: bool,
 }
 
 impl Task {
     pub(crate) fn new(
-        finisher: &Arc<Mutex<Finisher>>,
+        finisher: &Arc<Mutex<Postprocessor>>,
         pair: [Arc<DeviceFrame>; 2],
-        (answer, phase): (Arc<output::Answer>, f32),
+        (answer, phase): (Arc<output::NetworkOutput>, f32),
         clear: bool,
     ) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl std::fmt::Debug for Task {
     }
 }
 
-impl Finisher {
+impl Postprocessor {
     pub(crate) fn new(with: Finishing) -> Self {
         Self {
             with,
@@ -111,7 +111,7 @@ impl Finisher {
         }
         self.get_ready(task.answer.values())?;
         let with = &mut self.with;
-        let Some((_, Beside { session, .. })) = &mut self.session else {
+        let Some((_, HelperSession { session, .. })) = &mut self.session else {
             return Err(with.odd("nothing to make a frame of".into()));
         };
         let label = with.label.clone();
@@ -180,7 +180,7 @@ impl Task {
 }
 
 impl Finishing {
-    fn start(&self, kind: Answer) -> Result<(Answer, Beside), ModelError> {
+    fn start(&self, kind: OutputKind) -> Result<(OutputKind, HelperSession), ModelError> {
         let model = self.geometry.finish(kind);
         let model = model.map_err(|error| self.odd(error.to_string()))?;
         let beside = start(&self.options, self.provider, &self.label, model, self.limit)?;
@@ -188,13 +188,13 @@ impl Finishing {
     }
 
     /// What the graph is made of.
-    fn kind(&self, values: &[DynValue]) -> Result<Answer, ModelError> {
+    fn kind(&self, values: &[DynValue]) -> Result<OutputKind, ModelError> {
         let shapes = values.iter().map(|value| value.dtype().tensor_shape());
         let shapes: Vec<Option<&[i64]>> = shapes.map(|shape| shape.map(|shape| &**shape)).collect();
         let (width, height) = self.geometry.padded;
         let (wide, high) = (width as i64, height as i64);
         match shapes.as_slice() {
-            &[Some(&[1, 3, rows, columns])] if (columns, rows) == (wide, high) => Ok(Answer::Picture),
+            &[Some(&[1, 3, rows, columns])] if (columns, rows) == (wide, high) => Ok(OutputKind::Picture),
             &[Some(&[1, 4, rows, columns]), Some(&[1, 1, mask_rows, mask_columns])]
                 if (rows, columns) == (mask_rows, mask_columns)
                     && columns > 0
@@ -203,8 +203,8 @@ impl Finishing {
             {
                 let (columns, rows) = (columns as usize, rows as usize);
                 Ok(match self.geometry.pictures {
-                    true => Answer::MotionOfPictures(columns, rows),
-                    false => Answer::Motion(columns, rows),
+                    true => OutputKind::MotionOfPictures(columns, rows),
+                    false => OutputKind::Motion(columns, rows),
                 })
             }
             [Some(picture)] => Err(self.odd(format!(

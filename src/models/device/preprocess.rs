@@ -12,7 +12,7 @@ use crate::models::device::buffers::Pools;
 use crate::models::error::{ModelError, failed};
 use crate::models::network::prepared::new_id;
 use crate::models::runtime::binding::{self, Input, Target};
-use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{Buffer, Memory, Place, Pool};
 use crate::sync::lock;
 
@@ -31,9 +31,9 @@ pub struct DeviceFrame {
 }
 
 /// Makes frames ready for the network, one at a time.
-pub(crate) struct Readier {
+pub(crate) struct Preprocessor {
     pub(crate) label: String,
-    pub(crate) canceller: Canceller,
+    pub(crate) canceller: RunCanceller,
     pub(crate) layout: FrameLayout,
     pub(crate) memory: Arc<Memory>,
     pub(crate) session: Session,
@@ -46,12 +46,12 @@ pub(crate) struct Readier {
 
 /// A frame that is to be made ready: it holds all that takes.
 pub struct Preparation {
-    readier: Arc<Mutex<Readier>>,
+    readier: Arc<Mutex<Preprocessor>>,
     clear: bool,
 }
 
 impl Preparation {
-    pub(crate) fn new(readier: &Arc<Mutex<Readier>>, clear: bool) -> Self {
+    pub(crate) fn new(readier: &Arc<Mutex<Preprocessor>>, clear: bool) -> Self {
         Self {
             readier: Arc::clone(readier),
             clear,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Preparation {
     }
 }
 
-impl Readier {
+impl Preprocessor {
     fn run(&mut self, source: Source, clear: bool) -> Result<DeviceFrame, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
@@ -138,7 +138,7 @@ impl Readier {
         })
     }
 
-    /// Room for a frame's planes, and for its picture.
+    /// MemoryStatus for a frame's planes, and for its picture.
     fn room(&self) -> ort::Result<(Vec<Buffer>, Buffer)> {
         let planes = self.pools.planes.iter().map(Pool::take);
         Ok((

@@ -9,7 +9,7 @@ use onnx_graph::proto::ModelProto;
 use crate::frames::{Motion, Picture, Sampling};
 use crate::models::error::ModelError;
 use crate::models::network::Network;
-use crate::models::network::input::Seen;
+use crate::models::network::input::Tracked;
 use crate::models::network::loaded::Loaded;
 use crate::models::signature::Signature;
 use crate::models::signature::types::Outputs;
@@ -109,7 +109,7 @@ fn compared(
     let size = size(&known);
     let pair = pair(size);
     let [a, b] = &pair;
-    let planes = [a.data.as_slice(), &b.data].map(Seen::once);
+    let planes = [a.data.as_slice(), &b.data].map(Tracked::once);
     let answer = picture.run(planes, size, MOMENT)?;
     let expected = answer.picture(size)?;
     let answer = motion.run(planes, size, MOMENT)?;

@@ -18,8 +18,8 @@ use super::network::Network;
 use super::network::loaded::Loaded;
 use super::options::LoadOptions;
 use super::runtime::arena::Arena;
-use super::runtime::fair_lock::Turns;
-use super::runtime::load_canceller::Interrupt;
+use super::runtime::fair_lock::FairLock;
+use super::runtime::load_canceller::LoadCanceller;
 use super::runtime::{Runtime, session};
 use super::signature::Signature;
 use super::signature::metadata::Stated;
@@ -36,7 +36,7 @@ pub(crate) fn load(
     contents: &Contents,
     stated: &Stated,
     measured: bool,
-    interrupt: &Interrupt,
+    interrupt: &LoadCanceller,
 ) -> Result<Loaded, ModelError> {
     let unusable = |reason| ModelError::Unusable {
         model: label.into(),
@@ -65,7 +65,7 @@ pub(crate) fn load(
             note: started.note,
             own_nodes: started.own_nodes,
             source: started.source,
-            session: Arc::new(Turns::new(started.session)),
+            session: Arc::new(FairLock::new(started.session)),
             arena: Arc::new(arena),
             encoder: None,
         })

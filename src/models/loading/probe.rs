@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::models::error::ModelError;
 use crate::models::network::Network;
-use crate::models::network::input::Seen;
-use crate::models::network::output::Answer;
-use crate::models::runtime::run_canceller::Canceller;
+use crate::models::network::input::Tracked;
+use crate::models::network::output::NetworkOutput;
+use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::signature::types::Outputs;
 use crate::models::signature::{DEFAULT_ALIGN, Signature};
 
@@ -97,7 +97,7 @@ fn measure_within(network: &mut Network, limit: Duration) -> Result<(), ModelErr
 
 /// What a network that was measured makes of noise, always the same, at the size that was measured or
 /// at its only one.
-pub(crate) fn trial(network: &mut Network) -> Result<Answer, ModelError> {
+pub(crate) fn trial(network: &mut Network) -> Result<NetworkOutput, ModelError> {
     attempt(network, 0.25, LONGEST_RUN)
 }
 
@@ -107,14 +107,18 @@ pub(crate) fn trial_size(signature: &Signature) -> (usize, usize) {
 }
 
 /// Runs on noise, at a size that is a multiple of the alignment and of nothing larger.
-fn attempt(network: &mut Network, moment: f32, limit: Duration) -> Result<Answer, ModelError> {
+fn attempt(
+    network: &mut Network,
+    moment: f32,
+    limit: Duration,
+) -> Result<NetworkOutput, ModelError> {
     let (width, height) = trial_size(network.signature());
     let pictures = [1, 2].map(|seed| noise(3 * width * height, seed));
     let [a, b] = &pictures;
     let canceller = network.canceller().clone();
     let answer = within(limit, &canceller, || {
         network.run(
-            [a, b].map(|planes| Seen::once(planes.as_slice())),
+            [a, b].map(|planes| Tracked::once(planes.as_slice())),
             (width, height),
             moment,
         )
@@ -141,7 +145,7 @@ fn attempt(network: &mut Network, moment: f32, limit: Duration) -> Result<Answer
 }
 
 /// Does work that `canceller` stops if it takes longer than `limit`.
-fn within<R>(limit: Duration, canceller: &Canceller, work: impl FnOnce() -> R) -> R {
+fn within<R>(limit: Duration, canceller: &RunCanceller, work: impl FnOnce() -> R) -> R {
     let (done, wait) = channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {

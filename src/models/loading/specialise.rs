@@ -10,19 +10,19 @@ use onnx_graph::proto::ModelProto;
 use ort::session::Session;
 
 use super::Key;
-use crate::models::Fitted;
+use crate::models::SizedSession;
 use crate::models::error::ModelError;
 use crate::models::network::Network;
-use crate::models::network::input::Seen;
+use crate::models::network::input::Tracked;
 use crate::models::network::loaded::Loaded;
-use crate::models::network::output::Answer;
-use crate::models::network::sized_session::OneSize;
+use crate::models::network::output::NetworkOutput;
+use crate::models::network::sized_session::SizedParts;
 use crate::models::options::ExecutionProvider;
 use crate::models::registry::{Registry, Shared};
 use crate::models::runtime::arena::Arena;
 use crate::models::runtime::engine_cache::{self, Store};
-use crate::models::runtime::fair_lock::Turns;
-use crate::models::runtime::load_canceller::Interrupt;
+use crate::models::runtime::fair_lock::FairLock;
+use crate::models::runtime::load_canceller::LoadCanceller;
 use crate::models::runtime::providers::{self, Purpose};
 use crate::models::runtime::runtime;
 use crate::models::runtime::session::{On, Source, Starter};
@@ -41,7 +41,7 @@ const RUNS: usize = 3;
 
 /// A session that could be made for pictures of one size; making it takes from a second to minutes.
 #[derive(Clone)]
-pub struct Fitting {
+pub struct Specialise {
     loaded: Shared<Loaded>,
     key: Key,
     label: String,
@@ -49,15 +49,15 @@ pub struct Fitting {
     size: (usize, usize),
 }
 
-impl std::fmt::Debug for Fitting {
+impl std::fmt::Debug for Specialise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fitting")
+        f.debug_struct("Specialise")
             .field("size", &self.size)
             .finish_non_exhaustive()
     }
 }
 
-impl Fitting {
+impl Specialise {
     /// What could be made of a network that was loaded, if anything.
     pub(crate) fn new(
         loaded: &Shared<Loaded>,
@@ -90,12 +90,12 @@ impl Fitting {
     ///
     /// # Errors
     /// [`ModelError::Provider`] with the reason why it can't be made, or with what it gives instead.
-    pub fn make(self, interrupt: &Interrupt) -> Result<Option<Fitted>, ModelError> {
-        static FITTED: Registry<(Key, (usize, usize)), OneSize> = Registry::new();
+    pub fn make(self, interrupt: &LoadCanceller) -> Result<Option<SizedSession>, ModelError> {
+        static FITTED: Registry<(Key, (usize, usize)), SizedParts> = Registry::new();
         let provider = self.provider();
         let refused = |reason| ModelError::Provider { provider, reason };
         let key = (self.key.clone(), self.size);
-        let fitted = Fitted(FITTED.get(key, || self.start(interrupt).map_err(refused))?);
+        let fitted = SizedSession(FITTED.get(key, || self.start(interrupt).map_err(refused))?);
         let mut general = Network::new(self.label.clone(), &self.loaded)?;
         let mut special = Network::new(self.label.clone(), &self.loaded)?;
         for canceller in [general.canceller(), special.canceller()] {
@@ -115,7 +115,7 @@ impl Fitting {
         Ok((provider != ExecutionProvider::Cuda || faster).then_some(fitted))
     }
 
-    fn start(&self, interrupt: &Interrupt) -> Result<OneSize, String> {
+    fn start(&self, interrupt: &LoadCanceller) -> Result<SizedParts, String> {
         let source = self
             .loaded
             .source
@@ -153,10 +153,10 @@ impl Fitting {
             }
             _ => starter.session(model, On::Gpu(&[cuda(Purpose::OneSize)]))?,
         };
-        Ok(OneSize {
+        Ok(SizedParts {
             size: self.size,
             arena: Arena::of(&session, source.provider, source.options.device),
-            session: Arc::new(Turns::new(session)),
+            session: Arc::new(FairLock::new(session)),
             provider: source.provider,
             precision: source.precision,
         })
@@ -246,8 +246,8 @@ fn timed(
     network: &mut Network,
     [a, b]: &[Vec<f32>; 2],
     size: (usize, usize),
-) -> Result<(Answer, Duration), ModelError> {
-    let pictures = [a, b].map(|planes| Seen::once(planes.as_slice()));
+) -> Result<(NetworkOutput, Duration), ModelError> {
+    let pictures = [a, b].map(|planes| Tracked::once(planes.as_slice()));
     let mut answer = network.run(pictures, size, 0.5)?;
     let mut best = Duration::MAX;
     for _ in 0..RUNS {
@@ -258,7 +258,7 @@ fn timed(
 }
 
 /// Whether an answer is near enough to what is expected.
-fn check(expected: &Answer, found: &Answer, motion: bool) -> Result<(), String> {
+fn check(expected: &NetworkOutput, found: &NetworkOutput, motion: bool) -> Result<(), String> {
     let most = [if motion { MOST_FLOW } else { MOST_PICTURE }, MOST_PICTURE];
     let distance = expected.distance(found)?;
     let near = distance
@@ -284,14 +284,14 @@ mod tests {
     use crate::models::interpolator::Interpolator;
     use crate::models::options::LoadOptions;
 
-    fn answer(flow: f32, mask: f32) -> Answer {
+    fn answer(flow: f32, mask: f32) -> NetworkOutput {
         let tensor = |channels: usize, value: f32| {
             let data = vec![value; channels * 6];
             Tensor::from_array(([1, channels, 2, 3], data))
                 .unwrap()
                 .into_dyn()
         };
-        Answer::new(vec![tensor(4, flow), tensor(1, mask)])
+        NetworkOutput::new(vec![tensor(4, flow), tensor(1, mask)])
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         // a picture's range is 1
         assert!(check(&expected, &answer(3.03, 0.5), false).is_err());
         let other = Tensor::from_array(([1_usize, 4, 3, 2], vec![3.0_f32; 24])).unwrap();
-        let other = Answer::new(vec![other.into_dyn()]);
+        let other = NetworkOutput::new(vec![other.into_dyn()]);
         assert!(check(&expected, &other, true).is_err_and(|why| why.contains("an output")));
     }
 
@@ -332,7 +332,9 @@ mod tests {
             Network::new("lite".into(), loaded.loaded()).unwrap()
         });
         let [mut full, mut half] = [full, half];
-        let pictures = pair.each_ref().map(|planes| Seen::once(planes.as_slice()));
+        let pictures = pair
+            .each_ref()
+            .map(|planes| Tracked::once(planes.as_slice()));
         let run = |network: &mut Network, moment| network.run(pictures, size, moment).unwrap();
         let expected = run(&mut full, 0.5);
         check(&expected, &run(&mut half, 0.5), true).unwrap();

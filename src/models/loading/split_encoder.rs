@@ -11,11 +11,11 @@ use crate::frames::space;
 use crate::models::error::ModelError;
 use crate::models::network::encoder::Encoder;
 use crate::models::network::loaded::Loaded;
-use crate::models::network::output::Answer;
+use crate::models::network::output::NetworkOutput;
 use crate::models::network::{Network, prepared};
 use crate::models::options::LoadOptions;
 use crate::models::runtime::arena::Arena;
-use crate::models::runtime::fair_lock::Turns;
+use crate::models::runtime::fair_lock::FairLock;
 use crate::models::runtime::session::{self, Started};
 use crate::models::signature::Signature;
 use crate::models::signature::types::Outputs;
@@ -80,7 +80,7 @@ fn parted(
     let (session, provider) = (started.session, started.provider);
     let encoder = Encoder {
         arena: Arena::of(&session, provider, options.device),
-        session: Arc::new(Turns::new(session)),
+        session: Arc::new(FairLock::new(session)),
         picture,
         features,
     };
@@ -123,7 +123,11 @@ fn open(rest: &mut ModelProto, mut shapes: Vec<(String, Vec<i64>)>) {
 }
 
 /// How well the parts together give what the whole does, or why that is not enough.
-fn compared(expected: &Answer, found: &Answer, motion: bool) -> Result<String, String> {
+fn compared(
+    expected: &NetworkOutput,
+    found: &NetworkOutput,
+    motion: bool,
+) -> Result<String, String> {
     if expected.equals(found)? {
         return Ok("met exactly".into());
     }

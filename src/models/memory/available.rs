@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cuda::loaded::LoadedDriver;
 
-use super::Room;
+use super::MemoryStatus;
 use crate::models::memory;
 use crate::models::options::ExecutionProvider;
 
@@ -16,7 +16,7 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// on the GPU of this number, if `provider` uses one. `None` where nothing tells.
 ///
 /// Reads a few small files (some 50 us): not for every frame.
-pub fn least(provider: ExecutionProvider, device: i32) -> Option<Room> {
+pub fn least(provider: ExecutionProvider, device: i32) -> Option<MemoryStatus> {
     #[cfg(feature = "faults")]
     if let Some(room) = crate::faults::room() {
         return Some(room);
@@ -24,7 +24,7 @@ pub fn least(provider: ExecutionProvider, device: i32) -> Option<Room> {
     let device = match provider {
         ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
             let memory = LoadedDriver::loaded().and_then(|driver| driver.memory(device));
-            memory.map(|memory| Room {
+            memory.map(|memory| MemoryStatus {
                 free: memory.free,
                 total: memory.total,
             })
@@ -40,7 +40,7 @@ pub fn least(provider: ExecutionProvider, device: i32) -> Option<Room> {
 }
 
 /// What is left of this process's address space, if that is limited, as `ulimit -v` does.
-pub(crate) fn address_space() -> Option<Room> {
+pub(crate) fn address_space() -> Option<MemoryStatus> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -54,14 +54,14 @@ pub(crate) fn address_space() -> Option<Room> {
     let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     let sizes = read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = sizes.split(' ').next()?.parse().ok()?;
-    Some(Room {
+    Some(MemoryStatus {
         free: limit.rlim_cur.saturating_sub(pages.saturating_mul(page)),
         total: limit.rlim_cur,
     })
 }
 
 /// The rooms of the control groups that this process is in, and of those around them.
-fn groups() -> Vec<Room> {
+fn groups() -> Vec<MemoryStatus> {
     let own = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut rooms = Vec::new();
     for line in own.lines() {

@@ -160,14 +160,14 @@ impl std::ops::Add for Usage {
 
 /// Memory of the machine, of this process's control group, or of a device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct MemoryStatus {
     /// What can still be had.
     pub free: u64,
     /// What there is.
     pub total: u64,
 }
 
-impl Room {
+impl MemoryStatus {
     /// What is to be left: a twentieth, from 32 to 512 MiB.
     pub fn floor(self) -> u64 {
         (self.total / 20).clamp(32 << 20, 512 << 20)
@@ -180,14 +180,14 @@ impl Room {
 }
 
 /// The machine's memory, from the text of `/proc/meminfo`.
-pub(crate) fn machine(meminfo: &str) -> Option<Room> {
+pub(crate) fn machine(meminfo: &str) -> Option<MemoryStatus> {
     let bytes = |name: &str| {
         let mut lines = meminfo.lines();
         let rest = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         let kibibytes: u64 = rest.split_whitespace().next()?.parse().ok()?;
         kibibytes.checked_mul(1024)
     };
-    Some(Room {
+    Some(MemoryStatus {
         free: bytes("MemAvailable")?,
         total: bytes("MemTotal")?,
     })
@@ -196,7 +196,7 @@ pub(crate) fn machine(meminfo: &str) -> Option<Room> {
 /// A control group's memory, from the texts of its limit, its usage and its statistics. Pages of
 /// files that were not used lately count as free, as the kernel takes them when it needs some.
 /// `None` for a group without a limit.
-pub(crate) fn group(limit: &str, usage: &str, statistics: &str) -> Option<Room> {
+pub(crate) fn group(limit: &str, usage: &str, statistics: &str) -> Option<MemoryStatus> {
     // the old interface knows no "max", but the largest number of pages
     let total: u64 = limit.trim().parse().ok().filter(|limit| *limit < 1 << 60)?;
     let usage: u64 = usage.trim().parse().ok()?;
@@ -206,7 +206,7 @@ pub(crate) fn group(limit: &str, usage: &str, statistics: &str) -> Option<Room> 
         .and_then(|(_, value)| value.trim().parse().ok())
         .unwrap_or(0);
     let used = usage.saturating_sub(inactive);
-    Some(Room {
+    Some(MemoryStatus {
         free: total.saturating_sub(used),
         total,
     })
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_floor_follows_what_there_is() {
-        let floor = |total| Room { free: 0, total }.floor() >> 20;
+        let floor = |total| MemoryStatus { free: 0, total }.floor() >> 20;
         assert_eq!(
             [floor(1 << 28), floor(1 << 32), floor(1 << 40)],
             [32, 204, 512]

@@ -10,16 +10,16 @@ use ort::value::{DynValue, TensorRef};
 
 use crate::frames::space;
 use crate::models::error::plain;
-use crate::models::network::{Seen, Sight};
+use crate::models::network::{PictureRef, Tracked};
 use crate::models::runtime::arena::Arena;
 use crate::models::runtime::binding::{self, Target};
-use crate::models::runtime::fair_lock::Turns;
-use crate::models::runtime::run_canceller::Canceller;
+use crate::models::runtime::fair_lock::FairLock;
+use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::Place;
 
 /// The part of a network that looks at one picture, in the runtime's hands.
 pub(crate) struct Encoder {
-    pub(crate) session: Arc<Turns<Session>>,
+    pub(crate) session: Arc<FairLock<Session>>,
     pub(crate) arena: Arena,
     /// What the session calls its picture.
     pub(crate) picture: String,
@@ -38,7 +38,7 @@ impl Encoder {
         space::resize(&mut nothing, 3 * size.0 * size.1, 0.0).map_err(|error| error.to_string())?;
         let run = |session: &mut Session| {
             let options = RunOptions::new()?;
-            self.run(session, Sight::Host(&nothing), size, &options)
+            self.run(session, PictureRef::Host(&nothing), size, &options)
         };
         let found = self.session.take(|| false, run).transpose();
         let found = found.map_err(|error| plain(&error.to_string()))?;
@@ -51,7 +51,7 @@ impl Encoder {
     fn run(
         &self,
         session: &mut Session,
-        picture: Sight,
+        picture: PictureRef,
         (width, height): (usize, usize),
         options: &RunOptions,
     ) -> ort::Result<Vec<DynValue>> {
@@ -60,13 +60,13 @@ impl Encoder {
         let names = self.features[0].iter().map(String::as_str);
         let name = self.picture.as_str();
         match picture {
-            Sight::Host(planes) => {
+            PictureRef::Host(planes) => {
                 let input = TensorRef::from_array_view(([1, 3, height, width], planes))?;
                 let inputs = ort::inputs![name => input];
                 let mut outputs = session.run_with_options(inputs, options)?;
                 Ok(names.filter_map(|name| outputs.remove(name)).collect())
             }
-            Sight::Bound(input, memory) => {
+            PictureRef::Bound(input, memory) => {
                 let outputs = names
                     .map(|name| (name, Target::Anew(Place::Device)))
                     .collect();
@@ -77,12 +77,12 @@ impl Encoder {
 }
 
 /// An encoder, and what it has found in the pictures that are still there.
-pub(crate) struct Encodings {
+pub(crate) struct FeatureCache {
     encoder: Arc<Encoder>,
     kept: Vec<(u64, Features)>,
 }
 
-impl Encodings {
+impl FeatureCache {
     pub(crate) fn of(encoder: &Arc<Encoder>) -> Self {
         Self {
             encoder: Arc::clone(encoder),
@@ -90,7 +90,7 @@ impl Encodings {
         }
     }
 
-    pub(crate) fn session(&self) -> &Arc<Turns<Session>> {
+    pub(crate) fn session(&self) -> &Arc<FairLock<Session>> {
         &self.encoder.session
     }
 
@@ -107,9 +107,9 @@ impl Encodings {
     /// off.
     pub(crate) fn find(
         &mut self,
-        seen: Seen<Sight>,
+        seen: Tracked<PictureRef>,
         size: (usize, usize),
-        canceller: &Canceller,
+        canceller: &RunCanceller,
         clears: bool,
     ) -> ort::Result<Option<Features>> {
         let known = self.kept.iter().find(|(id, _)| *id == seen.id);

@@ -5,22 +5,22 @@ use crate::models::runtime::tensor_pool::Memory;
 
 /// A picture that may be shown to a network again.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<T> {
+pub(crate) struct Tracked<T> {
     /// Tells it from all other pictures; 0 if it won't be shown again.
     pub(crate) id: u64,
     /// What it is.
     pub(crate) picture: T,
 }
 
-impl<T> Seen<T> {
+impl<T> Tracked<T> {
     /// Shown this once.
     pub(crate) fn once(picture: T) -> Self {
         Self { id: 0, picture }
     }
 
     /// The same picture in another form.
-    pub(crate) fn map<U>(self, form: impl FnOnce(T) -> U) -> Seen<U> {
-        Seen {
+    pub(crate) fn map<U>(self, form: impl FnOnce(T) -> U) -> Tracked<U> {
+        Tracked {
             id: self.id,
             picture: form(self.picture),
         }
@@ -29,7 +29,7 @@ impl<T> Seen<T> {
 
 /// Where a picture lies, which is where its features come to lie.
 #[derive(Clone, Copy)]
-pub(crate) enum Sight<'a> {
+pub(crate) enum PictureRef<'a> {
     /// Planes on the host.
     Host(&'a [f32]),
     /// In this memory.

@@ -7,7 +7,7 @@ use ort::session::Session;
 use super::encoder::Encoder;
 use crate::models::options::{ExecutionProvider, Precision};
 use crate::models::runtime::arena::Arena;
-use crate::models::runtime::fair_lock::Turns;
+use crate::models::runtime::fair_lock::FairLock;
 use crate::models::runtime::session::Source;
 use crate::models::signature::Signature;
 
@@ -23,7 +23,7 @@ pub(crate) struct Loaded {
     pub(crate) note: Option<String>,
     /// How many nodes this project's own operator does.
     pub(crate) own_nodes: usize,
-    pub(crate) session: Arc<Turns<Session>>,
+    pub(crate) session: Arc<FairLock<Session>>,
     /// Of the session.
     pub(crate) arena: Arc<Arena>,
     /// What looks at each picture alone, where that is not left to the session.

@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef};
 
-use self::encoder::{Encodings, Features};
-use self::input::{Seen, Sight};
+use self::encoder::{FeatureCache, Features};
+use self::input::{PictureRef, Tracked};
 use self::loaded::Loaded;
-use self::output::Answer;
-use self::sized_session::Fitted;
+use self::output::NetworkOutput;
+use self::sized_session::SizedSession;
 use super::error::ModelError;
 use super::memory::{Clears, Reason, Usage, available};
 use super::options::{ExecutionProvider, Precision};
 use super::runtime::arena::Arena;
 use super::runtime::binding::{self, Input, Target};
-use super::runtime::fair_lock::Turns;
-use super::runtime::run_canceller::Canceller;
+use super::runtime::fair_lock::FairLock;
+use super::runtime::run_canceller::RunCanceller;
 use super::runtime::tensor_pool::{Memory, Place};
 use super::signature::Signature;
 use super::signature::types::{Inputs, Timestep};
@@ -39,17 +39,17 @@ pub(crate) struct Network {
     label: String,
     signature: Signature,
     /// Others may use it too.
-    session: Arc<Turns<Session>>,
+    session: Arc<FairLock<Session>>,
     /// What it looks for in each picture alone, where that is done apart.
-    encodings: Option<Encodings>,
-    canceller: Canceller,
+    encodings: Option<FeatureCache>,
+    canceller: RunCanceller,
     arena: Arc<Arena>,
     provider: ExecutionProvider,
     precision: Precision,
     /// What takes the session's place for pictures of its size.
-    fitted: Option<Fitted>,
+    fitted: Option<SizedSession>,
     /// What will, as soon as the session has given back what it holds.
-    coming: Option<Fitted>,
+    coming: Option<SizedSession>,
     /// What the latest run took, without the wait for its turn.
     took: Duration,
     /// Memory is to be given back with the next run.
@@ -64,9 +64,9 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new(label: String, loaded: &Loaded) -> Result<Self, ModelError> {
         let session = Arc::clone(&loaded.session);
-        let encodings = loaded.encoder.as_ref().map(Encodings::of);
+        let encodings = loaded.encoder.as_ref().map(FeatureCache::of);
         let canceller = (loaded.arena.clearing())
-            .and_then(|clearing| Canceller::new(&session, clearing))
+            .and_then(|clearing| RunCanceller::new(&session, clearing))
             .map_err(|error| ModelError::Unusable {
                 model: label.clone(),
                 reason: error.to_string(),
@@ -106,7 +106,7 @@ impl Network {
         &mut self.signature
     }
 
-    pub(crate) fn canceller(&self) -> &Canceller {
+    pub(crate) fn canceller(&self) -> &RunCanceller {
         &self.canceller
     }
 
@@ -125,22 +125,22 @@ impl Network {
 
     /// What the arenas of its sessions hold together, if the runtime tells.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let fitted = self.fitted.as_ref().map(Fitted::arena);
-        let encoder = self.encodings.as_ref().map(Encodings::arena);
+        let fitted = self.fitted.as_ref().map(SizedSession::arena);
+        let encoder = self.encodings.as_ref().map(FeatureCache::arena);
         let arenas = [Some(&*self.arena), fitted, encoder].into_iter();
         arenas.flatten().filter_map(Arena::usage).reduce(Usage::add)
     }
 
     /// Has a session for one size take over, from the run after the next on: with the next one the
     /// session that has served gives back what it holds.
-    pub(crate) fn adopt(&mut self, fitted: Fitted) {
+    pub(crate) fn adopt(&mut self, fitted: SizedSession) {
         self.canceller.watch(fitted.session());
         self.coming = Some(fitted);
         self.clear(Reason::Interval);
     }
 
     /// Does the same at once.
-    pub(crate) fn take_over(&mut self, fitted: Fitted) {
+    pub(crate) fn take_over(&mut self, fitted: SizedSession) {
         self.canceller.watch(fitted.session());
         self.fitted = Some(fitted);
     }
@@ -189,13 +189,13 @@ impl Network {
     /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
     pub(crate) fn run(
         &mut self,
-        pictures: [Seen<&[f32]>; 2],
+        pictures: [Tracked<&[f32]>; 2],
         size: (usize, usize),
         moment: f32,
-    ) -> Result<Answer, ModelError> {
+    ) -> Result<NetworkOutput, ModelError> {
         self.retried(|network, clears| {
             network.make_room(size)?;
-            let sights = pictures.map(|seen| seen.map(Sight::Host));
+            let sights = pictures.map(|seen| seen.map(PictureRef::Host));
             let features = network.encode(sights, size, clears);
             let run = features.and_then(|features| match features {
                 Some(features) => {
@@ -212,13 +212,13 @@ impl Network {
     /// signature, for these pictures of this size.
     pub(crate) fn run_bound(
         &mut self,
-        pictures: [Seen<Input>; 2],
+        pictures: [Tracked<Input>; 2],
         inputs: &[(&str, Input)],
         memory: &Memory,
         size: (usize, usize),
-    ) -> Result<Answer, ModelError> {
+    ) -> Result<NetworkOutput, ModelError> {
         self.retried(|network, clears| {
-            let sights = pictures.map(|seen| seen.map(|input| Sight::Bound(input, memory)));
+            let sights = pictures.map(|seen| seen.map(|input| PictureRef::Bound(input, memory)));
             let features = network.encode(sights, size, clears);
             let features = features.map_err(|error| failed(&network.label, &error))?;
             let Some(features) = features else {
@@ -236,7 +236,7 @@ impl Network {
                 #[cfg(feature = "faults")]
                 crate::faults::run(size.0 * size.1)?;
                 let options = canceller.options(clears);
-                binding::run(session, &inputs, outputs, memory, options).map(Answer::new)
+                binding::run(session, &inputs, outputs, memory, options).map(NetworkOutput::new)
             };
             let called_off = || canceller.is_cancelled();
             let answer = network.session_for(size).take(called_off, run);
@@ -249,7 +249,7 @@ impl Network {
     /// What is found in each of two pictures alone, where it looks for anything; `None` if it was cancelled.
     fn encode(
         &mut self,
-        pictures: [Seen<Sight>; 2],
+        pictures: [Tracked<PictureRef>; 2],
         size: (usize, usize),
         clears: bool,
     ) -> ort::Result<Option<[Features; 2]>> {
@@ -270,13 +270,13 @@ impl Network {
         &'f self,
         features: &'f [Features; 2],
     ) -> impl Iterator<Item = (&'f str, &'f DynValue)> {
-        let names = self.encodings.iter().flat_map(Encodings::names);
+        let names = self.encodings.iter().flat_map(FeatureCache::names);
         let all = names.zip(features);
         all.flat_map(|(names, values)| names.iter().map(String::as_str).zip(values.iter()))
     }
 
     /// What runs pictures of a size.
-    fn session_for(&self, size: (usize, usize)) -> &Turns<Session> {
+    fn session_for(&self, size: (usize, usize)) -> &FairLock<Session> {
         match &self.fitted {
             Some(fitted) if fitted.size() == size => fitted.session(),
             _ => &self.session,
@@ -287,8 +287,8 @@ impl Network {
     /// fails gives back, too: so the second is also what empties the arena for a third.
     fn retried(
         &mut self,
-        mut run: impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
-    ) -> Result<Answer, ModelError> {
+        mut run: impl FnMut(&mut Self, bool) -> Result<Option<NetworkOutput>, ModelError>,
+    ) -> Result<NetworkOutput, ModelError> {
         let mut tries = 0..2;
         loop {
             match self.once(&mut run) {
@@ -306,8 +306,8 @@ impl Network {
 
     fn once(
         &mut self,
-        run: &mut impl FnMut(&mut Self, bool) -> Result<Option<Answer>, ModelError>,
-    ) -> Result<Answer, ModelError> {
+        run: &mut impl FnMut(&mut Self, bool) -> Result<Option<NetworkOutput>, ModelError>,
+    ) -> Result<NetworkOutput, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
@@ -364,7 +364,7 @@ impl Network {
         (width, height): (usize, usize),
         moment: f32,
         clears: bool,
-    ) -> ort::Result<Option<Answer>> {
+    ) -> ort::Result<Option<NetworkOutput>> {
         let shape = |channels: usize| [1, channels, height, width];
         let plane = width * height;
         let one = [moment];
@@ -423,7 +423,7 @@ impl Network {
             let start = Instant::now();
             let mut outputs = session.run_with_options(inputs, canceller.options(clears))?;
             took = start.elapsed();
-            Ok(Answer::new(
+            Ok(NetworkOutput::new(
                 names.filter_map(|name| outputs.remove(name)).collect(),
             ))
         };

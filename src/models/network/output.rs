@@ -6,13 +6,13 @@ use super::prepared::new_id;
 use crate::frames::Motion;
 
 /// What a network gave: a picture, or flow and mask.
-pub(crate) struct Answer {
+pub(crate) struct NetworkOutput {
     /// Tells it from all other pictures.
     id: u64,
     values: Vec<DynValue>,
 }
 
-impl Answer {
+impl NetworkOutput {
     /// What a run gave.
     pub(crate) fn new(values: Vec<DynValue>) -> Self {
         Self {

@@ -7,27 +7,27 @@ use ort::session::Session;
 use crate::models::options::{ExecutionProvider, Precision};
 use crate::models::registry::Shared;
 use crate::models::runtime::arena::Arena;
-use crate::models::runtime::fair_lock::Turns;
+use crate::models::runtime::fair_lock::FairLock;
 
 /// A session for pictures of one size.
 #[derive(Clone)]
-pub struct Fitted(pub(crate) Shared<OneSize>);
+pub struct SizedSession(pub(crate) Shared<SizedParts>);
 
 /// What elements that make the same of the same network share.
-pub(crate) struct OneSize {
+pub(crate) struct SizedParts {
     pub(crate) size: (usize, usize),
-    pub(crate) session: Arc<Turns<Session>>,
+    pub(crate) session: Arc<FairLock<Session>>,
     pub(crate) arena: Arena,
     pub(crate) provider: ExecutionProvider,
     pub(crate) precision: Precision,
 }
 
-impl Fitted {
+impl SizedSession {
     pub(crate) fn size(&self) -> (usize, usize) {
         self.0.size
     }
 
-    pub(crate) fn session(&self) -> &Arc<Turns<Session>> {
+    pub(crate) fn session(&self) -> &Arc<FairLock<Session>> {
         &self.0.session
     }
 
@@ -40,9 +40,9 @@ impl Fitted {
     }
 }
 
-impl std::fmt::Debug for Fitted {
+impl std::fmt::Debug for SizedSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Fitted")
+        f.debug_tuple("SizedSession")
             .field(&self.size())
             .field(&self.place())
             .finish()

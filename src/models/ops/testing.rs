@@ -34,7 +34,7 @@ pub(crate) fn start(model: &ModelProto, own: bool) -> Session {
             limit: 0,
             own_operators: own,
         },
-        &crate::models::runtime::load_canceller::Interrupt::default(),
+        &crate::models::runtime::load_canceller::LoadCanceller::default(),
     )
     .expect("it starts")
 }

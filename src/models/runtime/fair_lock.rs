@@ -6,7 +6,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Something that one thread at a time may use, in the order they come; and who waits can be
 /// called off, which a mutex cannot do.
-pub(crate) struct Turns<T> {
+pub(crate) struct FairLock<T> {
     /// Locked by whoever has the turn, so nobody ever waits for it.
     value: Mutex<T>,
     line: Mutex<Line>,
@@ -27,7 +27,7 @@ struct Ticket<'a> {
     number: u64,
 }
 
-impl<T> Turns<T> {
+impl<T> FairLock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             value: Mutex::new(value),
@@ -72,7 +72,7 @@ impl<T> Turns<T> {
     }
 
     /// Has all who wait ask again whether they were called off.
-    pub(crate) fn look_again(&self) {
+    pub(crate) fn recheck(&self) {
         // with the line free, who waits has either not asked yet or is there to be told
         drop(lock(&self.line));
         self.moved.notify_all();

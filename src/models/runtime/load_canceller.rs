@@ -7,7 +7,7 @@ use crate::sync::lock;
 /// Stops work, such as loading a network, at the next place where that can be done. Once it has
 /// been stopped, all that is begun with it is, too.
 #[derive(Clone, Default)]
-pub struct Interrupt(Arc<Mutex<State>>);
+pub struct LoadCanceller(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -16,7 +16,7 @@ struct State {
     ways: Vec<Box<dyn Fn() + Send>>,
 }
 
-impl Interrupt {
+impl LoadCanceller {
     /// Stops it. Does not wait for it.
     pub fn stop(&self) {
         let mut state = lock(&self.0);
@@ -34,9 +34,9 @@ impl Interrupt {
     }
 }
 
-impl std::fmt::Debug for Interrupt {
+impl std::fmt::Debug for LoadCanceller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Interrupt")
+        f.debug_tuple("LoadCanceller")
             .field(&lock(&self.0).stopped)
             .finish()
     }
@@ -60,7 +60,7 @@ mod tests {
                 stopped.fetch_add(1, SeqCst);
             }
         };
-        let interrupt = Interrupt::default();
+        let interrupt = LoadCanceller::default();
         interrupt.add(way());
         interrupt.add(way());
         assert_eq!(stopped.load(SeqCst), 0);
@@ -80,7 +80,7 @@ mod tests {
             threads: 3,
             ..LoadOptions::default()
         };
-        let interrupt = Interrupt::default();
+        let interrupt = LoadCanceller::default();
         interrupt.stop();
         let refused = Interpolator::load_unless(&options, &interrupt);
         assert!(

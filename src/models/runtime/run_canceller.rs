@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, Weak};
 
 use ort::session::{RunOptions, Session};
 
-use super::fair_lock::Turns;
+use super::fair_lock::FairLock;
 use crate::sync::lock;
 
 /// Stops a running [`Interpolator::estimate`](crate::models::interpolator::Interpolator::estimate) from another thread.
 #[derive(Clone)]
-pub struct Canceller(Arc<Cancel>);
+pub struct RunCanceller(Arc<Cancel>);
 
 struct Cancel {
     cancelled: Mutex<bool>,
@@ -18,12 +18,12 @@ struct Cancel {
     /// The same for runs after which memory is given back.
     clearing: RunOptions,
     /// Where it may be waiting for its turn.
-    sessions: Mutex<Vec<Weak<Turns<Session>>>>,
+    sessions: Mutex<Vec<Weak<FairLock<Session>>>>,
 }
 
-impl Canceller {
+impl RunCanceller {
     /// For runs on `session`; those that give memory back are made with `clearing`.
-    pub(crate) fn new(session: &Arc<Turns<Session>>, clearing: RunOptions) -> ort::Result<Self> {
+    pub(crate) fn new(session: &Arc<FairLock<Session>>, clearing: RunOptions) -> ort::Result<Self> {
         Ok(Self(Arc::new(Cancel {
             cancelled: Mutex::new(false),
             options: RunOptions::new()?,
@@ -33,7 +33,7 @@ impl Canceller {
     }
 
     /// Runs on this session are stopped, too.
-    pub(crate) fn watch(&self, session: &Arc<Turns<Session>>) {
+    pub(crate) fn watch(&self, session: &Arc<FairLock<Session>>) {
         let mut sessions = lock(&self.0.sessions);
         sessions.retain(|known| known.strong_count() > 0);
         sessions.push(Arc::downgrade(session));
@@ -74,7 +74,7 @@ impl Canceller {
         // not held while the sessions are told: one lock at a time
         let sessions = lock(&self.0.sessions).clone();
         for session in sessions.iter().filter_map(Weak::upgrade) {
-            session.look_again();
+            session.recheck();
         }
     }
 
@@ -83,9 +83,9 @@ impl Canceller {
     }
 }
 
-impl std::fmt::Debug for Canceller {
+impl std::fmt::Debug for RunCanceller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Canceller")
+        f.debug_tuple("RunCanceller")
             .field(&self.is_cancelled())
             .finish()
     }

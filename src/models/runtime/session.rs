@@ -8,7 +8,7 @@ use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 
-use super::load_canceller::Interrupt;
+use super::load_canceller::LoadCanceller;
 use super::providers::{self, Purpose};
 use super::{Runtime, arena};
 use crate::models::error::{ModelError, plain};
@@ -57,7 +57,7 @@ pub(crate) fn start(
     label: &str,
     model: ModelProto,
     file: &Arc<[u8]>,
-    interrupt: &Interrupt,
+    interrupt: &LoadCanceller,
 ) -> Result<Started, ModelError> {
     let starter = Starter::new(runtime, options, file, interrupt);
     let mut note = None;
@@ -95,7 +95,7 @@ pub(crate) struct Starter<'a> {
     runtime: &'a Runtime,
     options: &'a LoadOptions,
     file: &'a Arc<[u8]>,
-    interrupt: &'a Interrupt,
+    interrupt: &'a LoadCanceller,
 }
 
 impl<'a> Starter<'a> {
@@ -103,7 +103,7 @@ impl<'a> Starter<'a> {
         runtime: &'a Runtime,
         options: &'a LoadOptions,
         file: &'a Arc<[u8]>,
-        interrupt: &'a Interrupt,
+        interrupt: &'a LoadCanceller,
     ) -> Self {
         Self {
             runtime,
@@ -312,7 +312,14 @@ pub(crate) fn beside(
         },
     };
     let encoded = onnx_graph::encode(&model);
-    commit(runtime, options, &encoded, None, on, &Interrupt::default())
+    commit(
+        runtime,
+        options,
+        &encoded,
+        None,
+        on,
+        &LoadCanceller::default(),
+    )
 }
 
 /// Whether there is a limit to what a session may take, beside what the machine has.
@@ -352,7 +359,7 @@ pub(crate) fn commit(
     encoded: &[u8],
     weights: Option<Arc<[u8]>>,
     on: On,
-    interrupt: &Interrupt,
+    interrupt: &LoadCanceller,
 ) -> Result<Session, String> {
     let threads = match options.threads {
         0 => std::thread::available_parallelism()

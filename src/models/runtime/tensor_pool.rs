@@ -235,7 +235,7 @@ mod tests {
     use crate::models::options::LoadOptions;
     use crate::models::runtime;
     use crate::models::runtime::arena::Arena;
-    use crate::models::runtime::load_canceller::Interrupt;
+    use crate::models::runtime::load_canceller::LoadCanceller;
     use crate::models::runtime::session;
     use onnx_graph::build::GraphBuilder;
 
@@ -259,7 +259,7 @@ mod tests {
         };
         let runtime = runtime::runtime().unwrap();
         let encoded = onnx_graph::encode(&model);
-        let interrupt = Interrupt::default();
+        let interrupt = LoadCanceller::default();
         session::commit(runtime, &options, &encoded, None, on, &interrupt).unwrap()
     }
 

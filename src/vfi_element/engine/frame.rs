@@ -31,7 +31,7 @@ pub(in crate::vfi_element) struct Small {
 /// The same, where frames are made.
 #[derive(Debug)]
 pub(super) enum Made {
-    Host(HostFrame),
+    Host(Box<HostFrame>),
     Device(Arc<DeviceFrame>),
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Host {
     enlarger: Option<Enlarger>,
     sampling: Sampling,
     /// Storage of a frame that is gone, for the next one.
-    spare: Option<HostFrame>,
+    spare: Option<Box<HostFrame>>,
 }
 
 /// What the network needs of a frame.
@@ -53,7 +53,7 @@ impl Host {
         }
     }
 
-    pub(super) fn recycle(&mut self, frame: HostFrame) {
+    pub(super) fn recycle(&mut self, frame: Box<HostFrame>) {
         self.spare = Some(frame);
     }
 
@@ -62,7 +62,7 @@ impl Host {
         &mut self,
         interpolator: &Interpolator,
         frame: &VideoFrameRef<&gst::BufferRef>,
-    ) -> Result<HostFrame, Failure> {
+    ) -> Result<Box<HostFrame>, Failure> {
         let mut made = self.spare.take().unwrap_or_default();
         self.shrinker.shrink(frame, &mut made.picture)?;
         interpolator.prepare(&made.picture, &mut made.prepared)?;

@@ -24,7 +24,7 @@ use crate::frames::{self, FrameLayout, Motion, Sampling, readable, writable};
 use crate::models::device::{self, Outcome};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
-    Canceller, Fitted, Fitting, Interpolator, ModelError, ModelInfo, ModelKind, WarmUp,
+    Interpolator, ModelError, ModelInfo, ModelKind, RunCanceller, SizedSession, Specialise, WarmUp,
 };
 use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::stats::Times;
@@ -45,7 +45,7 @@ pub(super) struct Engine {
     /// What is to be run once, now that the size is known.
     warm_up: Option<WarmUp>,
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
-    fitting: Option<(Fitting, u32)>,
+    fitting: Option<(Specialise, u32)>,
     /// What runs took of what is configured.
     runs: Patience,
     /// It has made a frame.
@@ -70,7 +70,7 @@ enum Way {
     /// On the host, the network wherever it is.
     Host(Box<Host>),
     /// Where the network is.
-    Device(Box<device::Stage>),
+    Device(Box<device::DevicePipeline>),
 }
 
 /// Tells what was prepared under one configuration of one engine from all others.
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// Stops a run from another thread.
-    pub(super) fn canceller(&self) -> Canceller {
+    pub(super) fn canceller(&self) -> RunCanceller {
         self.interpolator.canceller()
     }
 
@@ -184,7 +184,7 @@ impl Engine {
                 upscale: look.upscale_method,
                 pictures,
             };
-            match device::Stage::new(&self.interpolator, info, &stage) {
+            match device::DevicePipeline::new(&self.interpolator, info, &stage) {
                 Ok(stage) => return Ok(Way::Device(Box::new(stage))),
                 Err(error @ (ModelError::Memory { .. } | ModelError::Cancelled)) => {
                     return Err(error.into());
@@ -219,7 +219,7 @@ impl Engine {
     }
 
     /// A pair is done. What is to be made now, on another thread, to make runs faster.
-    pub(super) fn settle(&mut self) -> Option<Fitting> {
+    pub(super) fn settle(&mut self) -> Option<Specialise> {
         let (_, wait) = self.fitting.as_mut()?;
         *wait = wait.saturating_sub(1);
         let (fitting, _) = self.fitting.take_if(|(_, wait)| *wait == 0)?;
@@ -227,7 +227,7 @@ impl Engine {
     }
 
     /// Takes what came of it.
-    pub(super) fn fit(&mut self, fitted: Option<Fitted>) {
+    pub(super) fn fit(&mut self, fitted: Option<SizedSession>) {
         self.interpolator.adopt(fitted);
         self.runs = Patience::default();
     }
@@ -313,7 +313,7 @@ impl Engine {
                 let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
                 let estimated = Instant::now();
                 let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
-                let frames = [(a, &from_a), (b, &from_b)];
+                let frames = [(&**a, &from_a), (&**b, &from_b)];
                 let mut out = writable(out, info)?;
                 let estimate = (estimate, phase as f32);
                 host.synthesise(&stage.layout, frames, estimate, alpha.as_ref(), &mut out)?;

@@ -30,7 +30,7 @@ pub(super) fn copier(
 }
 
 /// All it takes to make a frame ready where the network is, on whatever thread.
-pub(super) struct Readier {
+pub(super) struct Preprocessor {
     preparation: Preparation,
     /// If the frame lies in CUDA's memory.
     copier: Option<Arc<Copier>>,
@@ -41,7 +41,7 @@ pub(super) struct Readier {
     generation: u64,
 }
 
-impl Readier {
+impl Preprocessor {
     /// Makes the frame in `buffer` ready, its thumbnail in the place of another.
     pub(super) fn run(
         self,
@@ -83,14 +83,14 @@ pub(super) fn finish(
 
 impl Engine {
     /// What makes a frame ready where the network is.
-    pub(super) fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Readier, Failure> {
+    pub(super) fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Preprocessor, Failure> {
         let Some(stage) = &self.stage else {
             return Err(not_ready());
         };
         let Way::Device(device) = &stage.way else {
             return Err(not_ready());
         };
-        Ok(Readier {
+        Ok(Preprocessor {
             preparation: device.prepare(),
             copier: copier(&mut self.copier, self.device, buffer)?,
             layout: stage.layout.clone(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use crate::models::Canceller;
+use crate::models::RunCanceller;
 use crate::sync::lock;
 
 /// What the clock's thread and the task know of it.
@@ -28,7 +28,7 @@ impl Alarm {
     pub(super) fn set(
         clock: &gst::Clock,
         time: gst::ClockTime,
-        canceller: Canceller,
+        canceller: RunCanceller,
     ) -> Option<Self> {
         let state = Arc::new(Mutex::new(State::Set));
         let id = clock.new_single_shot_id(time);

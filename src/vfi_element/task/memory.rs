@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::models::memory::{Reason, Room, available};
+use crate::models::memory::{MemoryStatus, Reason, available};
 use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::Engine;
 use crate::vfi_element::error::{Failure, Want};
@@ -68,7 +68,7 @@ impl Worker {
         self.looked = Some(Instant::now());
         let info = self.engine.as_ref().map(Engine::info);
         let room = info.and_then(|info| available::least(info.provider, info.device));
-        room.is_some_and(Room::is_short)
+        room.is_some_and(MemoryStatus::is_short)
     }
 
     /// A frame could not be made, for want of memory although what was kept had been given back, or of a

@@ -122,7 +122,7 @@ fn fitted() -> Arc<AtomicBool> {
     gst::log::set_threshold_for_name("vfiinterp", gst::DebugLevel::Info);
     gst::log::add_log_function(move |_, _, _, _, _, _, message| {
         let message = message.get();
-        if message.is_some_and(|message| message.starts_with("Fitting")) {
+        if message.is_some_and(|message| message.starts_with("Specialise")) {
             told.store(true, SeqCst);
         }
     });

@@ -3,7 +3,7 @@
 use gst::prelude::*;
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{
-    ExecutionProvider, Interpolator, Interrupt, LoadOptions, ModelError, Precision, Prepared,
+    ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, ModelError, Precision, Prepared,
 };
 
 use crate::rig::{self, Rig};
@@ -44,7 +44,7 @@ fn all_of_a_network_of_one_size_is_on_the_device() {
             let fitting = network.fit((320, 240)).expect("it is on a GPU");
             let heard = warnings();
             // whether it is faster, nobody can tell here
-            let made = fitting.make(&Interrupt::default());
+            let made = fitting.make(&LoadCanceller::default());
             assert!(made.is_ok(), "{model} {precision:?}: {made:?}");
             assert_eq!(concerns(&heard), [""; 0], "{model} {precision:?}");
         }

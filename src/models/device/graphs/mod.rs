@@ -57,7 +57,7 @@ pub(crate) struct Geometry {
 
 /// What a finishing graph begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum OutputKind {
     /// Motion on a grid of so many columns and rows: the frames' planes are warped.
     Motion(usize, usize),
     /// The same, but pictures are warped, and enlarged.
@@ -98,7 +98,7 @@ impl Geometry {
     ///
     /// # Errors
     /// As [`Geometry::ready`].
-    pub(crate) fn finish(&self, answer: Answer) -> Result<ModelProto, FrameError> {
+    pub(crate) fn finish(&self, answer: OutputKind) -> Result<ModelProto, FrameError> {
         postprocess::graph(self, answer)
     }
 
@@ -314,7 +314,7 @@ fn part(graph: &mut Appender, value: &str, axis: i64, from: usize, to: usize) ->
     graph.node("Slice", &[value, &from, &to, &axes], vec![])
 }
 
-/// Values brought between two numbers.
+/// Buffers brought between two numbers.
 fn clip(graph: &mut Appender, value: &str, least: f32, most: f32) -> String {
     let (least, most) = (graph.constant(least), graph.constant(most));
     graph.node("Clip", &[value, &least, &most], vec![])
@@ -325,7 +325,7 @@ fn begin(name: &str) -> GraphBuilder {
     GraphBuilder::new(name, OPSET)
 }
 
-/// Values `[n, h, w]` as `[1, n, h, w]` and back.
+/// Buffers `[n, h, w]` as `[1, n, h, w]` and back.
 fn lift(graph: &mut Appender, value: &str) -> String {
     let axes = graph.integers(&[1], &[0]);
     graph.node("Unsqueeze", &[value, &axes], vec![])

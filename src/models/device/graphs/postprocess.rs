@@ -2,33 +2,33 @@
 
 use super::warp::{Field, Reading};
 use super::{
-    Answer, Appender, Geometry, ModelProto, Shape, begin, clip, crop, drop_first, enlarge, int,
+    Appender, Geometry, ModelProto, OutputKind, Shape, begin, clip, crop, drop_first, enlarge, int,
     part,
 };
 use crate::frames::{FrameError, Sampling};
 
-pub(crate) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, FrameError> {
+pub(crate) fn graph(geometry: &Geometry, answer: OutputKind) -> Result<ModelProto, FrameError> {
     let shapes = geometry.shapes()?;
     let mut builder = begin("finish");
     let picture = [1, 3, geometry.padded.1 as i64, geometry.padded.0 as i64];
     let grid = match answer {
-        Answer::Motion(columns, rows) | Answer::MotionOfPictures(columns, rows) => {
+        OutputKind::Motion(columns, rows) | OutputKind::MotionOfPictures(columns, rows) => {
             let (rows, columns) = (rows as i64, columns as i64);
             builder = builder
                 .input("flow", &[1, 4, rows, columns])
                 .input("mask", &[1, 1, rows, columns]);
             Some((columns as usize, rows as usize))
         }
-        Answer::Picture => {
+        OutputKind::Picture => {
             builder = builder.input("picture", &picture);
             None
         }
     };
-    if let Answer::MotionOfPictures(..) = answer {
+    if let OutputKind::MotionOfPictures(..) = answer {
         builder = builder.input("a", &picture).input("b", &picture);
     }
     let planes = match answer {
-        Answer::Motion(..) => shapes.len(),
+        OutputKind::Motion(..) => shapes.len(),
         _ => 0,
     };
     let gamut = geometry.gamut().filter(|_| planes == 0);
@@ -57,7 +57,7 @@ pub(crate) fn graph(geometry: &Geometry, answer: Answer) -> Result<ModelProto, F
         }
     });
     match (answer, field) {
-        (Answer::Motion(..), Some(field)) => warped(geometry, &shapes, graph, &field),
+        (OutputKind::Motion(..), Some(field)) => warped(geometry, &shapes, graph, &field),
         (_, Some(field)) => {
             let (size, sampling) = (geometry.small, Sampling::from(geometry.upscale));
             let reading = field.reading(graph, size, (1, 1), size, sampling);

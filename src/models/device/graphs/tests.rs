@@ -6,13 +6,13 @@ use onnx_graph::proto::ModelProto;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Tensor};
 
-use super::{Answer, Geometry};
+use super::{Geometry, OutputKind};
 use crate::frames::{
     Enlarger, FORMATS, FrameLayout, Motion, Picture, Plane, Sample, Sampling, ScaleMethod,
     Shrinker, excess_between, reference,
 };
 use crate::models::options::LoadOptions;
-use crate::models::runtime::load_canceller::Interrupt;
+use crate::models::runtime::load_canceller::LoadCanceller;
 use crate::models::runtime::{self, session};
 use crate::models::signature::types::Padding;
 
@@ -33,7 +33,7 @@ fn session(mut model: ModelProto, own: bool) -> Session {
     };
     let runtime = runtime::runtime().unwrap();
     let encoded = onnx_graph::encode(&model);
-    let interrupt = Interrupt::default();
+    let interrupt = LoadCanceller::default();
     let on = session::On::Cpu {
         limit: 0,
         own_operators: own,
@@ -416,7 +416,7 @@ fn motion(cells: usize, seed: u32) -> (Vec<f32>, Vec<f32>) {
 
 fn finish(
     geometry: &Geometry,
-    answer: Answer,
+    answer: OutputKind,
     own: bool,
     inputs: Vec<(String, DynValue)>,
 ) -> Vec<Vec<f32>> {
@@ -484,7 +484,7 @@ fn warped_planes_are_the_kernels() {
                 let mut inputs = motion_inputs(&motion);
                 inputs.extend(planes(&a, &info, "a"));
                 inputs.extend(planes(&b, &info, "b"));
-                let answer = Answer::Motion(motion.width, motion.height);
+                let answer = OutputKind::Motion(motion.width, motion.height);
                 let found = worst(&finish(&geometry, answer, own, inputs), &want, &info);
                 assert!(
                     found <= 1.0,
@@ -529,7 +529,7 @@ fn enlarged(geometry: &Geometry) -> f32 {
     });
     let inputs = vec![("picture".into(), padded)];
     worst(
-        &finish(geometry, Answer::Picture, false, inputs),
+        &finish(geometry, OutputKind::Picture, false, inputs),
         &want,
         info,
     )
@@ -601,7 +601,7 @@ fn what_rgb_cuts_off_is_given_back_as_on_the_host() {
                 let excess = excess_between([Some(a), Some(b)], 0.25, &picture).unwrap();
                 enlarger.give_back(&excess.unwrap(), out).unwrap();
             });
-            let made = finish(&geometry, Answer::Picture, false, inputs);
+            let made = finish(&geometry, OutputKind::Picture, false, inputs);
             let apart = worst(&made, &want, &info);
             assert!(apart <= 1.0, "{format:?} {small:?} made: {apart}");
         }
@@ -640,7 +640,7 @@ fn pictures_are_warped_and_enlarged() {
             });
             let mut inputs = motion_inputs(&motion);
             inputs.extend([("a".into(), a), ("b".into(), b)]);
-            let answer = Answer::MotionOfPictures(32, 24);
+            let answer = OutputKind::MotionOfPictures(32, 24);
             let found = worst(&finish(&geometry, answer, false, inputs), &want, &info);
             assert!(found <= 1.0, "{format:?} {method:?}: {found}");
         }
@@ -694,9 +694,9 @@ fn operators_are_those_that_cuda_has() {
         for method in METHODS {
             let geometry = geometry(&info, (60, 35), method);
             let answers = [
-                Answer::Motion(32, 24),
-                Answer::MotionOfPictures(32, 24),
-                Answer::Picture,
+                OutputKind::Motion(32, 24),
+                OutputKind::MotionOfPictures(32, 24),
+                OutputKind::Picture,
             ];
             let finishing = answers.map(|answer| geometry.finish(answer).unwrap());
             let pictures = Geometry {
@@ -705,8 +705,10 @@ fn operators_are_those_that_cuda_has() {
             };
             for model in finishing.into_iter().chain([
                 pictures.ready((7, 4)).unwrap(),
-                pictures.finish(Answer::MotionOfPictures(32, 24)).unwrap(),
-                pictures.finish(Answer::Picture).unwrap(),
+                pictures
+                    .finish(OutputKind::MotionOfPictures(32, 24))
+                    .unwrap(),
+                pictures.finish(OutputKind::Picture).unwrap(),
                 geometry.ready((7, 4)).unwrap(),
                 geometry.difference().unwrap(),
             ]) {
@@ -732,7 +734,7 @@ fn geometries_that_cannot_be_are_refused() {
             ..geometry(&video, small, ScaleMethod::Bilinear)
         };
         assert!(geometry.ready((8, 6)).is_err(), "{small:?} {padded:?}");
-        assert!(geometry.finish(Answer::Picture).is_err());
+        assert!(geometry.finish(OutputKind::Picture).is_err());
     }
     let other = geometry(
         &info(VideoFormat::Uyvy, 128, 96),
@@ -799,7 +801,7 @@ fn odd_ratios_of_grid_and_plane_make_graphs_that_start() {
                 padded,
                 ..geometry(&info, small, ScaleMethod::Bilinear)
             };
-            let model = geometry.finish(Answer::Motion(grid.0, grid.1)).unwrap();
+            let model = geometry.finish(OutputKind::Motion(grid.0, grid.1)).unwrap();
             session(model, false);
         }
     }

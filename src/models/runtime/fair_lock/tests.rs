@@ -1,15 +1,15 @@
-//! Turns with real threads; `tests/threads.rs` tries every order in which they may come.
+//! FairLock with real threads; `tests/threads.rs` tries every order in which they may come.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use super::fair_lock::Turns;
+use super::fair_lock::FairLock;
 
 #[test]
 fn turns_are_taken_one_at_a_time() {
-    let turns = Turns::new(0);
+    let turns = FairLock::new(0);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -24,7 +24,7 @@ fn turns_are_taken_one_at_a_time() {
 
 #[test]
 fn who_waits_can_be_called_off_and_who_has_the_turn_is_left_alone() {
-    let turns = Turns::new(());
+    let turns = FairLock::new(());
     let off = AtomicBool::new(false);
     let (asked, wait_asked) = channel();
     thread::scope(|scope| {
@@ -40,7 +40,7 @@ fn who_waits_can_be_called_off_and_who_has_the_turn_is_left_alone() {
                 });
                 wait_asked.recv().expect("it asks before it waits");
                 off.store(true, SeqCst);
-                turns.look_again();
+                turns.recheck();
                 // this turn goes on all the while
                 waiting.join().expect("nothing panics")
             },

@@ -61,7 +61,7 @@ struct Newest {
     held: bool,
 }
 
-/// Turns input times into output slots.
+/// FairLock input times into output slots.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct Timeline {
     input: Option<Rate>,

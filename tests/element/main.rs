@@ -15,6 +15,7 @@ mod dedup;
 mod events;
 mod faults;
 mod formats;
+mod holes;
 mod hostile_files;
 mod largest;
 mod live;

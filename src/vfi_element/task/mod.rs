@@ -30,6 +30,7 @@ use crate::models::memory::Clearing;
 
 mod deadline_timer;
 mod dedup;
+mod holes;
 mod interpolate;
 mod memory;
 mod output;
@@ -51,6 +52,8 @@ pub(super) struct Worker {
     segment: Option<gst::Segment>,
     /// The application knows that frames of this segment were dropped.
     told_drop: bool,
+    /// The application knows that a hole of this segment was left open.
+    told_hole: bool,
     held: Option<Frame>,
     /// Duplicates of the held frame.
     hold: Hold<Frame>,
@@ -79,6 +82,7 @@ impl Worker {
             spans: Spans::default(),
             segment: None,
             told_drop: false,
+            told_hole: false,
             held: None,
             hold: Hold::default(),
             scenes: Scenes::default(),
@@ -104,7 +108,7 @@ impl Worker {
         self.scenes = Scenes::default();
         self.clearing = Clearing::default();
         self.segment = None;
-        self.told_drop = false;
+        (self.told_drop, self.told_hole) = (false, false);
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
@@ -148,9 +152,12 @@ impl Worker {
                 self.tell_segment();
             }
             EventView::StreamStart(_) => self.finish_stretch(context)?,
-            EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => {
-                self.drain(context)?
+            EventView::Gap(gap) => {
+                if self.fill_gap(context, gap)? {
+                    return Ok(());
+                }
             }
+            EventView::Eos(_) | EventView::SegmentDone(_) => self.drain(context)?,
             _ => {}
         }
         context.queue.flow_in(self.output.round())?;
@@ -162,22 +169,9 @@ impl Worker {
     /// What follows has nothing to do with what was.
     fn finish_stretch(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         self.drain(context)?;
-        self.told_drop = false;
+        (self.told_drop, self.told_hole) = (false, false);
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
-        }
-        Ok(())
-    }
-
-    /// Fills what is left of the held frame's time with it, and lets it go.
-    fn drain(&mut self, context: &Context) -> Result<(), gst::FlowError> {
-        self.release(context)?;
-        self.settle(context)?;
-        if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            let slots = timeline.drain(None);
-            for slot in slots {
-                self.repeat(context, &held, &slot)?;
-            }
         }
         Ok(())
     }
@@ -322,6 +316,9 @@ impl Worker {
                 return Ok(());
             }
         };
+        if let Some(apart) = step.too_long {
+            self.tell_hole(context, apart);
+        }
         if let Some(slot) = &step.original {
             // Nobody else holds it yet, so this changes the very buffer that came in.
             stamp(buffer.make_mut(), slot);
@@ -331,7 +328,8 @@ impl Worker {
             self.settle(context)?;
             return self.without_duplicates(context, step, new);
         }
-        if !self.defers(context) {
+        // a hole may be long, and each of its repeats is to leave before the next one is made
+        if step.before.pair.is_none() || !self.defers(context) {
             self.settle(context)?;
             return self.pass(context, step, new, None);
         }
@@ -463,9 +461,7 @@ impl Worker {
             self.shortage = Shortage::default();
         }
         self.settings = settings;
-        if let Some(timeline) = &mut self.timeline {
-            timeline.set_max_gap(self.settings.max_gap.nseconds());
-        }
+        self.limit_holes(context);
         if (multiplied || context.srcpad.check_reconfigure())
             && let Some(stream) = &self.stream
         {

@@ -27,7 +27,8 @@ enum Action {
     Drain(Option<u64>),
     Reset,
     Retarget(Wanted),
-    MaxGap(u64),
+    Limits(u64, bool),
+    Pause(u64),
     /// The next frame is marked as one that continues nothing.
     Jump,
     Segment(u64, Option<u64>),
@@ -224,7 +225,13 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                     watch.drained = true;
                 }
             }
-            Action::MaxGap(gap) => timeline.set_max_gap(gap),
+            Action::Limits(gap, fills) => timeline.set_limits(gap, fills),
+            Action::Pause(until) => {
+                if let Some(slots) = timeline.pause(until) {
+                    watch.slots(&slots, target);
+                    watch.drained = true;
+                }
+            }
             Action::Jump => {
                 timeline.expect_jump();
                 jump = true;

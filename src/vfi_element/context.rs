@@ -4,7 +4,6 @@
 //! queried, posted, loaded or inferred.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use glib::WeakRef;
 use gst::prelude::*;
@@ -20,6 +19,7 @@ use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::timing::deadlines::{Downstream, Promise};
+use super::timing::steady::Holds;
 use crate::models::{Canceller, ModelInfo};
 use crate::sync::lock;
 
@@ -36,8 +36,10 @@ pub(super) struct Context {
     stats: Mutex<Stats>,
     downstream: Mutex<Downstream>,
     pub(super) promise: Mutex<Promise>,
-    /// The frame pushed last.
-    pub(super) pushed: Mutex<Pushed>,
+    /// How long downstream holds frames.
+    pub(super) holds: Mutex<Holds>,
+    /// The base time that counts no more: after a flush there will be another.
+    past_base: Mutex<Option<gst::ClockTime>>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     canceller: Mutex<Option<Canceller>>,
@@ -45,16 +47,6 @@ pub(super) struct Context {
     pool: Mutex<Option<gst::BufferPool>>,
     /// The context of CUDA that the neighbours' frames belong to.
     cuda: Cuda,
-}
-
-/// How a frame went downstream.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pushed {
-    pub pts: Option<gst::ClockTime>,
-    /// How long it took.
-    pub took: Duration,
-    /// The running time at which downstream was done with it.
-    pub done: Option<gst::ClockTime>,
 }
 
 /// What latency and QoS are reckoned with.
@@ -83,7 +75,8 @@ impl Context {
             stats: Mutex::default(),
             downstream: Mutex::default(),
             promise: Mutex::default(),
-            pushed: Mutex::default(),
+            holds: Mutex::default(),
+            past_base: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
@@ -160,15 +153,30 @@ impl Context {
         clock.map_or_else(gst::get_timestamp, |clock| clock.time())
     }
 
-    /// The running time of the pipeline, while there is a clock.
+    /// The running time of the pipeline, while it runs.
     pub(super) fn running_time(&self) -> Option<gst::ClockTime> {
-        self.element()?.current_running_time()
+        let (clock, base) = self.clock()?;
+        clock.time().checked_sub(base)
+    }
+
+    /// The pipeline's clock, and its time when the running time was 0; while it runs.
+    fn clock(&self) -> Option<(gst::Clock, gst::ClockTime)> {
+        let element = self.element()?;
+        let base = element.base_time().filter(|_| self.is_playing())?;
+        let counts = lock(&self.past_base).is_none_or(|past| past != base);
+        Some((element.clock()?, base)).filter(|_| counts)
+    }
+
+    /// A flush lets the running time begin anew, which the pipeline tells of only when frames have
+    /// arrived at its sinks.
+    pub(super) fn restart_time(&self) {
+        *lock(&self.past_base) = self.element().and_then(|element| element.base_time());
     }
 
     /// The pipeline's clock, and its time when the running time is `time`.
     pub(super) fn clock_at(&self, time: gst::ClockTime) -> Option<(gst::Clock, gst::ClockTime)> {
-        let element = self.element()?;
-        Some((element.clock()?, element.base_time()?.checked_add(time)?))
+        let (clock, base) = self.clock()?;
+        Some((clock, base.checked_add(time)?))
     }
 
     /// Whether the element plays.
@@ -294,5 +302,7 @@ impl Context {
         *lock(&self.pool) = None;
         *lock(&self.rates) = Rates::default();
         *lock(&self.promise) = Promise::default();
+        *lock(&self.holds) = Holds::default();
+        *lock(&self.past_base) = None;
     }
 }

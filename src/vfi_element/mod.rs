@@ -61,6 +61,7 @@ mod queue;
 mod queue_tests;
 mod scene;
 mod settings;
+mod sinks;
 mod stats;
 mod task;
 mod timing;

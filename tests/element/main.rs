@@ -24,6 +24,7 @@ mod metas;
 mod negotiation;
 mod overlay;
 mod overload;
+mod pace;
 mod pipeline;
 mod rife;
 mod seeks;

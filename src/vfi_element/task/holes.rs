@@ -31,8 +31,11 @@ impl Worker {
         self.limit_holes(context);
         let timeline = self.timeline.as_mut();
         let slots = timeline.and_then(|timeline| timeline.pause(until.nseconds()));
-        let (Some(slots), Some(held)) = (slots, self.held.take()) else {
+        let Some(slots) = slots else {
             self.drain(context)?;
+            return Ok(false);
+        };
+        let Some(held) = self.held.take() else {
             return Ok(false);
         };
         for slot in slots {

@@ -271,6 +271,7 @@ impl Worker {
             }
         }
         context.set_rates(rate, target);
+        context.look_for_sink();
         let several = match (rate, target) {
             (_, Target::Multiple(m)) => m > 2,
             (Some(from), Target::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,

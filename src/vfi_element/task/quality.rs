@@ -18,12 +18,6 @@ use crate::vfi_element::stats::Times;
 use crate::vfi_element::timing::deadlines;
 use crate::vfi_element::timing::grid::Slot;
 
-/// Downstream takes a frame faster than this unless it waits for something.
-const AT_ONCE: Duration = Duration::from_millis(1);
-
-/// A sink may be done with a frame so many nanoseconds before its time.
-const EARLY: u64 = 2_000_000;
-
 impl Worker {
     /// Whether a frame is to be made at this slot. If it would be too late, that is told.
     pub(super) fn has_time(&mut self, context: &Context, slot: &Slot) -> bool {
@@ -67,24 +61,12 @@ impl Worker {
         ready.checked_sub(deadline).filter(|late| *late > 0)
     }
 
-    /// The running time at which a frame has to be out, where that was promised.
+    /// The running time at which a frame has to be out, where somebody waits for it.
     fn deadline(&self, context: &Context, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.running_time(Some(clock_time(slot.pts)))?;
-        let promise = context.promise();
-        let held = self.was_held(context, promise.configured);
+        let (promise, held) = (context.promise(), lock(&context.holds).level());
         let deadline = promise.deadline(due.nseconds(), self.arrivals.delay(), held);
         deadline.map(clock_time)
-    }
-
-    /// Whether downstream has kept the latest frame until the pipeline's `configured` latency had
-    /// passed, as a sink does that waits for its clock.
-    fn was_held(&self, context: &Context, configured: u64) -> bool {
-        let pushed = *lock(&context.pushed);
-        let Some((due, done)) = self.running_time(pushed.pts).zip(pushed.done) else {
-            return false;
-        };
-        let shown = due.nseconds().saturating_add(configured);
-        pushed.took > AT_ONCE && done.nseconds().saturating_add(EARLY) >= shown
     }
 
     /// Sees to it that what is being made is given up when it can't be in time any more.
@@ -213,9 +195,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it.
+    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it, which
+    /// was found or has told so.
     pub(super) fn is_paced(&self, context: &Context) -> bool {
-        context.promise().live || (self.settings.qos && context.downstream().paced())
+        let promise = context.promise();
+        let found = promise.live || promise.sink.is_some();
+        found || (self.settings.qos && context.downstream().paced())
     }
 
     /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as long

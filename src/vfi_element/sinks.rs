@@ -4,6 +4,7 @@
 //! queues, encoders and muxers do. It ends at the first element that waits for the clock, which may also
 //! be one on the way. Where it divides, behind a tee, it is not followed.
 
+use glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;
 
 use super::context::Context;
@@ -37,7 +38,7 @@ fn find(source: &gst::Pad) -> Option<Sink> {
                 ..sink
             });
         }
-        let mut ways = peer.iterate_internal_links().into_iter();
+        let mut ways = ways_on(&peer)?.into_iter();
         let way = ways.next()?.ok()?;
         if ways.next().is_some() {
             return None;
@@ -45,6 +46,16 @@ fn find(source: &gst::Pad) -> Option<Sink> {
         source = way;
     }
     None
+}
+
+/// Where what comes into a pad leaves its element. `None` where that is unknown: the safe call takes a
+/// pad that has no element for a fault.
+fn ways_on(pad: &gst::Pad) -> Option<gst::Iterator<gst::Pad>> {
+    // SAFETY: the pad is one; the iterator, if there is any, is the caller's, and gives pads.
+    unsafe {
+        let ways = gst::ffi::gst_pad_iterate_internal_links(pad.to_glib_none().0);
+        (!ways.is_null()).then(|| from_glib_full(ways))
+    }
 }
 
 /// When an element lets frames be shown, if it waits for the clock. Of a bin, what is in it tells.
@@ -125,6 +136,15 @@ mod tests {
         ] {
             assert_eq!(behind(way), None, "{way}");
         }
+    }
+
+    #[test]
+    fn a_pad_without_an_element_leads_nowhere() {
+        gst::init().unwrap();
+        let pad = |direction| gst::Pad::builder(direction).build();
+        let (source, sink) = (pad(gst::PadDirection::Src), pad(gst::PadDirection::Sink));
+        source.link(&sink).unwrap();
+        assert_eq!(find(&source), None);
     }
 
     #[test]

@@ -3,15 +3,30 @@
 use super::Worker;
 use crate::vfi_element::context::Context;
 use crate::vfi_element::log::clock_time;
-use crate::vfi_element::timing::timeline::LONGEST_FRAME;
+use crate::vfi_element::timing::grid::Slots;
+use crate::vfi_element::timing::timeline::{LONGEST_FRAME, Timeline};
 
 impl Worker {
     /// Fills what is left of the held frame's time with it, and lets it go.
     pub(super) fn drain(&mut self, context: &Context) -> Result<(), gst::FlowError> {
+        self.let_go(context, |timeline| timeline.drain(None))
+    }
+
+    /// Fills what is left of the segment, too, because no other frame comes.
+    pub(super) fn end(&mut self, context: &Context) -> Result<(), gst::FlowError> {
+        self.limit_holes(context);
+        self.let_go(context, Timeline::end)
+    }
+
+    fn let_go(
+        &mut self,
+        context: &Context,
+        slots: impl FnOnce(&mut Timeline) -> Slots,
+    ) -> Result<(), gst::FlowError> {
         self.release(context)?;
         self.settle(context)?;
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            let slots = timeline.drain(None);
+            let slots = slots(timeline);
             for slot in slots {
                 self.repeat(context, &held, &slot)?;
             }

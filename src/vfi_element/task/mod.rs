@@ -157,7 +157,7 @@ impl Worker {
                     return Ok(());
                 }
             }
-            EventView::Eos(_) | EventView::SegmentDone(_) => self.drain(context)?,
+            EventView::Eos(_) | EventView::SegmentDone(_) => self.end(context)?,
             _ => {}
         }
         context.queue.flow_in(self.output.round())?;

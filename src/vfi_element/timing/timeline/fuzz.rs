@@ -29,6 +29,7 @@ enum Action {
     Retarget(Wanted),
     Limits(u64, bool),
     Pause(u64),
+    End,
     /// The next frame is marked as one that continues nothing.
     Jump,
     Segment(u64, Option<u64>),
@@ -210,6 +211,10 @@ pub fn fuzz_timeline(bytes: &[u8]) {
             }
             Action::Drain(stop) => {
                 watch.slots(&timeline.drain(stop), target);
+                watch.drained = true;
+            }
+            Action::End => {
+                watch.slots(&timeline.end(), target);
                 watch.drained = true;
             }
             Action::Reset => {

@@ -1,18 +1,36 @@
 //! How long a frame lasts, and how much of the time for which no new one comes is filled with it.
 
-use super::{Grid, Held, LONGEST_FRAME, Newest, Slots, Target, Timeline};
+use super::{Grid, Held, LONGEST_FRAME, Newest, SECOND, Slots, Target, Timeline};
+
+/// So long, in nanoseconds, a frame is shown at the end of a segment whose stop is known, as videorate
+/// does: a container's may be that of its sound.
+const LONGEST_END: u64 = SECOND;
 
 impl Timeline {
     /// The newest frame is the last for now (end of stream, gap, change of caps): the slots that
     /// are left of its own time, before `stop`. The next frame has no partner.
     pub(in crate::vfi_element) fn drain(&mut self, stop: Option<u64>) -> Slots {
-        let lasting = self.hold_for(Held::Gone);
-        let (at, lasts) = lasting.map_or((0, 0), |newest| (newest.at, newest.lasts));
-        let grid = self.grid(lasts);
-        match lasts {
-            0 => self.repeats(grid, 0, None),
-            _ => self.repeats(grid, grid.first_slot_from(at.saturating_add(lasts)), stop),
-        }
+        self.let_go(0, stop)
+    }
+
+    /// The stream is over: what is left as in [`Self::drain`], and where a fixed rate is kept, what is left up
+    /// to the segment's stop.
+    pub(in crate::vfi_element) fn end(&mut self) -> Slots {
+        let stop = self.segment.1.filter(|_| self.can_fill(0));
+        let newest = self.newest.map_or(0, |newest| newest.pts);
+        let until = stop.map_or(0, |stop| stop.min(newest.saturating_add(LONGEST_END)));
+        self.let_go(until, None)
+    }
+
+    /// The newest frame goes: the slots that are left of its own time, and those before `until`.
+    fn let_go(&mut self, until: u64, stop: Option<u64>) -> Slots {
+        let Some(newest) = self.hold_for(Held::Gone) else {
+            let grid = self.grid(0);
+            return self.repeats(grid, 0, None);
+        };
+        let grid = self.grid(newest.lasts);
+        let own = grid.first_slot_from(newest.at.saturating_add(newest.lasts));
+        self.repeats(grid, own.max(grid.first_slot_at(until)), stop)
     }
 
     /// Upstream says that nothing comes until this time: the slots before it, which show the newest

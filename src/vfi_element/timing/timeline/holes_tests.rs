@@ -49,6 +49,13 @@ fn a_hole_of_a_varying_source_is_filled_where_the_output_is_fixed() {
 }
 
 #[test]
+fn a_frame_behind_a_hole_does_not_last_as_long_as_that() {
+    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), SECOND / 10);
+    walk(&mut timeline, &[0, SECOND / 25, 3 * SECOND]);
+    assert_eq!(timeline.drain(None).count(), 0);
+}
+
+#[test]
 fn a_hole_of_a_varying_rate_stays_one() {
     let mut timeline = Timeline::new(None, Target::Multiple(2), SECOND / 10);
     timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
@@ -111,6 +118,26 @@ fn a_gap_is_filled_as_soon_as_it_is_told_and_what_follows_is_no_pair() {
     let repeat = Content::Repeat;
     assert_eq!(contents, [repeat, repeat, Content::Original]);
     assert_eq!(disconts(&slots), 0);
+}
+
+#[test]
+fn the_end_is_filled_up_to_the_segment_s_stop_or_for_a_second() {
+    for (stop, frames) in [(SECOND / 2, 30), (SECOND, 60), (5 * SECOND, 63)] {
+        let mut timeline = fixed((30, 1), (60, 1));
+        timeline.set_segment(0, Some(stop));
+        let (mut slots, _) = walk(&mut timeline, &[0, SECOND / 20]);
+        slots.extend(timeline.end());
+        assert_eq!(slots.len(), frames);
+        assert_eq!(timeline.end().count(), 0);
+    }
+}
+
+#[test]
+fn the_end_of_a_varying_rate_is_what_its_last_frame_says() {
+    let mut timeline = Timeline::new(None, Target::Multiple(2), SECOND / 10);
+    timeline.set_segment(0, Some(SECOND));
+    timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
+    assert_eq!(timeline.end().count(), 1);
 }
 
 #[test]

@@ -262,7 +262,8 @@ impl Timeline {
         self.newest = Some(Newest {
             at,
             pts,
-            lasts: self.lasting(duration, length),
+            // how long a hole was says nothing of the frame behind it
+            lasts: self.lasting(duration, if alone { 0 } else { length }),
             first: None,
             held: Held::ToInterpolate,
         });

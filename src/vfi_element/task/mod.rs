@@ -152,11 +152,7 @@ impl Worker {
                 self.tell_segment();
             }
             EventView::StreamStart(_) => self.finish_stretch(context)?,
-            EventView::Gap(gap) => {
-                if self.fill_gap(context, gap)? {
-                    return Ok(());
-                }
-            }
+            EventView::Gap(gap) if self.fill_gap(context, gap)? => return Ok(()),
             EventView::Eos(_) | EventView::SegmentDone(_) => self.end(context)?,
             _ => {}
         }

@@ -10,7 +10,7 @@ use syn::visit::Visit;
 type Module = Vec<String>;
 
 /// The layers, from the top down; what is not named here may be used by all.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "fuzzing",
     "vfi_element::lifecycle",
     "vfi_element::pads",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 18] = [
     "vfi_element::task",
     "vfi_element::latency",
     "vfi_element::refusal",
+    "vfi_element::sinks",
     "vfi_element::context",
     "vfi_element::loader",
     "vfi_element::engine",

@@ -4,7 +4,6 @@
 //! queried, posted, loaded or inferred.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use glib::WeakRef;
 use gst::prelude::*;
@@ -19,7 +18,8 @@ use super::log::CAT;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
-use super::timing::deadlines::{Downstream, Promise};
+use super::timing::deadlines::{Downstream, LatencyBudget};
+use super::timing::steady::Holds;
 use crate::models::{ModelInfo, RunCanceller};
 use crate::sync::lock;
 
@@ -35,9 +35,11 @@ pub(super) struct Context {
     settings: Mutex<Settings>,
     stats: Mutex<Stats>,
     downstream: Mutex<Downstream>,
-    pub(super) promise: Mutex<Promise>,
-    /// The frame pushed last.
-    pub(super) pushed: Mutex<Pushed>,
+    pub(super) promise: Mutex<LatencyBudget>,
+    /// How long downstream holds frames.
+    pub(super) holds: Mutex<Holds>,
+    /// The base time that counts no more: after a flush there will be another.
+    past_base: Mutex<Option<gst::ClockTime>>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     canceller: Mutex<Option<RunCanceller>>,
@@ -47,16 +49,6 @@ pub(super) struct Context {
     pub(super) refused: Mutex<Option<gst::Caps>>,
     /// The context of CUDA that the neighbours' frames belong to.
     cuda: Cuda,
-}
-
-/// How a frame went downstream.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pushed {
-    pub pts: Option<gst::ClockTime>,
-    /// How long it took.
-    pub took: Duration,
-    /// The running time at which downstream was done with it.
-    pub done: Option<gst::ClockTime>,
 }
 
 /// What latency and QoS are reckoned with.
@@ -85,7 +77,8 @@ impl Context {
             stats: Mutex::default(),
             downstream: Mutex::default(),
             promise: Mutex::default(),
-            pushed: Mutex::default(),
+            holds: Mutex::default(),
+            past_base: Mutex::default(),
             rates: Mutex::default(),
             canceller: Mutex::default(),
             pool: Mutex::default(),
@@ -119,7 +112,7 @@ impl Context {
     }
 
     /// What was promised of the latency.
-    pub(super) fn promise(&self) -> Promise {
+    pub(super) fn promise(&self) -> LatencyBudget {
         *lock(&self.promise)
     }
 
@@ -163,15 +156,30 @@ impl Context {
         clock.map_or_else(gst::get_timestamp, |clock| clock.time())
     }
 
-    /// The running time of the pipeline, while there is a clock.
+    /// The running time of the pipeline, while it runs.
     pub(super) fn running_time(&self) -> Option<gst::ClockTime> {
-        self.element()?.current_running_time()
+        let (clock, base) = self.clock()?;
+        clock.time().checked_sub(base)
+    }
+
+    /// The pipeline's clock, and its time when the running time was 0; while it runs.
+    fn clock(&self) -> Option<(gst::Clock, gst::ClockTime)> {
+        let element = self.element()?;
+        let base = element.base_time().filter(|_| self.is_playing())?;
+        let counts = lock(&self.past_base).is_none_or(|past| past != base);
+        Some((element.clock()?, base)).filter(|_| counts)
+    }
+
+    /// A flush lets the running time begin anew, which the pipeline tells of only when frames have
+    /// arrived at its sinks.
+    pub(super) fn restart_time(&self) {
+        *lock(&self.past_base) = self.element().and_then(|element| element.base_time());
     }
 
     /// The pipeline's clock, and its time when the running time is `time`.
     pub(super) fn clock_at(&self, time: gst::ClockTime) -> Option<(gst::Clock, gst::ClockTime)> {
-        let element = self.element()?;
-        Some((element.clock()?, element.base_time()?.checked_add(time)?))
+        let (clock, base) = self.clock()?;
+        Some((clock, base.checked_add(time)?))
     }
 
     /// Whether the element plays.
@@ -297,6 +305,8 @@ impl Context {
         *lock(&self.pool) = None;
         *lock(&self.refused) = None;
         *lock(&self.rates) = Rates::default();
-        *lock(&self.promise) = Promise::default();
+        *lock(&self.promise) = LatencyBudget::default();
+        *lock(&self.holds) = Holds::default();
+        *lock(&self.past_base) = None;
     }
 }

@@ -177,6 +177,7 @@ impl ElementImpl for VfiInterp {
         let success = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => self.stop(),
+            gst::StateChange::PausedToPlaying => self.context.look_for_sink(),
             gst::StateChange::ReadyToNull => self.context.forget_context(),
             _ => {}
         }

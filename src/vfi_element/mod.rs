@@ -63,6 +63,7 @@ mod queue_tests;
 mod refusal;
 mod scene;
 mod settings;
+mod sinks;
 mod stats;
 mod task;
 mod timing;

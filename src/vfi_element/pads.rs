@@ -61,6 +61,11 @@ impl VfiInterp {
                 wanted
             }
             gst::EventType::FlushStop => {
+                if let gst::EventView::FlushStop(stop) = event.view()
+                    && stop.resets_time()
+                {
+                    self.context.restart_time();
+                }
                 let wanted = self.context.srcpad.push_event(event);
                 self.context.downstream().reset();
                 if self.context.crew.has_this_thread() {
@@ -187,8 +192,11 @@ impl VfiInterp {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
                 let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
+                let promise = self.context.promise();
+                let lateness = promise.sink.map_or(0, |sink| sink.lateness);
+                let diff = diff.saturating_sub_unsigned(lateness);
                 let mut downstream = self.context.downstream();
-                downstream.observe(proportion, diff, timestamp, slot);
+                downstream.observe(proportion, diff, timestamp, slot, promise.allowed());
             }
             // Upstream would drop originals; what can be left out is left out here.
             return true;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::timing::percentile::Window;
+use super::timing::percentile::SlidingPercentile;
 use crate::models::memory::{Clears, Usage};
 
 /// What the element has done since it was started.
@@ -66,7 +66,7 @@ pub(super) struct Stats {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Phase {
     total: Duration,
-    latest: Window,
+    latest: SlidingPercentile,
 }
 
 impl Phase {

@@ -69,6 +69,27 @@ impl Rig {
         Self::start(model, set, None)
     }
 
+    /// A blending network, without any caps yet, in a bin with elements behind it.
+    pub(crate) fn before(way: &str) -> Self {
+        let model = blending_model();
+        let element = element_with(&model);
+        let bin = gst::Bin::new();
+        let way = gst::parse::bin_from_description(way, true).unwrap();
+        bin.add_many([&element, way.upcast_ref()]).unwrap();
+        element.link(&way).unwrap();
+        for (element, name) in [(&element, "sink"), (way.upcast_ref(), "src")] {
+            let target = element.static_pad(name).unwrap();
+            bin.add_pad(&gst::GhostPad::with_target(&target).unwrap())
+                .unwrap();
+        }
+        let harness = gst_check::Harness::with_element(
+            bin.upcast_ref::<gst::Element>(),
+            Some("sink"),
+            Some("src"),
+        );
+        Self::play(harness, element, model, None)
+    }
+
     fn start(
         model: TemporaryFile,
         set: impl FnOnce(&gst::Element),
@@ -76,7 +97,16 @@ impl Rig {
     ) -> Self {
         let element = element_with(&model);
         set(&element);
-        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        let harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        Self::play(harness, element, model, downstream)
+    }
+
+    fn play(
+        mut harness: gst_check::Harness,
+        element: gst::Element,
+        model: TemporaryFile,
+        downstream: Option<&str>,
+    ) -> Self {
         // A harness is live unless told otherwise; then frames that take long are a matter of concern.
         harness.set_live(false);
         if let Some(downstream) = downstream {

@@ -34,20 +34,26 @@ fn a_stream_begins_in_order() {
 }
 
 #[test]
-fn caps_and_gaps_come_behind_the_frames_before_them() {
-    let info = info(TEXT);
-    let mut rig = Rig::new(TEXT, None);
-    rig.push(&info, 0);
-    let gap = gst::event::Gap::builder(gst::ClockTime::from_nseconds(SECOND / 30))
-        .duration(gst::ClockTime::from_nseconds(SECOND / 30))
+fn gaps_come_behind_the_frames_before_them() {
+    // no fixed rate, so the gap stays one
+    let text = "GRAY8 16x16 0/1";
+    let info = info(text);
+    let mut rig = Rig::new(text, None);
+    let timed = |k, ms| {
+        let mut buffer = frame_at(&info, k, ms);
+        buffer
+            .make_mut()
+            .set_duration(gst::ClockTime::from_mseconds(40));
+        buffer
+    };
+    rig.harness.push(timed(0, 0)).unwrap();
+    let gap = gst::event::Gap::builder(gst::ClockTime::from_mseconds(40))
+        .duration(gst::ClockTime::from_mseconds(40))
         .build();
     assert!(rig.harness.push_event(gap));
-    rig.push(&info, 2);
-    let out = rig.finish();
-    assert_eq!(
-        times(&out),
-        [0, SECOND / 60, SECOND * 4 / 60, SECOND * 5 / 60]
-    );
+    rig.harness.push(timed(2, 80)).unwrap();
+    let out: Vec<_> = times(&rig.finish()).iter().map(|t| t / 1_000_000).collect();
+    assert_eq!(out, [0, 20, 80, 100]);
     assert_eq!(
         rig.stat("synthesised"),
         0,

@@ -167,28 +167,6 @@ fn a_missing_timestamp_is_the_next_one() {
 }
 
 #[test]
-fn a_gap_beyond_the_limit_is_a_discontinuity() {
-    let text = "GRAY8 16x16 30/1";
-    let info = info(text);
-    let mut rig = Rig::new(text, None);
-    rig.element
-        .set_property("max-gap", gst::ClockTime::from_mseconds(100));
-    for k in [0, 1, 20, 21] {
-        rig.push(&info, k);
-    }
-    let out = rig.finish();
-    let discont: Vec<_> = out
-        .iter()
-        .map(|b| b.flags().contains(gst::BufferFlags::DISCONT))
-        .collect();
-    assert_eq!(
-        discont,
-        [true, false, false, false, true, false, false, false]
-    );
-    assert_eq!(rig.stat("synthesised"), 2);
-}
-
-#[test]
 fn a_gap_within_the_limit_is_bridged() {
     let text = "GRAY8 16x16 30/1";
     let info = info(text);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::transfer::{self, copier};
-use super::{Engine, Frame, Made, Outcome, Way};
+use super::{Engine, Frame, Outcome, PreparedPicture, Way};
 use crate::frames::{self, Motion, readable, writable};
 use crate::models::Estimate;
 use crate::vfi_element::error::{Failure, not_ready};
@@ -47,7 +47,11 @@ impl Engine {
         };
         let (info, layout) = (stage.info.clone(), stage.layout.clone());
         match (&mut stage.way, &small_a.made, &small_b.made) {
-            (Way::Device(device), Made::Device(first), Made::Device(second)) => {
+            (
+                Way::Device(device),
+                PreparedPicture::Device(first),
+                PreparedPicture::Device(second),
+            ) => {
                 let interpolator = &mut self.interpolator;
                 if device.estimate(interpolator, first, second, phase as f32)? == Outcome::Found {
                     let task = device.finish(interpolator, [first, second])?;
@@ -60,7 +64,7 @@ impl Engine {
                     return Ok((times(), Some(Box::new(finish))));
                 }
             }
-            (Way::Host(host), Made::Host(first), Made::Host(second)) => {
+            (Way::Host(host), PreparedPicture::Host(first), PreparedPicture::Host(second)) => {
                 if let Some(sampling) = host.warping()
                     && let Estimate::Motion(motion) = (self.interpolator).estimate(
                         &first.prepared,

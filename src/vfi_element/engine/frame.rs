@@ -16,13 +16,13 @@ use crate::vfi_element::scene::thumbnail::Thumbnail;
 pub(in crate::vfi_element) struct Frame {
     /// The original.
     pub buffer: gst::Buffer,
-    pub(super) small: Option<Small>,
+    pub(super) small: Option<NetworkInput>,
 }
 
 /// What the network needs of a frame.
 #[derive(Debug)]
-pub(in crate::vfi_element) struct Small {
-    pub(super) made: Made,
+pub(in crate::vfi_element) struct NetworkInput {
+    pub(super) made: PreparedPicture,
     pub(super) thumbnail: Thumbnail,
     /// The configuration it was made under.
     pub(super) generation: u64,
@@ -30,7 +30,7 @@ pub(in crate::vfi_element) struct Small {
 
 /// The same, where frames are made.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(super) enum PreparedPicture {
     Host(Box<HostFrame>),
     Device(Arc<DeviceFrame>),
 }
@@ -39,7 +39,7 @@ pub(super) enum Made {
 pub(in crate::vfi_element) struct Ready {
     /// Held, so that no other frame's has the same address.
     buffer: gst::Buffer,
-    small: Small,
+    small: NetworkInput,
     took: Duration,
 }
 
@@ -48,14 +48,17 @@ pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + 
 
 impl Frame {
     /// A frame of which `small` has been made, if anything.
-    pub(in crate::vfi_element) fn new(buffer: gst::Buffer, small: Option<Small>) -> Self {
+    pub(in crate::vfi_element) fn new(buffer: gst::Buffer, small: Option<NetworkInput>) -> Self {
         Self { buffer, small }
     }
 }
 
 impl Ready {
     /// What was made, and how long that took, if it is of this frame; which nobody else holds after that.
-    pub(in crate::vfi_element) fn of(self, buffer: &gst::Buffer) -> Option<(Small, Duration)> {
+    pub(in crate::vfi_element) fn of(
+        self,
+        buffer: &gst::Buffer,
+    ) -> Option<(NetworkInput, Duration)> {
         (self.buffer.as_ptr() == buffer.as_ptr()).then_some((self.small, self.took))
     }
 }
@@ -112,8 +115,8 @@ impl Engine {
             Way::Host(host) => {
                 let made = host.prepare(&self.interpolator, &readable(buffer, &stage.info)?)?;
                 thumbnail.set(&made.picture);
-                Small {
-                    made: Made::Host(made),
+                NetworkInput {
+                    made: PreparedPicture::Host(made),
                     thumbnail,
                     generation,
                 }
@@ -131,7 +134,7 @@ impl Engine {
         self.spare = small.thumbnail;
         let way = self.stage.as_mut().map(|stage| &mut stage.way);
         // one on the device is given back by being dropped
-        if let (Some(Way::Host(host)), Made::Host(made)) = (way, small.made) {
+        if let (Some(Way::Host(host)), PreparedPicture::Host(made)) = (way, small.made) {
             host.recycle(made);
         }
     }

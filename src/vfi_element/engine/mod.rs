@@ -14,10 +14,10 @@ use gst_video::VideoFrameRef;
 use host::Host;
 use transfer::copier;
 
-use self::frame::Made;
+use self::frame::PreparedPicture;
 use super::cuda::{self, Copier};
 use super::log::CAT;
-use super::quality::run_limit::{self, Patience};
+use super::quality::run_limit::{self, RunLimit};
 use super::scene::thumbnail::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
 use crate::frames::{self, FrameLayout, Motion, Sampling, readable, writable};
@@ -30,7 +30,7 @@ use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::stats::Times;
 
 pub(super) use self::deferred::Finish;
-pub(super) use self::frame::{Frame, MakeReady, Ready, Small};
+pub(super) use self::frame::{Frame, MakeReady, NetworkInput, Ready};
 
 /// A network together with all that its frames need at the current size and settings.
 pub(super) struct Engine {
@@ -47,7 +47,7 @@ pub(super) struct Engine {
     /// What could be made to make runs faster at this size, and after how many more pairs that begins.
     fitting: Option<(Specialise, u32)>,
     /// What runs took of what is configured.
-    runs: Patience,
+    runs: RunLimit,
     /// It has made a frame.
     works: bool,
 }
@@ -87,7 +87,7 @@ impl Engine {
             copier: None,
             warm_up: None,
             fitting: None,
-            runs: Patience::default(),
+            runs: RunLimit::default(),
             works: false,
         }
     }
@@ -143,7 +143,7 @@ impl Engine {
         let resized = configured.is_none_or(|stage| stage.look.size != look.size);
         // what the other size needed goes first
         self.stage = None;
-        self.runs = Patience::default();
+        self.runs = RunLimit::default();
         if resized {
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
@@ -229,7 +229,7 @@ impl Engine {
     /// Takes what came of it.
     pub(super) fn fit(&mut self, fitted: Option<SizedSession>) {
         self.interpolator.adopt(fitted);
-        self.runs = Patience::default();
+        self.runs = RunLimit::default();
     }
 
     /// A run has gone well, and taken so long.
@@ -308,7 +308,7 @@ impl Engine {
         let (from_a, from_b, info) = (&a.buffer, &b.buffer, &stage.info);
         let interpolator = &mut self.interpolator;
         let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
-            (Way::Host(host), Made::Host(a), Made::Host(b)) => {
+            (Way::Host(host), PreparedPicture::Host(a), PreparedPicture::Host(b)) => {
                 let alpha = Host::estimate_alpha(interpolator, [a, b], phase as f32)?;
                 let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
                 let estimated = Instant::now();
@@ -319,7 +319,7 @@ impl Engine {
                 host.synthesise(&stage.layout, frames, estimate, alpha.as_ref(), &mut out)?;
                 estimated
             }
-            (Way::Device(device), Made::Device(a), Made::Device(b)) => {
+            (Way::Device(device), PreparedPicture::Device(a), PreparedPicture::Device(b)) => {
                 let outcome = device.estimate(interpolator, a, b, phase as f32)?;
                 let estimated = Instant::now();
                 match outcome {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::frame::Small;
-use super::{Engine, Frame, Made, Way};
+use super::frame::NetworkInput;
+use super::{Engine, Frame, PreparedPicture, Way};
 use crate::frames::{FrameLayout, readable, writable};
 use crate::models::device::{Dense, Preparation, Sink, Source, Task};
 use crate::vfi_element::cuda::{self, Copier};
@@ -47,7 +47,7 @@ impl Preprocessor {
         self,
         buffer: &gst::Buffer,
         mut thumbnail: Thumbnail,
-    ) -> Result<Small, Failure> {
+    ) -> Result<NetworkInput, Failure> {
         let (preparation, info) = (self.preparation, &self.info);
         let made = if let Some(copier) = self.copier {
             let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
@@ -57,8 +57,8 @@ impl Preprocessor {
             preparation.run(Source::Host(&self.layout.planes(&mapped)?))?
         };
         thumbnail.set_cells(self.size, made.thumbnail());
-        Ok(Small {
-            made: Made::Device(Arc::new(made)),
+        Ok(NetworkInput {
+            made: PreparedPicture::Device(Arc::new(made)),
             thumbnail,
             generation: self.generation,
         })
@@ -114,7 +114,9 @@ impl Engine {
         else {
             return Err(not_ready());
         };
-        let (Made::Device(a), Made::Device(b)) = (&small_a.made, &small_b.made) else {
+        let (PreparedPicture::Device(a), PreparedPicture::Device(b)) =
+            (&small_a.made, &small_b.made)
+        else {
             return Err(not_ready());
         };
         let found = device.difference(a, b)?;

@@ -1,10 +1,10 @@
 //! How much is put into what lies between two frames: the size the network sees, and which frames
 //! are made at all.
 //!
-//! Pure: numbers in, decisions out. [`Ladder`] decides, [`Costs`] knows what things cost.
+//! Pure: numbers in, decisions out. [`Ladder`] decides, [`CostModel`] knows what things cost.
 
-use super::cost_model::Costs;
-use super::ladder::{Ladder, Pair, Rung, Share};
+use super::cost_model::CostModel;
+use super::ladder::{FrameShare, Ladder, Pair, QualityLevel};
 
 /// The network's long side that an automatic `downscale` begins at, in pixels. Larger gains little:
 /// on 1280x720 clips 0.2 dB for 1.8 times the work (`vfi-lab quality --downscale 1.5`).
@@ -28,7 +28,7 @@ const WORTH_SHRINKING: usize = 64;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::vfi_element) struct Wish {
+pub(in crate::vfi_element) struct QualityTarget {
     /// The frame's width in pixels.
     pub width: u32,
     /// The frame's height in pixels.
@@ -47,9 +47,9 @@ pub(in crate::vfi_element) struct Wish {
     pub fails: bool,
 }
 
-impl Wish {
+impl QualityTarget {
     /// From most effort to least.
-    fn rungs(self) -> Vec<Rung> {
+    fn rungs(self) -> Vec<QualityLevel> {
         let auto = self.downscale == 0.0;
         let first = match auto {
             true => automatic_divisor(self.width, self.height),
@@ -59,30 +59,30 @@ impl Wish {
             // nothing is made; what is looked at of frames is as small as can be
             let divisor = LARGEST_DIVISOR.max(first);
             let (width, height) = self.network_size(divisor);
-            return vec![Rung {
+            return vec![QualityLevel {
                 divisor,
                 pixels: width as u64 * height as u64,
-                share: Share::None,
+                share: FrameShare::None,
             }];
         };
-        let mut rungs: Vec<Rung> = Vec::new();
+        let mut rungs: Vec<QualityLevel> = Vec::new();
         for factor in SMALLER {
             let divisor = first * factor;
             let (width, height) = self.network_size(divisor);
             let may_shrink = self.is_useful(divisor) && self.fixed.is_none();
             if rungs.is_empty() || (may_shrink && (auto || self.degrade)) {
-                rungs.push(Rung {
+                rungs.push(QualityLevel {
                     divisor,
                     pixels: width as u64 * height as u64,
-                    share: Share::All,
+                    share: FrameShare::All,
                 });
             }
         }
         if self.degrade
             && let Some(last) = rungs.last().copied()
         {
-            let fewer = [Share::Half, Share::None];
-            rungs.extend(fewer.map(|share| Rung { share, ..last }));
+            let fewer = [FrameShare::Half, FrameShare::None];
+            rungs.extend(fewer.map(|share| QualityLevel { share, ..last }));
         }
         rungs
     }
@@ -130,10 +130,10 @@ fn network_size(width: u32, height: u32, divisor: f64) -> (usize, usize) {
 
 /// Keeps the ladder for the stream at hand.
 #[derive(Clone, Debug)]
-pub(in crate::vfi_element) struct Effort {
-    wish: Wish,
+pub(in crate::vfi_element) struct QualityController {
+    wish: QualityTarget,
     ladder: Ladder,
-    costs: Costs,
+    costs: CostModel,
     /// The pair at hand, as far as it has come.
     pair: Pair,
     /// Frames not tried since one was last made, because they were expected to be late.
@@ -142,11 +142,11 @@ pub(in crate::vfi_element) struct Effort {
     ahead: u64,
 }
 
-impl Effort {
+impl QualityController {
     /// Full effort.
-    pub(in crate::vfi_element) fn new(wish: Wish) -> Self {
+    pub(in crate::vfi_element) fn new(wish: QualityTarget) -> Self {
         let ladder = Ladder::new(wish.rungs());
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         costs.resize(ladder.rung().pixels);
         Self {
             wish,
@@ -159,12 +159,12 @@ impl Effort {
     }
 
     /// What it was made for.
-    pub(in crate::vfi_element) fn wish(&self) -> Wish {
+    pub(in crate::vfi_element) fn wish(&self) -> QualityTarget {
         self.wish
     }
 
     /// What to do now.
-    pub(in crate::vfi_element) fn rung(&self) -> Rung {
+    pub(in crate::vfi_element) fn rung(&self) -> QualityLevel {
         self.ladder.rung()
     }
 
@@ -195,9 +195,9 @@ impl Effort {
             offset / 2
         };
         let asks = match self.ladder.rung().share {
-            Share::All => true,
-            Share::Half => number.is_multiple_of(2),
-            Share::None => false,
+            FrameShare::All => true,
+            FrameShare::Half => number.is_multiple_of(2),
+            FrameShare::None => false,
         };
         self.pair.asked += u32::from(asks);
         asks
@@ -284,7 +284,7 @@ impl Effort {
 mod tests {
     use super::*;
 
-    const WISH: Wish = Wish {
+    const WISH: QualityTarget = QualityTarget {
         width: 1280,
         height: 720,
         downscale: 0.0,
@@ -295,7 +295,7 @@ mod tests {
         fails: false,
     };
 
-    fn divisors(wish: Wish) -> Vec<f64> {
+    fn divisors(wish: QualityTarget) -> Vec<f64> {
         let rungs = wish.rungs();
         rungs.iter().map(|rung| rung.divisor).collect()
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn auto_begins_with_a_long_side_of_640() {
         let size = |width, height| {
-            let effort = Effort::new(Wish {
+            let effort = QualityController::new(QualityTarget {
                 width,
                 height,
                 ..WISH
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn auto_may_shrink_and_a_given_divisor_may_not() {
         assert_eq!(divisors(WISH), [2.0, 3.0, 4.0, 6.0]);
-        let given = Wish {
+        let given = QualityTarget {
             downscale: 2.0,
             ..WISH
         };
@@ -333,20 +333,20 @@ mod tests {
 
     #[test]
     fn degrading_ends_with_originals_only() {
-        let rungs = Wish {
+        let rungs = QualityTarget {
             downscale: 2.0,
             degrade: true,
             ..WISH
         }
         .rungs();
         let shares: Vec<_> = rungs.iter().map(|rung| rung.share).collect();
-        use Share::{All, Half, None};
+        use FrameShare::{All, Half, None};
         assert_eq!(shares, [All, All, All, All, Half, None]);
     }
 
     #[test]
     fn a_network_of_one_size_is_given_no_other() {
-        let rungs = Wish {
+        let rungs = QualityTarget {
             fixed: Some((448, 256)),
             degrade: true,
             ..WISH
@@ -358,13 +358,13 @@ mod tests {
 
     #[test]
     fn small_pictures_are_not_made_smaller() {
-        let small = Wish {
+        let small = QualityTarget {
             width: 96,
             height: 64,
             ..WISH
         };
         assert_eq!(divisors(small), [1.0]);
-        let tiny = Wish {
+        let tiny = QualityTarget {
             width: 16,
             height: 16,
             ..WISH
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn want_of_memory_makes_pictures_smaller_though_a_divisor_is_given_and_in_the_end_none() {
-        let wish = |short| Wish {
+        let wish = |short| QualityTarget {
             downscale: 2.0,
             short,
             ..WISH
@@ -382,23 +382,23 @@ mod tests {
         // down to 94 x 53 pixels, which is not worth it
         assert_eq!((1..5).flat_map(|n| divisors(wish(n))).count(), 4);
         assert_eq!(divisors(wish(1)), [3.0]);
-        let least = Effort::new(wish(5));
-        assert_eq!((least.rung().share, least.step()), (Share::None, 5));
+        let least = QualityController::new(wish(5));
+        assert_eq!((least.rung().share, least.step()), (FrameShare::None, 5));
         // a network of one size can be given no smaller one
-        let failing = Wish {
+        let failing = QualityTarget {
             fails: true,
             ..wish(0)
         };
         let shares: Vec<_> = failing.rungs().iter().map(|rung| rung.share).collect();
-        assert_eq!(shares, [Share::None]);
-        assert_eq!(Effort::new(failing).step(), 1);
-        let fixed = Wish {
+        assert_eq!(shares, [FrameShare::None]);
+        assert_eq!(QualityController::new(failing).step(), 1);
+        let fixed = QualityTarget {
             fixed: Some((640, 360)),
             ..wish(1)
         };
-        assert_eq!(Effort::new(fixed).rung().share, Share::None);
+        assert_eq!(QualityController::new(fixed).rung().share, FrameShare::None);
         // what the clock may ask for lies below
-        let degraded = Wish {
+        let degraded = QualityTarget {
             degrade: true,
             ..wish(1)
         };
@@ -407,7 +407,7 @@ mod tests {
 
     /// The offsets of frames made of those wanted, of which originals are left out.
     fn made(several: bool, originals_every: u64) -> Vec<u64> {
-        let mut effort = Effort::new(Wish {
+        let mut effort = QualityController::new(QualityTarget {
             degrade: true,
             downscale: 1.0,
             width: 64,
@@ -417,7 +417,7 @@ mod tests {
             short: 0,
             fails: false,
         });
-        while effort.rung().share != Share::Half {
+        while effort.rung().share != FrameShare::Half {
             effort.asks(1);
             effort.cut_short(10_000_000_000);
             effort.not_tried();
@@ -435,7 +435,7 @@ mod tests {
 
     #[test]
     fn hope_grows_until_a_frame_is_tried() {
-        let mut effort = Effort::new(WISH);
+        let mut effort = QualityController::new(WISH);
         (0..20).for_each(|_| effort.made(1_000, 9_000, false));
         assert_eq!(effort.expected(), 10_000);
         (0..100).for_each(|_| effort.not_tried());
@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn without_a_clock_nothing_changes() {
-        let mut effort = Effort::new(WISH);
+        let mut effort = QualityController::new(WISH);
         for _ in 0..1000 {
             effort.asks(1);
             effort.made(0, 10_000_000_000, false);

@@ -5,23 +5,23 @@
 //! large the fixed part is; until one was tried it is taken as none, so that a larger picture is
 //! never thought cheaper than it is.
 
-use crate::vfi_element::timing::percentile::Window;
+use crate::vfi_element::timing::percentile::SlidingPercentile;
 
 /// The runs of the network at a new size that are not counted: the runtime makes room in them.
 const WARM_UP: u32 = 2;
 
 /// Times of the frames made so far, all in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::vfi_element) struct Costs {
+pub(in crate::vfi_element) struct CostModel {
     /// Pixels the network sees now.
     pixels: u64,
     runs: u32,
     /// The network, at the present size.
-    network: Window,
+    network: SlidingPercentile,
     /// Shrinking, and making the full-size frame.
-    own: Window,
+    own: SlidingPercentile,
     /// All of it, at the present size.
-    frame: Window,
+    frame: SlidingPercentile,
     /// The latest size at which the network's time was known, and that time.
     known: Option<(u64, u64)>,
     /// What part of the network's time at `known` doesn't depend on the size, times its pixels.
@@ -58,7 +58,7 @@ impl Affine {
     }
 }
 
-impl Costs {
+impl CostModel {
     /// The network sees pictures of this many pixels from now on.
     pub(in crate::vfi_element) fn resize(&mut self, pixels: u64) {
         if pixels != self.pixels {
@@ -120,7 +120,7 @@ mod tests {
     const BIG: u64 = 640 * 360;
     const SMALL: u64 = 320 * 180;
 
-    fn run(costs: &mut Costs, pixels: u64, network: u64) {
+    fn run(costs: &mut CostModel, pixels: u64, network: u64) {
         costs.resize(pixels);
         for _ in 0..20 {
             costs.add(5, network);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn warm_up_counts_for_nothing() {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         costs.resize(BIG);
         for time in [9000, 9000].into_iter().chain([20; 8]) {
             costs.add(5, time);
@@ -140,14 +140,14 @@ mod tests {
 
     #[test]
     fn one_size_tells_another_in_proportion() {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         run(&mut costs, BIG, 400);
         assert_eq!(costs.predict(SMALL), Some(105));
     }
 
     #[test]
     fn a_second_size_shows_the_fixed_part() {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         run(&mut costs, BIG, 400);
         run(&mut costs, SMALL, 160);
         // 80 + 80 * (1/4 | 1)
@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn a_faster_machine_is_faster_at_every_size() {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         run(&mut costs, BIG, 400);
         run(&mut costs, SMALL, 160);
-        for _ in 0..Window::LENGTH {
+        for _ in 0..SlidingPercentile::LENGTH {
             costs.add(5, 80);
         }
         assert_eq!(costs.predict(BIG), Some(205));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_smaller_picture_that_took_longer_teaches_nothing() {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         run(&mut costs, BIG, 400);
         run(&mut costs, SMALL, 500);
         assert_eq!(costs.predict(BIG), Some(2005));

@@ -1,15 +1,15 @@
 //! How much effort is put into synthesised frames, from all there is to none, in rungs.
 //!
 //! Pure decisions on numbers. Going down follows what was measured: work that takes nearly as long
-//! as the stream it is for, or frames that come too late. Going up follows what [`Costs`] predicts,
+//! as the stream it is for, or frames that come too late. Going up follows what [`CostModel`] predicts,
 //! after a while that doubles each time a rung did not hold, so that a load that stays finds its
 //! rung and keeps it.
 
-use super::cost_model::Costs;
+use super::cost_model::CostModel;
 
 /// Which of the synthesised frames are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vfi_element) enum Share {
+pub(in crate::vfi_element) enum FrameShare {
     /// All of them.
     All,
     /// Every second one.
@@ -18,26 +18,26 @@ pub(in crate::vfi_element) enum Share {
     None,
 }
 
-impl Share {
+impl FrameShare {
     /// As a part of one.
     pub(in crate::vfi_element) fn part(self) -> f64 {
         match self {
-            Share::All => 1.0,
-            Share::Half => 0.5,
-            Share::None => 0.0,
+            FrameShare::All => 1.0,
+            FrameShare::Half => 0.5,
+            FrameShare::None => 0.0,
         }
     }
 }
 
 /// One way to go about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::vfi_element) struct Rung {
+pub(in crate::vfi_element) struct QualityLevel {
     /// What the frame's width and height are divided by for the network.
     pub divisor: f64,
     /// The pixels the network then sees.
     pub pixels: u64,
     /// Which frames are made.
-    pub share: Share,
+    pub share: FrameShare,
 }
 
 /// A pair of frames and what was done between them; times in nanoseconds.
@@ -61,7 +61,7 @@ pub(in crate::vfi_element) struct Pair {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::vfi_element) struct Ladder {
     /// From most effort to least.
-    rungs: Vec<Rung>,
+    rungs: Vec<QualityLevel>,
     at: usize,
     sum: Pair,
     /// Stream time on this rung.
@@ -94,13 +94,13 @@ const EASY: f64 = 0.65;
 const HOLD: u64 = 4 * SECOND;
 /// and at most.
 const LONGEST_HOLD: u64 = 120 * SECOND;
-/// A rung that held this long after a climb, and as long as had been waited for it, was worth it. Patience is forgotten slowly, by half for
+/// A rung that held this long after a climb, and as long as had been waited for it, was worth it. RunLimit is forgotten slowly, by half for
 /// each of the longest waits it held: all at once would be followed by a row of quick tries where a rung can only just be held.
 const HELD: u64 = 60 * SECOND;
 
 impl Ladder {
     /// A ladder of these rungs, from most effort to least, at the top. There must be one.
-    pub(in crate::vfi_element) fn new(rungs: Vec<Rung>) -> Self {
+    pub(in crate::vfi_element) fn new(rungs: Vec<QualityLevel>) -> Self {
         Self {
             hold: vec![HOLD; rungs.len()],
             rungs,
@@ -118,7 +118,7 @@ impl Ladder {
     }
 
     /// What to do there.
-    pub(in crate::vfi_element) fn rung(&self) -> Rung {
+    pub(in crate::vfi_element) fn rung(&self) -> QualityLevel {
         self.rungs[self.at]
     }
 
@@ -133,7 +133,7 @@ impl Ladder {
     }
 
     /// Takes in a pair; `true` if it stands on another rung now.
-    pub(in crate::vfi_element) fn observe(&mut self, pair: Pair, costs: &Costs) -> bool {
+    pub(in crate::vfi_element) fn observe(&mut self, pair: Pair, costs: &CostModel) -> bool {
         if pair.wanted == 0 {
             // Nothing to make here says nothing about what making costs.
             return false;
@@ -145,7 +145,7 @@ impl Ladder {
         sum.asked = sum.asked.saturating_add(pair.asked);
         sum.tried = sum.tried.saturating_add(pair.tried);
         sum.late = sum.late.saturating_add(pair.late);
-        let enough = sum.asked >= ENOUGH || self.rungs[self.at].share == Share::None;
+        let enough = sum.asked >= ENOUGH || self.rungs[self.at].share == FrameShare::None;
         if sum.span < WINDOW || (!enough && sum.span < LONGEST) {
             return false;
         }
@@ -153,7 +153,7 @@ impl Ladder {
         self.judge(window, costs)
     }
 
-    fn judge(&mut self, window: Pair, costs: &Costs) -> bool {
+    fn judge(&mut self, window: Pair, costs: &CostModel) -> bool {
         let strained = self.is_strained(window);
         let to = if strained {
             self.down(window, costs)
@@ -194,7 +194,7 @@ impl Ladder {
     }
 
     /// The next rung below that is predicted to hold, else the lowest; `None` at the bottom.
-    fn down(&self, window: Pair, costs: &Costs) -> Option<usize> {
+    fn down(&self, window: Pair, costs: &CostModel) -> Option<usize> {
         let below = self.at + 1..self.rungs.len();
         let lowest = below.clone().last();
         below
@@ -207,21 +207,21 @@ impl Ladder {
     }
 
     /// The next rung above, if it is time and predicted to be easy.
-    fn up(&self, window: Pair, costs: &Costs) -> Option<usize> {
+    fn up(&self, window: Pair, costs: &CostModel) -> Option<usize> {
         let above = self.at.checked_sub(1)?;
         if self.calm.saturating_add(window.span) < self.hold[above] {
             return None;
         }
         // Where nothing is made nothing is measured: only trying tells.
-        let blind = self.rung().share == Share::None;
+        let blind = self.rung().share == FrameShare::None;
         let load = self.load(above, window, costs);
         (blind || load.is_none_or(|load| load <= EASY)).then_some(above)
     }
 
     /// What part of its time a stream like this window's would take on a rung.
-    fn load(&self, rung: usize, window: Pair, costs: &Costs) -> Option<f64> {
+    fn load(&self, rung: usize, window: Pair, costs: &CostModel) -> Option<f64> {
         let rung = self.rungs[rung];
-        if rung.share == Share::None {
+        if rung.share == FrameShare::None {
             return Some(0.0);
         }
         let frames = f64::from(window.wanted) * rung.share.part();

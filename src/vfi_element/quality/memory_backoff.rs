@@ -11,7 +11,7 @@ const LONGEST_HOLD: u64 = 600 * SECOND;
 
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vfi_element) struct Shortage {
+pub(in crate::vfi_element) struct MemoryBackoff {
     steps: u32,
     /// Stream time since the last want, or since a step back.
     calm: u64,
@@ -23,7 +23,7 @@ pub(in crate::vfi_element) struct Shortage {
     told: bool,
 }
 
-impl Default for Shortage {
+impl Default for MemoryBackoff {
     fn default() -> Self {
         Self {
             steps: 0,
@@ -36,7 +36,7 @@ impl Default for Shortage {
     }
 }
 
-impl Shortage {
+impl MemoryBackoff {
     /// How many steps smaller than wished the network's pictures are.
     pub(in crate::vfi_element) fn steps(&self) -> u32 {
         self.steps
@@ -100,7 +100,7 @@ mod tests {
     /// The stream time, in seconds, at which steps back are taken, where memory lacks whenever
     /// there are fewer than `needed`.
     fn tries(needed: u32, seconds: u64) -> Vec<u64> {
-        let mut shortage = Shortage::default();
+        let mut shortage = MemoryBackoff::default();
         let mut tries = Vec::new();
         for second in 0..seconds {
             while shortage.steps() < needed {
@@ -123,16 +123,16 @@ mod tests {
 
     #[test]
     fn a_want_that_is_gone_leaves_nothing_behind() {
-        let mut shortage = Shortage::default();
+        let mut shortage = MemoryBackoff::default();
         (0..3).for_each(|_| shortage.lacked());
         assert!(shortage.tells() && !shortage.tells());
         let back = (0..200).filter(|_| shortage.pass(SECOND)).count();
-        assert_eq!((back, shortage), (3, Shortage::default()));
+        assert_eq!((back, shortage), (3, MemoryBackoff::default()));
     }
 
     #[test]
     fn a_network_that_failed_is_not_tried_again_for_the_time_that_passes() {
-        let mut shortage = Shortage::default();
+        let mut shortage = MemoryBackoff::default();
         shortage.lacked();
         assert!(shortage.tells());
         shortage.fail();
@@ -146,7 +146,7 @@ mod tests {
         fn there_is_one_step_a_want_and_one_back_a_while(
             spans in prop::collection::vec((0..20 * SECOND, any::<bool>()), 0..500),
         ) {
-            let (mut shortage, mut steps) = (Shortage::default(), 0);
+            let (mut shortage, mut steps) = (MemoryBackoff::default(), 0);
             let mut calm = 0;
             for (span, lacks) in spans {
                 if lacks {

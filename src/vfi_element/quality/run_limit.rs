@@ -12,11 +12,11 @@ const KEPT: usize = 31;
 
 /// Knows what runs at one size took lately.
 #[derive(Clone, Debug, Default)]
-pub(in crate::vfi_element) struct Patience {
+pub(in crate::vfi_element) struct RunLimit {
     runs: VecDeque<Duration>,
 }
 
-impl Patience {
+impl RunLimit {
     /// A run has ended by itself.
     pub(in crate::vfi_element) fn add(&mut self, took: Duration) {
         if self.runs.len() == KEPT {
@@ -42,7 +42,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limit(runs: &[u32]) -> Option<Duration> {
-        let mut patience = Patience::default();
+        let mut patience = RunLimit::default();
         runs.iter().for_each(|run| patience.add(*run * SECOND));
         patience.limit(LEAST)
     }
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(limit(&[4]), Some(80 * SECOND));
         assert_eq!(limit(&[100, 4, 4]), Some(80 * SECOND), "the first was slow");
         assert_eq!(limit(&[1, 10, 2, 9, 5]), Some(100 * SECOND));
-        let mut endless = Patience::default();
+        let mut endless = RunLimit::default();
         endless.add(Duration::MAX);
         assert_eq!(endless.limit(LEAST), Some(Duration::MAX));
     }
@@ -68,7 +68,7 @@ mod tests {
     fn what_was_usual_long_ago_does_not_count() {
         let runs: Vec<u32> = [4; 100].into_iter().chain([50; KEPT]).collect();
         assert_eq!(limit(&runs), Some(1000 * SECOND));
-        let mut patience = Patience::default();
+        let mut patience = RunLimit::default();
         (0..1000).for_each(|_| patience.add(SECOND));
         assert_eq!(patience.runs.len(), KEPT);
     }

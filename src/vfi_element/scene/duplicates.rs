@@ -49,7 +49,7 @@ pub(in crate::vfi_element) enum Next {
 
 /// Duplicates of one frame that wait to be replaced, with the steps they came with.
 #[derive(Debug)]
-pub(in crate::vfi_element) struct Hold<F> {
+pub(in crate::vfi_element) struct DuplicateBuffer<F> {
     waiting: Vec<(Step, F)>,
     /// The largest difference of one that waits from the frame it repeats.
     difference: f64,
@@ -57,7 +57,7 @@ pub(in crate::vfi_element) struct Hold<F> {
     still: bool,
 }
 
-impl<F> Default for Hold<F> {
+impl<F> Default for DuplicateBuffer<F> {
     fn default() -> Self {
         Self {
             waiting: Vec::new(),
@@ -67,7 +67,7 @@ impl<F> Default for Hold<F> {
     }
 }
 
-impl<F> Hold<F> {
+impl<F> DuplicateBuffer<F> {
     /// Up to where the next frame's difference has to be known.
     pub(in crate::vfi_element) fn limit(&self) -> f64 {
         LIMIT.max(MOVES * self.difference)
@@ -196,7 +196,7 @@ mod tests {
 
     /// What becomes of frames of these differences from the one held for.
     fn decisions(rate: u64, differences: &[f64]) -> Vec<Next> {
-        let mut hold = Hold::default();
+        let mut hold = DuplicateBuffer::default();
         let mut found = Vec::new();
         for (step, difference) in steps(rate, 2 * rate, differences.len() as u64)
             .into_iter()

@@ -80,7 +80,7 @@ const SHOWN: f32 = 0.25;
 
 /// Finds cuts in a run of pairs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scenes {
+pub(super) struct SceneDetector {
     usual: Measures,
 }
 
@@ -108,7 +108,7 @@ pub(super) enum Change {
     Cut,
 }
 
-impl Scenes {
+impl SceneDetector {
     /// What changes between two frames, and takes note of the pair; `threshold`, from 0 to 1, is how
     /// sure a cut has to be. What needs a search is left out where nothing could come of it.
     pub(super) fn judge(&mut self, a: &Thumbnail, b: &Thumbnail, threshold: f64) -> Change {

@@ -123,7 +123,7 @@ fn cuts(frames: impl IntoIterator<Item = Vec<f32>>) -> Vec<usize> {
 /// The frames that a change of this kind lies before.
 fn changes(frames: impl IntoIterator<Item = Vec<f32>>, wanted: Change) -> Vec<usize> {
     let threshold = Settings::default().scene_threshold;
-    let mut scenes = Scenes::default();
+    let mut scenes = SceneDetector::default();
     let thumbnails: Vec<_> = frames
         .into_iter()
         .map(|luma| {
@@ -465,12 +465,12 @@ fn pictures_of_any_size_can_be_judged() {
         }
         let [a, b] = &thumbnails;
         assert_eq!(
-            Scenes::default().judge(a, a, 0.1),
+            SceneDetector::default().judge(a, a, 0.1),
             Change::None,
             "{width}x{height}"
         );
         assert_ne!(
-            Scenes::default().judge(a, b, 0.1),
+            SceneDetector::default().judge(a, b, 0.1),
             Change::Light,
             "{width}x{height}"
         );

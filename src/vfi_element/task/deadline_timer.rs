@@ -12,18 +12,18 @@ use crate::sync::lock;
 enum State {
     Set,
     Stopped,
-    Rung,
+    QualityLevel,
 }
 
 /// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has to
 /// be rearmed.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct DeadlineTimer {
     id: gst::SingleShotClockId,
     state: Arc<Mutex<State>>,
 }
 
-impl Alarm {
+impl DeadlineTimer {
     /// Sets one. `None` if the clock can't do that.
     pub(super) fn set(
         clock: &gst::Clock,
@@ -37,7 +37,7 @@ impl Alarm {
             let mut state = lock(&shared);
             // Under the lock, so that once it is stopped it cancels nothing that comes later.
             if reached.is_some() && *state == State::Set {
-                *state = State::Rung;
+                *state = State::QualityLevel;
                 canceller.cancel();
             }
         })
@@ -49,7 +49,7 @@ impl Alarm {
     pub(super) fn stop(self) -> bool {
         let rung = {
             let mut state = lock(&self.state);
-            std::mem::replace(&mut *state, State::Stopped) == State::Rung
+            std::mem::replace(&mut *state, State::Stopped) == State::QualityLevel
         };
         self.id.unschedule();
         rung

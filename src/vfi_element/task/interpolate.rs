@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::deadline_timer::Alarm;
+use super::deadline_timer::DeadlineTimer;
 use super::output::OutputItem;
 use crate::vfi_element::buffers::{self, again};
 use crate::vfi_element::context::Context;
@@ -209,7 +209,7 @@ impl Worker {
             };
             Ok(())
         });
-        let rang = alarm.is_some_and(Alarm::stop);
+        let rang = alarm.is_some_and(DeadlineTimer::stop);
         let endless = watch.and_then(|(alarm, limit)| alarm.stop().then_some(limit));
         if rang || endless.is_some() {
             context.rearm();

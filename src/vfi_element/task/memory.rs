@@ -9,7 +9,7 @@ use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::Engine;
 use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::log::CAT;
-use crate::vfi_element::quality::ladder::Share;
+use crate::vfi_element::quality::ladder::FrameShare;
 
 /// How long what is left is not asked again: it takes some 50 us.
 const LOOK: Duration = Duration::from_secs(1);
@@ -134,7 +134,7 @@ impl Worker {
     fn sends_originals_only(&self) -> bool {
         self.effort.as_ref().is_none_or(|effort| {
             let wish = effort.wish();
-            (wish.short > 0 || wish.fails) && effort.rung().share == Share::None
+            (wish.short > 0 || wish.fails) && effort.rung().share == FrameShare::None
         })
     }
 }

@@ -14,14 +14,14 @@ use super::buffers::{self, stamp};
 use super::caps;
 use super::context::Context;
 use super::cuda::is_cuda;
-use super::engine::{Engine, Frame, Small};
+use super::engine::{Engine, Frame, NetworkInput};
 use super::error::Failure;
 use super::item::Item;
 use super::log::{CAT, clock_time};
-use super::quality::controller::Effort;
-use super::quality::memory_backoff::Shortage;
-use super::scene::duplicates::Hold;
-use super::scene::{Pair, Scenes};
+use super::quality::controller::QualityController;
+use super::quality::memory_backoff::MemoryBackoff;
+use super::scene::duplicates::DuplicateBuffer;
+use super::scene::{Pair, SceneDetector};
 use super::settings::{Settings, Upscale};
 use super::timing::deadlines::{Arrivals, Spans};
 use super::timing::grid::Step;
@@ -30,6 +30,7 @@ use crate::models::memory::Clearing;
 
 mod deadline_timer;
 mod dedup;
+mod holes;
 mod interpolate;
 mod memory;
 mod output;
@@ -45,23 +46,25 @@ pub(super) struct Worker {
     before: Option<Engine>,
     stream: Option<Stream>,
     timeline: Option<Timeline>,
-    effort: Option<Effort>,
+    effort: Option<QualityController>,
     arrivals: Arrivals,
     spans: Spans,
     segment: Option<gst::Segment>,
     /// The application knows that frames of this segment were dropped.
     told_drop: bool,
+    /// The application knows that a hole of this segment was left open.
+    told_hole: bool,
     held: Option<Frame>,
     /// Duplicates of the held frame.
-    hold: Hold<Frame>,
+    hold: DuplicateBuffer<Frame>,
     /// What pairs were like lately.
-    scenes: Scenes,
+    scenes: SceneDetector,
     /// When memory is given back.
     clearing: Clearing,
     /// When it was last asked how much is left.
     looked: Option<Instant>,
     /// Whether it has lacked.
-    shortage: Shortage,
+    shortage: MemoryBackoff,
 }
 
 impl Worker {
@@ -79,12 +82,13 @@ impl Worker {
             spans: Spans::default(),
             segment: None,
             told_drop: false,
+            told_hole: false,
             held: None,
-            hold: Hold::default(),
-            scenes: Scenes::default(),
+            hold: DuplicateBuffer::default(),
+            scenes: SceneDetector::default(),
             clearing: Clearing::default(),
             looked: None,
-            shortage: Shortage::default(),
+            shortage: MemoryBackoff::default(),
         }
     }
 
@@ -100,11 +104,11 @@ impl Worker {
     pub(super) fn flush(&mut self) {
         self.halt();
         self.held = None;
-        self.hold = Hold::default();
-        self.scenes = Scenes::default();
+        self.hold = DuplicateBuffer::default();
+        self.scenes = SceneDetector::default();
         self.clearing = Clearing::default();
         self.segment = None;
-        self.told_drop = false;
+        (self.told_drop, self.told_hole) = (false, false);
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
@@ -148,9 +152,8 @@ impl Worker {
                 self.tell_segment();
             }
             EventView::StreamStart(_) => self.finish_stretch(context)?,
-            EventView::Eos(_) | EventView::SegmentDone(_) | EventView::Gap(_) => {
-                self.drain(context)?
-            }
+            EventView::Gap(gap) if self.fill_gap(context, gap)? => return Ok(()),
+            EventView::Eos(_) | EventView::SegmentDone(_) => self.end(context)?,
             _ => {}
         }
         context.queue.flow_in(self.output.round())?;
@@ -162,22 +165,9 @@ impl Worker {
     /// What follows has nothing to do with what was.
     fn finish_stretch(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         self.drain(context)?;
-        self.told_drop = false;
+        (self.told_drop, self.told_hole) = (false, false);
         if let Some(timeline) = &mut self.timeline {
             timeline.reset();
-        }
-        Ok(())
-    }
-
-    /// Fills what is left of the held frame's time with it, and lets it go.
-    fn drain(&mut self, context: &Context) -> Result<(), gst::FlowError> {
-        self.release(context)?;
-        self.settle(context)?;
-        if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
-            let slots = timeline.drain(None);
-            for slot in slots {
-                self.repeat(context, &held, &slot)?;
-            }
         }
         Ok(())
     }
@@ -206,7 +196,7 @@ impl Worker {
             self.stream = None;
             self.clearing = Clearing::default();
             // frames of these caps may need less
-            self.shortage = Shortage::default();
+            self.shortage = MemoryBackoff::default();
         }
         self.negotiate(context, input)
     }
@@ -277,6 +267,7 @@ impl Worker {
             }
         }
         context.set_rates(rate, target);
+        context.look_for_sink();
         let several = match (rate, target) {
             (_, Target::Multiple(m)) => m > 2,
             (Some(from), Target::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,
@@ -297,7 +288,7 @@ impl Worker {
         &mut self,
         context: &Context,
         mut buffer: gst::Buffer,
-        small: Option<Small>,
+        small: Option<NetworkInput>,
     ) -> Result<(), gst::FlowError> {
         context.stats().frames_in += 1;
         self.clearing.frame();
@@ -322,6 +313,9 @@ impl Worker {
                 return Ok(());
             }
         };
+        if let Some(apart) = step.too_long {
+            self.tell_hole(context, apart);
+        }
         if let Some(slot) = &step.original {
             // Nobody else holds it yet, so this changes the very buffer that came in.
             stamp(buffer.make_mut(), slot);
@@ -331,7 +325,8 @@ impl Worker {
             self.settle(context)?;
             return self.without_duplicates(context, step, new);
         }
-        if !self.defers(context) {
+        // a hole may be long, and each of its repeats is to leave before the next one is made
+        if step.before.pair.is_none() || !self.defers(context) {
             self.settle(context)?;
             return self.pass(context, step, new, None);
         }
@@ -371,7 +366,7 @@ impl Worker {
     }
 
     /// What was made of this frame before its turn.
-    fn take_ready(&mut self, context: &Context, buffer: &gst::Buffer) -> Option<Small> {
+    fn take_ready(&mut self, context: &Context, buffer: &gst::Buffer) -> Option<NetworkInput> {
         let ready = self.output.take_ready()?;
         let (small, took) = ready.of(buffer)?;
         self.note_content(context, took, Duration::ZERO);
@@ -460,12 +455,10 @@ impl Worker {
             self.release(context)?;
         }
         if settings.downscale != self.settings.downscale {
-            self.shortage = Shortage::default();
+            self.shortage = MemoryBackoff::default();
         }
         self.settings = settings;
-        if let Some(timeline) = &mut self.timeline {
-            timeline.set_max_gap(self.settings.max_gap.nseconds());
-        }
+        self.limit_holes(context);
         if (multiplied || context.srcpad.check_reconfigure())
             && let Some(stream) = &self.stream
         {
@@ -494,7 +487,7 @@ impl Worker {
         context.adopt(&engine);
         // What another network costs is to be found out, and what it needs.
         self.effort = None;
-        self.shortage = Shortage::default();
+        self.shortage = MemoryBackoff::default();
         self.engine.replace(engine)
     }
 

@@ -14,12 +14,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use gst::prelude::*;
 
 use crate::sync::lock;
-use crate::vfi_element::context::{Context, Pushed};
+use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::{Finish, MakeReady, Ready};
 use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::log::CAT;
@@ -325,14 +324,20 @@ fn push(context: &Context, round: u64, buffer: gst::Buffer) -> Result<(), gst::F
     gst::trace!(CAT, obj = context.srcpad, "pushing {buffer:?}");
     // A flush may have come since the item was taken off the queue.
     context.queue.flow_in(round)?;
-    let (pts, start) = (buffer.pts(), Instant::now());
+    let (due, begin) = (running_time(context, &buffer), context.running_time());
     context.srcpad.push(buffer)?;
-    *lock(&context.pushed) = Pushed {
-        pts,
-        took: start.elapsed(),
-        done: context.running_time(),
-    };
+    if let (Some(due), Some(begin), Some(end)) = (due, begin, context.running_time()) {
+        let mut holds = lock(&context.holds);
+        holds.add(due.nseconds(), begin.nseconds(), end.nseconds());
+    }
     Ok(())
+}
+
+/// The running time of a frame that is about to leave.
+fn running_time(context: &Context, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
+    let event = context.srcpad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    segment.to_running_time(buffer.pts())
 }
 
 fn tell_panic(context: &Context, panic: &(dyn Any + Send)) {

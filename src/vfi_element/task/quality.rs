@@ -6,23 +6,17 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::Worker;
-use super::deadline_timer::Alarm;
+use super::deadline_timer::DeadlineTimer;
 use crate::sync::lock;
 use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::Frame;
 use crate::vfi_element::log::{CAT, clock_time};
-use crate::vfi_element::quality::controller::{Effort, Wish};
-use crate::vfi_element::quality::ladder::Share;
+use crate::vfi_element::quality::controller::{QualityController, QualityTarget};
+use crate::vfi_element::quality::ladder::FrameShare;
 use crate::vfi_element::settings::Overload;
 use crate::vfi_element::stats::Times;
 use crate::vfi_element::timing::deadlines;
 use crate::vfi_element::timing::grid::Slot;
-
-/// Downstream takes a frame faster than this unless it waits for something.
-const AT_ONCE: Duration = Duration::from_millis(1);
-
-/// A sink may be done with a frame so many nanoseconds before its time.
-const EARLY: u64 = 2_000_000;
 
 impl Worker {
     /// Whether a frame is to be made at this slot. If it would be too late, that is told.
@@ -55,7 +49,7 @@ impl Worker {
             true => context.downstream().late_by(due.nseconds()),
             false => None,
         };
-        let expected = self.effort.as_ref().map_or(0, Effort::expected);
+        let expected = self.effort.as_ref().map_or(0, QualityController::expected);
         reported.or_else(|| self.overdue(context, slot, expected))
     }
 
@@ -67,45 +61,33 @@ impl Worker {
         ready.checked_sub(deadline).filter(|late| *late > 0)
     }
 
-    /// The running time at which a frame has to be out, where that was promised.
+    /// The running time at which a frame has to be out, where somebody waits for it.
     fn deadline(&self, context: &Context, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.running_time(Some(clock_time(slot.pts)))?;
-        let promise = context.promise();
-        let held = self.was_held(context, promise.configured);
+        let (promise, held) = (context.promise(), lock(&context.holds).level());
         let deadline = promise.deadline(due.nseconds(), self.arrivals.delay(), held);
         deadline.map(clock_time)
     }
 
-    /// Whether downstream has kept the latest frame until the pipeline's `configured` latency had
-    /// passed, as a sink does that waits for its clock.
-    fn was_held(&self, context: &Context, configured: u64) -> bool {
-        let pushed = *lock(&context.pushed);
-        let Some((due, done)) = self.running_time(pushed.pts).zip(pushed.done) else {
-            return false;
-        };
-        let shown = due.nseconds().saturating_add(configured);
-        pushed.took > AT_ONCE && done.nseconds().saturating_add(EARLY) >= shown
-    }
-
     /// Sees to it that what is being made is given up when it can't be in time any more.
-    pub(super) fn alarm(&self, context: &Context, slot: &Slot) -> Option<Alarm> {
+    pub(super) fn alarm(&self, context: &Context, slot: &Slot) -> Option<DeadlineTimer> {
         if self.settings.overload == Overload::None {
             return None;
         }
         let deadline = self.deadline(context, slot)?;
         let (clock, time) = context.clock_at(deadline)?;
         let canceller = self.engine.as_ref()?.canceller();
-        Alarm::set(&clock, time, canceller)
+        DeadlineTimer::set(&clock, time, canceller)
     }
 
     /// Sees to it that a run that seems never to end is given up, whether a clock sets the pace or not; and
     /// says after how long.
-    pub(super) fn watch(&self) -> Option<(Alarm, Duration)> {
+    pub(super) fn watch(&self) -> Option<(DeadlineTimer, Duration)> {
         let engine = self.engine.as_ref()?;
         let limit = engine.patience()?;
         let clock = gst::SystemClock::obtain();
         let end = clock.time().checked_add(limit.try_into().ok()?)?;
-        Some((Alarm::set(&clock, end, engine.canceller())?, limit))
+        Some((DeadlineTimer::set(&clock, end, engine.canceller())?, limit))
     }
 
     /// A frame was made. By how much it is too late to be sent, if it is.
@@ -213,9 +195,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it.
+    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it, which
+    /// was found or has told so.
     pub(super) fn is_paced(&self, context: &Context) -> bool {
-        context.promise().live || (self.settings.qos && context.downstream().paced())
+        let promise = context.promise();
+        let found = promise.live || promise.sink.is_some();
+        found || (self.settings.qos && context.downstream().paced())
     }
 
     /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as long
@@ -257,7 +242,7 @@ impl Worker {
         let Some(stream) = &self.stream else {
             return;
         };
-        let wish = Wish {
+        let wish = QualityTarget {
             width: stream.info.width(),
             height: stream.info.height(),
             downscale: self.settings.downscale,
@@ -275,7 +260,7 @@ impl Worker {
             .as_ref()
             .is_none_or(|effort| effort.wish() != wish)
         {
-            self.effort = Some(Effort::new(wish));
+            self.effort = Some(QualityController::new(wish));
             self.tell_effort(context);
         }
     }
@@ -347,10 +332,10 @@ impl Worker {
         let (rung, step) = (effort.rung(), effort.step());
         let (width, height) = effort.size();
         let name = match rung.share {
-            Share::All if step == 0 => "full",
-            Share::All => "smaller",
-            Share::Half => "fewer",
-            Share::None => "originals",
+            FrameShare::All if step == 0 => "full",
+            FrameShare::All => "smaller",
+            FrameShare::Half => "fewer",
+            FrameShare::None => "originals",
         };
         let structure = gst::Structure::builder("vfiinterp-overload")
             .field("step", step as u64)

@@ -117,6 +117,8 @@ pub(in crate::vfi_element) struct Step {
     pub before: Slots,
     /// The new frame's own slot, if it falls on one.
     pub original: Option<Slot>,
+    /// How far from the frame before, in nanoseconds, where that is too far for a fixed rate to be kept.
+    pub too_long: Option<u64>,
 }
 
 impl Step {

@@ -4,4 +4,5 @@ pub(super) mod cadence;
 pub(super) mod deadlines;
 pub(super) mod grid;
 pub(super) mod percentile;
+pub(super) mod steady;
 pub(super) mod timeline;

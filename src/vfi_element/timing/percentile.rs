@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 /// The latest durations in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::vfi_element) struct Window {
+pub(in crate::vfi_element) struct SlidingPercentile {
     samples: VecDeque<u64>,
 }
 
-impl Window {
+impl SlidingPercentile {
     /// How many are remembered.
     pub(in crate::vfi_element) const LENGTH: usize = 64;
     /// How many there must be before they say anything.
@@ -50,8 +50,8 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn window(samples: impl IntoIterator<Item = u64>) -> Window {
-        let mut window = Window::default();
+    fn window(samples: impl IntoIterator<Item = u64>) -> SlidingPercentile {
+        let mut window = SlidingPercentile::default();
         samples.into_iter().for_each(|sample| window.add(sample));
         window
     }
@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn what_was_long_ago_is_forgotten() {
-        let samples = std::iter::repeat_n(1000, 100).chain(std::iter::repeat_n(10, Window::LENGTH));
+        let samples = std::iter::repeat_n(1000, 100)
+            .chain(std::iter::repeat_n(10, SlidingPercentile::LENGTH));
         let window = window(samples);
         assert_eq!(window.high(), Some(10));
         assert_eq!(window.median(), Some(10));

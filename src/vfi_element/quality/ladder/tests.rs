@@ -45,7 +45,7 @@ struct Stream {
     /// How much later than its turn a frame may be ready.
     patience: u64,
     behind: u64,
-    costs: Costs,
+    costs: CostModel,
     ladder: Ladder,
     changes: Vec<u64>,
     time: u64,
@@ -53,7 +53,7 @@ struct Stream {
 
 impl Stream {
     fn new(ladder: Ladder) -> Self {
-        let mut costs = Costs::default();
+        let mut costs = CostModel::default();
         costs.resize(ladder.rung().pixels);
         Self {
             span: SECOND / 30,
@@ -79,9 +79,9 @@ impl Stream {
             let number = self.time / self.span;
             for slot in 0..self.wanted {
                 let kept = match rung.share {
-                    Share::All => true,
-                    Share::Half => (number + u64::from(slot)).is_multiple_of(2),
-                    Share::None => false,
+                    FrameShare::All => true,
+                    FrameShare::Half => (number + u64::from(slot)).is_multiple_of(2),
+                    FrameShare::None => false,
                 };
                 if !kept {
                     continue;
@@ -118,17 +118,17 @@ const MS: f64 = 1e6;
 const FULL: u64 = 640 * 360;
 
 fn ladder() -> Ladder {
-    let rung = |divisor: f64, share| Rung {
+    let rung = |divisor: f64, share| QualityLevel {
         divisor,
         pixels: (FULL as f64 / divisor / divisor) as u64,
         share,
     };
     Ladder::new(vec![
-        rung(1.0, Share::All),
-        rung(1.5, Share::All),
-        rung(2.0, Share::All),
-        rung(2.0, Share::Half),
-        rung(2.0, Share::None),
+        rung(1.0, FrameShare::All),
+        rung(1.5, FrameShare::All),
+        rung(2.0, FrameShare::All),
+        rung(2.0, FrameShare::Half),
+        rung(2.0, FrameShare::None),
     ])
 }
 
@@ -153,7 +153,7 @@ fn a_slow_one_sees_less_and_keeps_the_rate() {
 fn one_that_can_hardly_warp_makes_half() {
     let mut stream = Stream::new(ladder());
     stream.run(&mut Machine::new(35.0 * MS, 10.0 * MS), 60);
-    assert_eq!(stream.ladder.rung().share, Share::Half);
+    assert_eq!(stream.ladder.rung().share, FrameShare::Half);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_hopeless_one_passes_originals_and_tries_ever_more_rarely() {
     let mut machine = Machine::new(500.0 * MS, 400.0 * MS);
     stream.run(&mut machine, 600);
     let early = stream.changes.len();
-    assert_eq!(stream.ladder.rung().share, Share::None);
+    assert_eq!(stream.ladder.rung().share, FrameShare::None);
     stream.run(&mut machine, 600);
     assert!(stream.changes.len() - early <= 12, "{:?}", stream.changes);
 }
@@ -196,7 +196,7 @@ fn it_is_back_on_top_once_the_load_has_gone() {
 #[test]
 fn frames_that_are_late_for_other_reasons_are_given_up() {
     let mut ladder = ladder();
-    let mut costs = Costs::default();
+    let mut costs = CostModel::default();
     costs.resize(FULL);
     (0..20).for_each(|_| costs.add(1_000_000, 1_000_000));
     let pair = Pair {
@@ -210,7 +210,7 @@ fn frames_that_are_late_for_other_reasons_are_given_up() {
     for _ in 0..16 * 8 {
         ladder.observe(pair, &costs);
     }
-    assert_eq!(ladder.rung().share, Share::None);
+    assert_eq!(ladder.rung().share, FrameShare::None);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn where_nothing_is_made_there_is_nothing_to_give_up() {
         ..Pair::default()
     };
     for _ in 0..1000 {
-        assert!(!ladder.observe(skipped, &Costs::default()));
+        assert!(!ladder.observe(skipped, &CostModel::default()));
     }
 }
 
@@ -237,7 +237,7 @@ fn pictures_that_stand_still_say_nothing() {
         ..Pair::default()
     };
     for _ in 0..100 {
-        assert!(!ladder.observe(still, &Costs::default()));
+        assert!(!ladder.observe(still, &CostModel::default()));
     }
 }
 

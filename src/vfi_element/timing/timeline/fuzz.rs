@@ -27,7 +27,9 @@ enum Action {
     Drain(Option<u64>),
     Reset,
     Retarget(Wanted),
-    MaxGap(u64),
+    Limits(u64, bool),
+    Pause(u64),
+    End,
     /// The next frame is marked as one that continues nothing.
     Jump,
     Segment(u64, Option<u64>),
@@ -211,6 +213,10 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                 watch.slots(&timeline.drain(stop), target);
                 watch.drained = true;
             }
+            Action::End => {
+                watch.slots(&timeline.end(), target);
+                watch.drained = true;
+            }
             Action::Reset => {
                 timeline.reset();
                 watch.last = None;
@@ -224,7 +230,13 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                     watch.drained = true;
                 }
             }
-            Action::MaxGap(gap) => timeline.set_max_gap(gap),
+            Action::Limits(gap, fills) => timeline.set_limits(gap, fills),
+            Action::Pause(until) => {
+                if let Some(slots) = timeline.pause(until) {
+                    watch.slots(&slots, target);
+                    watch.drained = true;
+                }
+            }
             Action::Jump => {
                 timeline.expect_jump();
                 jump = true;

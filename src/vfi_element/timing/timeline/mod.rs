@@ -12,6 +12,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub(in crate::vfi_element) mod fuzz;
+mod holes;
 
 use super::cadence::{self, Cadence, Place};
 use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots, Step, parts};
@@ -24,9 +25,9 @@ const SNAP: u128 = 16;
 /// A timestamp that goes back by more, in nanoseconds, is no frame out of order: time begins anew.
 const LONGEST_STEP_BACK: u64 = 10 * SECOND;
 
-/// No frame lasts longer than this, in nanoseconds, whatever it says: an output that is filled with
-/// a frame for years would fill disks too.
-const LONGEST_FRAME: u64 = 600 * SECOND;
+/// No frame is shown longer than this, in nanoseconds, whatever it says and however late the next one
+/// comes: an output that is filled with a frame for years would fill disks too.
+pub(in crate::vfi_element) const LONGEST_FRAME: u64 = 600 * SECOND;
 
 /// What rate the output has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,17 @@ pub(in crate::vfi_element) enum Refusal {
     NotLater(u64),
 }
 
+/// For what the newest frame is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// To be a pair with the next one.
+    ToInterpolate,
+    /// To be shown until the next one comes.
+    ToRepeat,
+    /// For nothing: it was drained.
+    Gone,
+}
+
 /// The newest input frame.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
@@ -57,8 +69,7 @@ struct Newest {
     lasts: u128,
     /// Its duration, if it is the first of its time line.
     first: Option<Option<u64>>,
-    /// Whether it is there to interpolate from (after a drain it is not).
-    held: bool,
+    held: Held,
 }
 
 /// FairLock input times into output slots.
@@ -67,6 +78,8 @@ pub(in crate::vfi_element) struct Timeline {
     input: Option<Rate>,
     target: Target,
     max_gap: u64,
+    /// Whether holes are filled where the output has a fixed rate.
+    fills: bool,
     origin: Origin,
     /// The first slot that has not left yet.
     next: u64,
@@ -91,6 +104,7 @@ impl Timeline {
             input,
             target,
             max_gap,
+            fills: true,
             origin: Origin::default(),
             next: 0,
             segment: (0, None),
@@ -104,7 +118,10 @@ impl Timeline {
 
     /// Forgets all that was; the next frame starts anew.
     pub(in crate::vfi_element) fn reset(&mut self) {
-        *self = Self::new(self.input, self.target, self.max_gap);
+        *self = Self {
+            fills: self.fills,
+            ..Self::new(self.input, self.target, self.max_gap)
+        };
     }
 
     /// Timestamps lie in this segment from now on.
@@ -118,9 +135,9 @@ impl Timeline {
         self.may_go_back = true;
     }
 
-    /// Changes the longest gap to interpolate across.
-    pub(in crate::vfi_element) fn set_max_gap(&mut self, max_gap: u64) {
-        self.max_gap = max_gap;
+    /// Changes the longest gap to interpolate across, and whether holes are filled.
+    pub(in crate::vfi_element) fn set_limits(&mut self, max_gap: u64, fills: bool) {
+        (self.max_gap, self.fills) = (max_gap, fills);
     }
 
     /// What comes next begins a grid of its own, behind all that has left.
@@ -139,7 +156,11 @@ impl Timeline {
         if (input, target) == (self.input, self.target) {
             return;
         }
-        if input != self.input || self.newest.is_some_and(|newest| !newest.held) {
+        if input != self.input
+            || self
+                .newest
+                .is_some_and(|newest| newest.held != Held::ToInterpolate)
+        {
             self.part();
         }
         let Some(newest) = self.newest else {
@@ -208,12 +229,18 @@ impl Timeline {
         }
         let (at, begins) = self.position(pts, &a)?;
         let length = at - a.at;
-        let far = pts - a.pts > self.max_gap;
+        let apart = pts - a.pts;
+        let alone = a.held == Held::ToRepeat || self.is_gap(apart);
+        let filled = a.held != Held::Gone && self.can_fill(apart);
         // a frame that snapped to a slot a little later than itself may have left after this one's
         // time
-        if far && length > a.lasts && pts > self.last_slot() {
+        if alone && !filled && length > a.lasts && pts > self.last_slot() {
             let tail = self.drain(Some(pts));
-            return Ok(self.start(pts, duration, Some(tail)));
+            let too_long = apart > LONGEST_FRAME && self.can_fill(0);
+            return Ok(Step {
+                too_long: too_long.then_some(apart),
+                ..self.start(pts, duration, Some(tail))
+            });
         }
 
         let grid = self.grid(length);
@@ -225,55 +252,36 @@ impl Timeline {
         };
         let before = Slots {
             grid,
-            run: if a.held { self.free(&grid)..end } else { 0..0 },
-            pair: (!far).then_some((a.at, at)),
+            run: match a.held {
+                Held::Gone => 0..0,
+                _ => self.free(&grid)..end,
+            },
+            pair: (!alone).then_some((a.at, at)),
         };
         self.next = self.next.max(end);
         self.newest = Some(Newest {
             at,
             pts,
-            lasts: self.lasting(duration, length),
+            // how long a hole was says nothing of the frame behind it
+            lasts: self.lasting(duration, if alone { 0 } else { length }),
             first: None,
-            held: true,
+            held: Held::ToInterpolate,
         });
         if begins {
             return Ok(Step {
                 before,
                 original: Some(self.begin_again(&grid, at, pts)),
+                too_long: None,
             });
         }
         let original = own.map(|n| self.own_slot(&grid, n, pts, duration));
         self.next += u64::from(own.is_some());
         self.rebase_multiple(&grid);
-        Ok(Step { before, original })
-    }
-
-    /// The newest frame is the last for now (end of stream, gap, change of caps): the slots that
-    /// are left of its own time, before `stop`. The next frame has no partner.
-    pub(in crate::vfi_element) fn drain(&mut self, stop: Option<u64>) -> Slots {
-        let held = self.newest.as_mut().filter(|newest| newest.held);
-        let lasting = held.map(|newest| {
-            newest.held = false;
-            *newest
-        });
-        let (at, lasts) = lasting.map_or((0, 0), |newest| (newest.at, newest.lasts));
-        let grid = self.grid(lasts);
-        let mut run = 0..0;
-        if lasts > 0 {
-            let end = grid.first_slot_from(at.saturating_add(lasts));
-            let stop = stop.into_iter().chain(self.segment.1).min();
-            let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
-            run = self.free(&grid)..end.min(stop);
-        }
-        if !run.is_empty() {
-            self.next = run.end;
-            self.floor = grid.time(run.end - 1).saturating_add(1);
-        }
-        Slots {
-            grid,
-            run,
-            pair: None,
-        }
+        Ok(Step {
+            before,
+            original,
+            too_long: None,
+        })
     }
 
     /// The first frame, or the first after a gap: it is slot 0 of a new grid, at its own time;
@@ -289,7 +297,7 @@ impl Timeline {
             pts,
             lasts: self.lasting(duration, 0),
             first: Some(duration),
-            held: true,
+            held: Held::ToInterpolate,
         });
         let grid = self.grid(u128::from(duration.unwrap_or(0)));
         let own = self.own_slot(&grid, 0, pts, duration);
@@ -303,6 +311,7 @@ impl Timeline {
                 discont: true,
                 ..own
             }),
+            too_long: None,
         }
     }
 
@@ -428,20 +437,6 @@ impl Timeline {
         self.origin.base = self.origin.base.saturating_add_signed(by);
     }
 
-    /// How long a frame that has no rate lasts, in nanoseconds, if that is known.
-    fn lasts(&self, newest: &Newest) -> Option<u64> {
-        let known = Some(self.nanoseconds(newest.lasts)).filter(|lasts| *lasts > 0);
-        known.or(self.input.map(|rate| rate.time(1)))
-    }
-
-    /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
-    /// the one before.
-    fn lasting(&self, duration: Option<u64>, previous: u128) -> u128 {
-        let own = duration.filter(|d| *d > 0);
-        let own = own.map(|d| u128::from(d.min(LONGEST_FRAME)));
-        self.frame().unwrap_or_else(|| own.unwrap_or(previous))
-    }
-
     /// The first slot that may still leave.
     fn free(&self, grid: &Grid) -> u64 {
         self.next.max(grid.first_slot_at(self.floor))
@@ -488,6 +483,9 @@ impl Timeline {
         }
     }
 }
+
+#[cfg(test)]
+mod holes_tests;
 
 #[cfg(test)]
 mod tests;

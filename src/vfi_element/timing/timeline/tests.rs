@@ -167,29 +167,6 @@ fn a_missing_frame_is_bridged_on_the_grid() {
 }
 
 #[test]
-fn nothing_is_made_across_a_long_gap() {
-    let mut timeline = fixed((30, 1), (60, 1));
-    timeline.advance(Some(0), None).unwrap();
-    let step = timeline.advance(Some(5 * SECOND), None).unwrap();
-    let before: Vec<_> = step.before.collect();
-    assert_eq!(before.len(), 1, "what is left of the first frame's time");
-    assert_eq!(before[0].content, Content::Repeat);
-    let original = step.original.unwrap();
-    assert!(original.discont);
-    assert_eq!(original.pts, 5 * SECOND);
-}
-
-#[test]
-fn slow_video_is_repeated_not_interpolated() {
-    let mut timeline = fixed((1, 2), (2, 1));
-    timeline.advance(Some(0), None).unwrap();
-    let step = timeline.advance(Some(2 * SECOND), None).unwrap();
-    assert!(step.before.clone().all(|s| s.content == Content::Repeat));
-    assert_eq!(step.before.count(), 3);
-    assert!(!step.original.unwrap().discont);
-}
-
-#[test]
 fn timestamps_that_go_back_are_refused() {
     let mut timeline = fixed((30, 1), (60, 1));
     timeline.advance(Some(SECOND), None).unwrap();
@@ -312,22 +289,6 @@ fn a_new_rate_holds_from_the_next_pair_on() {
     assert_eq!(before, [0.25, 0.5, 0.75].map(Content::Between));
     let own = step.original.unwrap();
     assert!(own.pts.abs_diff(2 * SECOND / 30) <= 1, "{}", own.pts);
-}
-
-#[test]
-fn a_variable_stream_is_not_interpolated_across_a_gap() {
-    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), SECOND / 10);
-    timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
-    let step = timeline.advance(Some(SECOND), Some(SECOND / 25)).unwrap();
-    let before: Vec<_> = step.before.map(|s| (s.pts, s.content)).collect();
-    assert_eq!(
-        before,
-        [(SECOND / 50, Content::Repeat)],
-        "its own time, and no more"
-    );
-    let original = step.original.unwrap();
-    assert!(original.discont);
-    assert_eq!(original.pts, SECOND);
 }
 
 #[test]

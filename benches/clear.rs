@@ -1,5 +1,5 @@
-//! What giving memory back costs: the run it comes with, and the run after it, which has to take
-//! its memory anew, beside a run that is neither.
+//! Cost of giving memory back: the run it comes with, and the run after it, which has to take its
+//! memory anew, beside a run that is neither.
 //!
 //! `cargo bench --bench clear` prints medians of runs taken in turns, three a round as the
 //! adaptive rule has it in the long run, so that their ratios hold on a busy machine.

@@ -1,4 +1,4 @@
-//! What a synthesised frame costs apart from the network: shrinking one original and warping two.
+//! Cost of a synthesised frame apart from the network: shrinking one original and warping two.
 //!
 //! `cargo bench --bench frames` prints a table of medians first, taken in turns so that their
 //! ratios hold on a busy machine, and then criterion's own figures.

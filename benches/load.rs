@@ -87,7 +87,7 @@ fn options(model: &str, threads: usize) -> LoadOptions {
     }
 }
 
-/// What a way to load is called, and what it takes for the file of a path.
+/// Name of a way to load, and a function that measures its time for the file of a path.
 type Way = (&'static str, fn(&str) -> Duration);
 
 const WAYS: [Way; 7] = [

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::models::memory::MemoryStatus;
 
-/// What is to fail.
+/// Faults that are asked for.
 static RUNS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS_BEFORE: AtomicU64 = AtomicU64::new(0);
@@ -27,7 +27,7 @@ static FITS: AtomicBool = AtomicBool::new(false);
 static PATIENCE: Mutex<Option<Duration>> = Mutex::new(None);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
 
-/// Nothing fails any more, and nothing has.
+/// Ends all faults, and forgets what failed.
 pub fn clear() {
     RUNS_ABOVE.store(usize::MAX, SeqCst);
     NEXT_RUNS.store(0, SeqCst);
@@ -40,7 +40,7 @@ pub fn clear() {
     set_apart(false);
 }
 
-/// Frames are finished and sent beside the network, as where that runs on a device.
+/// Sets whether frames are finished and sent beside the network, as where that runs on a device.
 pub fn set_apart(apart: bool) {
     APART.store(apart, SeqCst);
     SENT_APART.store(0, SeqCst);
@@ -51,7 +51,7 @@ pub(crate) fn is_apart() -> bool {
     APART.load(SeqCst)
 }
 
-/// How often something was sent so since that was last set.
+/// Returns how often something was sent apart since [`set_apart`] was last called.
 pub fn sent_apart() -> u64 {
     SENT_APART.load(SeqCst)
 }
@@ -60,7 +60,7 @@ pub(crate) fn note_apart() {
     SENT_APART.fetch_add(1, SeqCst);
 }
 
-/// How often a frame was made ready before its turn since that was last set.
+/// Returns how often a frame was made ready before its turn since [`set_apart`] was last called.
 pub fn fetched() -> u64 {
     FETCHED.load(SeqCst)
 }
@@ -106,33 +106,33 @@ pub(crate) fn made() -> Result<(), String> {
     end.unwrap_or(Ok(()))
 }
 
-/// Runs of a network on more pixels than this find no memory.
+/// Makes runs of a network on more pixels than this find no memory.
 pub fn fail_runs_above(pixels: usize) {
     RUNS_ABOVE.store(pixels, SeqCst);
 }
 
-/// The next so many runs of a network find no memory.
+/// Makes the next `count` runs of a network find no memory.
 pub fn fail_next_runs(count: u64) {
     NEXT_RUNS.store(count, SeqCst);
 }
 
-/// The next so many sessions find no memory.
+/// Makes the next `count` sessions find no memory.
 pub fn fail_next_loads(count: u64) {
     fail_loads_after(0, count);
 }
 
-/// So many sessions are made, and the next so many find no memory.
+/// Lets `before` sessions be made, and makes the next `count` find no memory.
 pub fn fail_loads_after(before: u64, count: u64) {
     LOADS_BEFORE.store(before, SeqCst);
     LOADS.store(count, SeqCst);
 }
 
-/// Buffers of more bytes than this are not to be had.
+/// Makes buffers of more bytes than this fail.
 pub fn fail_buffers_above(bytes: usize) {
     BUFFERS_ABOVE.store(bytes, SeqCst);
 }
 
-/// Frames are made as on a device, whatever the network runs on.
+/// Sets whether frames are made as on a device, whatever the network runs on.
 pub fn force_device(forced: bool) {
     DEVICE.store(forced, SeqCst);
 }
@@ -165,7 +165,7 @@ pub fn set_room(room: Option<MemoryStatus>) {
     }
 }
 
-/// How often something was made to fail.
+/// Returns how often something was made to fail.
 pub fn failed() -> u64 {
     FAILED.load(SeqCst)
 }
@@ -174,7 +174,7 @@ pub(crate) fn room() -> Option<MemoryStatus> {
     ROOM.lock().ok().and_then(|room| *room)
 }
 
-/// What the runtime says when its arena is at its end.
+/// Returns the error that the runtime gives when its arena is at its end.
 fn shortage(bytes: usize) -> ort::Error {
     FAILED.fetch_add(1, SeqCst);
     ort::Error::new(format!(

@@ -1,5 +1,5 @@
-//! What the fuzzers in `fuzz/` call, and what `make test` calls with every input they have found
-//! worth keeping (`fuzz/corpus`).
+//! Targets that the fuzzers in `fuzz/` call, and that `make test` calls with every input they have
+//! found worth keeping (`fuzz/corpus`).
 //!
 //! Each target takes any bytes at all, hands what it makes of them to a part of the crate that sees
 //! what others have made, and asserts what that part promises. What it makes is structured: bytes

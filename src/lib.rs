@@ -21,7 +21,7 @@ pub mod models;
 mod sync;
 mod vfi_element;
 
-/// What GStreamer asks of a plugin, as its macro defines it.
+/// Items that GStreamer asks of a plugin, as its macro defines them.
 #[allow(missing_docs)]
 mod plugin {
     fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! Command line of the program.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The input, and the truth that goes with it.
+    /// Returns the input, and the truth that goes with it.
     pub(crate) fn files(&self) -> (PathBuf, Option<PathBuf>) {
         match &self.input {
             Some(input) => (input.clone(), self.truth.clone()),
@@ -90,7 +90,7 @@ impl Args {
         })
     }
 
-    /// What to set on the element, by name and by text.
+    /// Returns the properties to set on the element, by name and by text.
     pub(crate) fn properties(&self) -> Vec<(String, String)> {
         let named = [
             ("model", &self.model),

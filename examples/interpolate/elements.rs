@@ -51,7 +51,7 @@ pub(crate) fn find_plugin(element: &str) -> Result<()> {
     )
 }
 
-/// Where cargo puts the library, seen from target/<profile>/examples/interpolate.
+/// Returns where cargo puts the library, seen from target/<profile>/examples/interpolate.
 fn beside_this_program() -> Result<Vec<PathBuf>> {
     let program = env::current_exe()?;
     let profile = program
@@ -72,7 +72,7 @@ pub(crate) fn make(factory: &str) -> Result<gst::Element> {
         .map_err(|_| anyhow::anyhow!("no element {factory}: {}", install(factory)))
 }
 
-/// How one comes by an element.
+/// Returns how one comes by an element.
 fn install(factory: &str) -> String {
     let package = PACKAGES
         .iter()
@@ -129,19 +129,19 @@ fn kinds(pspec: &glib::ParamSpec) -> String {
     }
 }
 
-/// The kind of the first structure: `audio/x-opus`, say.
+/// Returns the kind of the first structure: `audio/x-opus`, say.
 pub(crate) fn kind_of(caps: &gst::Caps) -> &str {
     caps.structure(0).map_or("", |s| s.name().as_str())
 }
 
-/// The name of the element's factory.
+/// Returns the name of the element's factory.
 pub(crate) fn kind(element: &gst::Element) -> String {
     element
         .factory()
         .map_or_else(|| element.name().into(), |factory| factory.name().into())
 }
 
-/// What to install when a decoder is missing, from the message an autoplugger posts.
+/// Returns what to install when a decoder is missing, from the message an autoplugger posts.
 pub(crate) fn missing(message: &gst::MessageRef) -> Option<String> {
     let structure = message
         .structure()

@@ -53,7 +53,7 @@ impl End {
         })
     }
 
-    /// Whether the user asked for the end.
+    /// Returns whether the user asked for the end.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

@@ -181,7 +181,7 @@ fn claim(folder: &Path, name: &OsStr) -> Result<NamedTempFile> {
     bail!("another run is writing {}", folder.join(name).display())
 }
 
-/// Whether another run holds a working file for the same video.
+/// Returns whether another run holds a working file for the same video.
 fn has_rival(folder: &Path, start: &OsStr, ours: &Path) -> Result<bool> {
     let cannot = || format!("cannot list {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {

@@ -71,7 +71,7 @@ fn has_video(streams: &gst::StreamCollection) -> bool {
         .any(|stream| stream.stream_type().contains(gst::StreamType::VIDEO))
 }
 
-/// An error message as one would tell it.
+/// Returns an error message as one would tell it.
 fn failure(error: &gst::message::Error, hint: Option<String>) -> anyhow::Error {
     let from = error
         .src()
@@ -96,7 +96,7 @@ fn failure(error: &gst::message::Error, hint: Option<String>) -> anyhow::Error {
     anyhow!(text)
 }
 
-/// The debug text without the place in the source that GStreamer puts before it.
+/// Returns the debug text without the place in the source that GStreamer puts before it.
 fn useful(debug: &str) -> Option<&str> {
     let rest = debug.split_once('\n').map_or("", |(_, rest)| rest).trim();
     (!rest.is_empty()).then_some(rest)

@@ -47,7 +47,7 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// By the file's ending.
+    /// Chooses by the file's ending.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let ending = path
             .extension()
@@ -190,8 +190,8 @@ pub(crate) fn link_pad(pad: &gst::Pad, element: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// A decoder whose first pad of the right kind is linked to `next`, when all is `ready` for what it
-/// brings.
+/// Creates a decoder whose first pad of the right kind is linked to `next`, when all is `ready` for
+/// what it brings.
 pub(crate) fn decoder(
     next: &gst::Element,
     ready: impl Fn(&gst::Element, &gst::Pad) -> Result<()> + Send + Sync + 'static,

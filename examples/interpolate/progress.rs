@@ -13,7 +13,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// A frame at `time`, in ns from the beginning.
+    /// Counts a frame at `time`, in ns from the beginning.
     pub(crate) fn frame(&self, time: u64) {
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.time.fetch_max(time, Ordering::Relaxed);
@@ -45,7 +45,7 @@ impl Progress {
         }
     }
 
-    /// The input's length has become known.
+    /// Sets the input's length, once it has become known.
     pub(crate) fn set_duration(&self, duration: Duration) {
         self.bar
             .set_style(style("[{bar:36}] {percent:>3}%  {msg}, {eta} left"));

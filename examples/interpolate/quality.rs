@@ -25,7 +25,7 @@ const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 #[derive(Debug)]
 pub(crate) struct Comparison(Arc<Mutex<State>>);
 
-/// What was found.
+/// Findings of the comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     frames: u32,
@@ -62,7 +62,7 @@ impl Comparison {
         Ok(Self(state))
     }
 
-    /// The result, once the pipeline has stopped.
+    /// Returns the result, once the pipeline has stopped.
     pub(crate) fn finish(self) -> Result<Found> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.failed.take() {
@@ -211,7 +211,8 @@ impl Truth {
         Ok(truth)
     }
 
-    /// Frame `number` at `rate`, which must not lie before the last one asked for; none after the end.
+    /// Returns frame `number` at `rate`, which must not lie before the last one asked for; none
+    /// after the end.
     fn frame(&mut self, number: u64, rate: gst::Fraction) -> Result<Option<Luma>> {
         while self.next <= number {
             let Some(sample) = self.pull() else {
@@ -288,7 +289,7 @@ impl Luma {
         Ok(Self { width, data })
     }
 
-    /// Between two frames, `phase` of the way.
+    /// Returns the blend of two frames, `phase` of the way between them.
     fn blend(&self, other: &Self, phase: f64) -> Result<Self> {
         self.same_size(other)?;
         let weight = (phase * 256.0).round() as u32;
@@ -301,7 +302,7 @@ impl Luma {
         })
     }
 
-    /// Peak signal to noise in dB; 100 for equal frames.
+    /// Returns the peak signal to noise ratio in dB; 100 for equal frames.
     fn psnr(&self, other: &Self) -> Result<f64> {
         self.same_size(other)?;
         let square = |(&a, &b): (&u8, &u8)| u64::from(a.abs_diff(b)).pow(2);

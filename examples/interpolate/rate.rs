@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 
-/// What `--fps` asks for.
+/// Rate that `--fps` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rate {
     /// So many frames per second, as a fraction.
@@ -15,12 +15,12 @@ pub(crate) enum Rate {
 }
 
 impl Rate {
-    /// Whether it makes 60 frames of 30.
+    /// Returns whether it makes 60 frames of 30.
     pub(crate) fn doubles_30(self) -> bool {
         self == Self::Times(2) || self == Self::Fixed(gst::Fraction::new(60, 1))
     }
 
-    /// Without characters a file name must not have: `60`, `59.94`, `2x`.
+    /// Returns the rate without characters a file name must not have: `60`, `59.94`, `2x`.
     pub(crate) fn for_file_name(self) -> String {
         match self {
             Self::Times(factor) => format!("{factor}x"),
@@ -65,7 +65,7 @@ impl FromStr for Rate {
     }
 }
 
-/// The fraction meant by a decimal: 59.94 is 60000/1001, as television has it.
+/// Returns the fraction meant by a decimal: 59.94 is 60000/1001, as television has it.
 fn fraction_of(rate: f64) -> (i32, i32) {
     let thousandths = (rate * 1000.0).round();
     let television = rate.ceil() * 1000.0;

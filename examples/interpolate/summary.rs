@@ -8,12 +8,12 @@ use gst::prelude::*;
 
 use crate::job::Outcome;
 
-/// What the element counted.
+/// Counters of the element.
 #[derive(Debug)]
 pub(crate) struct Stats(gst::Structure);
 
 impl Stats {
-    /// Read while the element still runs; an element without statistics has none.
+    /// Reads the counters while the element still runs; an element without statistics has none.
     pub(crate) fn of(element: &gst::Element) -> Option<Self> {
         element.find_property("stats")?;
         element
@@ -29,7 +29,7 @@ impl Stats {
         self.0.get(field).unwrap_or_else(|_| "?".into())
     }
 
-    /// Mean of a total over the synthesised frames, in ms.
+    /// Returns the mean of a total over the synthesised frames, in ms.
     fn each(&self, field: &str) -> f64 {
         self.count(field) as f64 / 1e6 / self.count("synthesised").max(1) as f64
     }

@@ -1,4 +1,4 @@
-//! What goes beside the video: sound and subtitles.
+//! Tracks beside the video: sound and subtitles.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::elements::{self, kind_of, make};
 use crate::end::{Door, End};
 use crate::pipeline::{decoder, link_pad};
 
-/// What it takes to bring further streams to the muxer.
+/// Means to bring further streams to the muxer.
 pub(crate) struct Tracks {
     mux: gst::Element,
     end: Arc<End>,
@@ -36,7 +36,7 @@ impl Tracks {
         }
     }
 
-    /// Untouched when the container takes it, else as AAC.
+    /// Returns the way of a sound stream: untouched when the container takes it, else as AAC.
     fn audio(&self, caps: &gst::Caps) -> Way {
         if is_aac(caps) {
             Way::Aac
@@ -53,8 +53,8 @@ impl Tracks {
             .is_some_and(|template| template.caps().can_intersect(caps))
     }
 
-    /// What the muxer takes but writes wrongly: mp4mux turns the bytes of Opus' pre-skip round, and
-    /// players leave out the first third of a second.
+    /// Returns whether the muxer takes the stream but writes it wrongly: mp4mux turns the bytes of
+    /// Opus' pre-skip round, and players leave out the first third of a second.
     fn garbles(&self, caps: &gst::Caps) -> bool {
         kind_of(caps) == "audio/x-opus" && elements::kind(&self.mux) == "mp4mux"
     }
@@ -124,7 +124,8 @@ fn aac_encoder() -> Result<gst::Element> {
     make("avenc_aac").or_else(|error| make("voaacenc").map_err(|_| error))
 }
 
-/// The silence an AAC encoder begins with, which nothing downstream takes off: 1024 samples, in ns.
+/// Returns the silence an AAC encoder begins with, which nothing downstream takes off: 1024
+/// samples, in ns.
 fn priming(caps: &gst::Caps) -> i64 {
     let rate = caps
         .structure(0)

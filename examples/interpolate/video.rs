@@ -34,7 +34,7 @@ impl Encoding {
         })
     }
 
-    /// HEVC, because hardly a player takes H.264 of ten bits.
+    /// Chooses HEVC, because hardly a player takes H.264 of ten bits.
     fn ten_bit(plan: &Plan<'_>) -> Result<Self> {
         let encoder = make("x265enc")?;
         // Its own colours come from the caps, the mastering display's too.
@@ -140,7 +140,7 @@ pub(crate) fn build(
     Ok((decoder, interpolator))
 }
 
-/// A thread border that holds few frames.
+/// Returns a thread border that holds few frames.
 fn short_queue() -> Result<gst::Element> {
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 4u32);
@@ -245,7 +245,7 @@ fn check_size(info: &gst_video::VideoInfo, encoder: &gst::Element, mux: &gst::Pa
     Ok(())
 }
 
-/// Whether some kind of video of that size is among the caps.
+/// Returns whether some kind of video of that size is among the caps.
 fn has_room_for(caps: &gst::Caps, (width, height): (i32, i32)) -> bool {
     let sized: gst::Caps = caps
         .iter()

@@ -2,7 +2,8 @@
 
 use super::{Plane, PlaneMut};
 
-/// What shows through, in the order of the colours in a pixel, which may be either way round.
+/// Colour that shows through, in the order of the colours in a pixel, which may be either way
+/// round.
 ///
 /// Whatever is opaque in one place and not in another has to be seen, so it is a colour far from every grey and
 /// from most that are filmed or drawn. One colour, because a pattern would stand still behind what moves.

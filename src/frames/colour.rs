@@ -23,7 +23,7 @@ const IDENTITY: Matrix = [
 ];
 
 impl Colours {
-    /// Those of the converter, for video that is not RGB itself.
+    /// Returns the converter's colours, for video that is not RGB itself.
     pub(crate) fn of(info: &VideoInfo) -> Self {
         let Self { to_rgb, from_rgb } = Self::exact(info);
         Self {
@@ -32,7 +32,7 @@ impl Colours {
         }
     }
 
-    /// The same as the standards have them.
+    /// Returns the colours as the standards have them.
     pub(crate) fn exact(info: &VideoInfo) -> Self {
         let colorimetry = info.colorimetry();
         if colorimetry.matrix() == VideoColorMatrix::Rgb {

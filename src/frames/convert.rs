@@ -10,7 +10,7 @@ use super::{
     FrameError, FrameLayout, Picture, Plane, PlaneFormat, PlaneMut, Sample, Sampling, alpha, space,
 };
 
-/// How pictures are scaled.
+/// Method by which pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpScaleMethod")]
 #[repr(i32)]

@@ -1,4 +1,4 @@
-//! How much two frames differ.
+//! Difference of two frames.
 
 use super::{Plane, Sample};
 

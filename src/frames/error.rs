@@ -1,4 +1,4 @@
-//! What can be wrong with frames and motion handed to this room.
+//! Errors in frames and motion that are handed to this module.
 
 use gst_video::{VideoFormat, VideoInterlaceMode};
 
@@ -39,9 +39,9 @@ pub enum FrameError {
     /// A frame isn't what the layout was made for.
     #[error("frame is {found}, expected {expected}")]
     Frame {
-        /// What the frame is.
+        /// Description of the frame found.
         found: String,
-        /// What it should be.
+        /// The value expected.
         expected: String,
     },
     /// A buffer isn't the memory of a frame.
@@ -69,25 +69,25 @@ pub enum FrameError {
     Alignment {
         /// Index of the plane.
         plane: usize,
-        /// What addresses and stride have to be multiples of.
+        /// Bytes that addresses and stride have to be multiples of.
         expected: usize,
     },
     /// The lists of planes differ in length, or a plane differs in size or format.
     #[error("planes differ: {found} against {expected}")]
     Planes {
-        /// What was found.
+        /// Description of the planes found.
         found: String,
-        /// What it should be.
+        /// The value expected.
         expected: String,
     },
     /// The motion's grid or its numbers make no sense.
     #[error("motion: {what} is {found}, has to be {expected}")]
     Motion {
-        /// Which part.
+        /// The part that makes no sense.
         what: &'static str,
         /// The value found.
         found: String,
-        /// What it should be.
+        /// The value expected.
         expected: String,
     },
     /// A picture of another size than expected.
@@ -95,13 +95,13 @@ pub enum FrameError {
     Picture {
         /// Size and number of samples found.
         found: String,
-        /// What it should be.
+        /// The value expected.
         expected: String,
     },
     /// Memory could not be had.
     #[error("not enough memory for {bytes} bytes")]
     NoMemory {
-        /// How much was asked for.
+        /// Bytes asked for.
         bytes: usize,
     },
     /// GStreamer's converter refused.

@@ -1,4 +1,4 @@
-//! What RGB can't show of a video's colours.
+//! Colours of a video that RGB can't show.
 //!
 //! Most combinations of luma and chroma lie outside RGB's cube: brighter than white, darker than black, or more
 //! saturated than any colour of that luma. A network's picture is RGB, so such colours are cut off on the way to it,
@@ -17,7 +17,7 @@ const FULL: f32 = 65535.0;
 /// and before that counts wholly. It does not where something else has moved to, and networks meet the border nearly.
 pub(crate) const NEAR: [f32; 2] = [0.25, 0.05];
 
-/// What RGB shows, but for what the matrices' roundings make of it.
+/// Range that RGB shows, but for what the matrices' roundings make of it.
 pub(crate) const SHOWN: (f32, f32) = (-1e-4, 1.0 + 1e-4);
 
 /// The colours a video can have that RGB can't show, found and given back.
@@ -236,7 +236,8 @@ fn add(
     }
 }
 
-/// Where the centre of one of `to` samples lies among `from`: between which two, and how far from the first.
+/// Returns where the centre of one of `to` samples lies among `from`: between which two, and how
+/// far from the first.
 fn place(index: usize, from: usize, to: usize) -> (usize, usize, f32) {
     let last = from.saturating_sub(1);
     let at = (index as f32 + 0.5) * from as f32 / to as f32 - 0.5;

@@ -16,7 +16,7 @@ const COLORIMETRIES: [&str; 8] = [
     "2:2:0:0",
 ];
 
-/// Where a component of YUV lies in a pixel of its plane, in bytes.
+/// Returns where a component of YUV lies in a pixel of its plane, in bytes.
 fn place(info: &VideoInfo, component: usize) -> usize {
     let format = info.format_info();
     let planes = format.plane();

@@ -1,4 +1,4 @@
-//! How a GStreamer video format lies in memory, as planes.
+//! Layout of a GStreamer video format in memory, as planes.
 
 use gst_video::{
     VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, VideoMultiviewMode, prelude::*,
@@ -204,7 +204,7 @@ impl FrameLayout {
         Ok(self.planes.iter().zip(parts).map(plane).collect())
     }
 
-    /// Where the planes of a frame lie, after checking that they do.
+    /// Returns where the planes of a frame lie, after checking that they do.
     ///
     /// (`VideoFrameRef::plane_data` counts whole strides for the last row too, which a buffer
     /// needn't have, and takes a buffer's video meta at its word.)

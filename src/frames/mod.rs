@@ -1,4 +1,4 @@
-//! What a frame is, and how a new one is made.
+//! Frames, and how new ones are made.
 //!
 //! A network sees a frame as a small [`Picture`] and answers with [`Motion`]; the frames
 //! themselves stay in their own format at their own size, as [`Plane`]s.

@@ -16,9 +16,9 @@ pub struct Motion<'a> {
     pub width: usize,
     /// Rows of the grid.
     pub height: usize,
-    /// How many cells span the frame's width.
+    /// Number of cells that span the frame's width.
     pub cover_x: f32,
-    /// How many cells span the frame's height.
+    /// Number of cells that span the frame's height.
     pub cover_y: f32,
     /// Cells per stored flow unit.
     pub unit: f32,

@@ -103,7 +103,7 @@ impl Picture {
     }
 }
 
-/// What a picture's planes are while they are warped: 15 bits lose nothing that could be seen, and
+/// Format of a picture's planes while they are warped: 15 bits lose nothing that could be seen, and
 /// are the most that the fast kernels take.
 const FORMAT: PlaneFormat = PlaneFormat {
     sample: Sample::U16 {

@@ -1,6 +1,6 @@
 //! Planes of a frame, free of GStreamer types, so that the kernels can be tested alone.
 
-/// How a sample is stored in memory (native byte order).
+/// Type of a sample in memory (native byte order).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
     /// One byte, 0 to 255.
@@ -14,7 +14,7 @@ pub enum Sample {
     },
 }
 
-/// What a plane holds: `channels` interleaved samples a pixel, at a subsampling of the frame.
+/// Format of a plane: `channels` interleaved samples a pixel, at a subsampling of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaneFormat {
     /// The sample type.
@@ -67,7 +67,7 @@ pub struct Plane<'a> {
     pub width: usize,
     /// Height in plane pixels.
     pub height: usize,
-    /// What it holds.
+    /// Format of what it holds.
     pub format: PlaneFormat,
 }
 
@@ -82,7 +82,7 @@ pub struct PlaneMut<'a> {
     pub width: usize,
     /// Height in plane pixels.
     pub height: usize,
-    /// What it holds.
+    /// Format of what it holds.
     pub format: PlaneFormat,
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn resize<T: Copy>(vec: &mut Vec<T>, len: usize, value: T) -> Result<
     Ok(())
 }
 
-/// What comes with a block of memory: its header, alignment and the like.
+/// Bytes that come with a block of memory: its header, alignment and the like.
 const SLACK: usize = 64 << 10;
 
 /// Whether so many bytes could be had now, and a little more. What is allocated by others right after it aborts the

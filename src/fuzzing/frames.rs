@@ -8,14 +8,14 @@ use crate::frames::{
     readable, writable,
 };
 
-/// What a buffer is, and what is said of it.
+/// A buffer, and what is said of it.
 #[derive(Arbitrary, Debug)]
 struct Case {
     format: u8,
     width: u16,
     height: u16,
     interlaced: bool,
-    /// How far the buffer's size is from what the caps ask for.
+    /// Difference of the buffer's size from what the caps ask for.
     size: i16,
     /// After how many bytes its memory is split.
     split: Option<u16>,

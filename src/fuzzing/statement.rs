@@ -1,4 +1,4 @@
-//! What is stated about a model, as text.
+//! Statements about a model, as text.
 
 use super::model::LONGEST_MESSAGE;
 use crate::models::signature::metadata::{MAX_ALIGN, Statement};

@@ -1,4 +1,4 @@
-//! What networks answer with: motion and positions that may be any numbers at all.
+//! Outputs of networks: motion and positions that may be any numbers at all.
 
 use arbitrary::{Arbitrary, Unstructured};
 

@@ -9,7 +9,7 @@ pub(super) const FINEST: u32 = 6;
 pub const DEFAULT_DEPTH: u32 = 3;
 /// A pair's second picture, in slots; the first is slot 0.
 const LAST: u32 = 1 << FINEST;
-/// A phase this close to a slot is meant to be on it: timestamps are rounded.
+/// Distance from a slot within which a phase is meant to be on it: timestamps are rounded.
 const TOLERANCE: f32 = 1e-3;
 
 /// The slot for `phase` (0 to 1): its own if it is a whole number of 2^-[`FINEST`] (rates doubled
@@ -43,7 +43,7 @@ pub(super) enum Place<'a, T> {
     Made(&'a T),
 }
 
-/// What is to be done next on the way to a slot.
+/// Next step on the way to a slot.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a, T> {
     /// Nothing: here it is.
@@ -55,9 +55,9 @@ pub(super) enum Step<'a, T> {
 /// The pictures made between the two of a pair.
 #[derive(Debug)]
 pub(super) struct Bisection<T> {
-    /// Which pair this is about.
+    /// Pair that this is about.
     pair: (u64, u64),
-    /// What lies before this slot was dropped; a picture is at it, or it is 0.
+    /// Slot before which all was dropped; a picture is at it, or it is 0.
     floor: u32,
     /// Slots with their pictures, rising. Neighbours, the pair's own two included, always have a
     /// midpoint: nothing but midpoints is ever put between them, and nothing but the first dropped.
@@ -75,7 +75,7 @@ impl<T> Default for Bisection<T> {
 }
 
 impl<T> Bisection<T> {
-    /// FairLock to a pair; what belongs to another one is dropped.
+    /// Turns to a pair; what belongs to another one is dropped.
     pub(super) fn begin(&mut self, pair: (u64, u64)) {
         if self.pair != pair {
             *self = Self {

@@ -1,4 +1,4 @@
-//! What can go wrong between a model's name and its answer.
+//! Errors that can occur between a model's name and its answer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use ort::sys::ORT_API_VERSION;
 use super::memory;
 use super::options::ExecutionProvider;
 
-/// What can go wrong with a model. The messages are complete sentences for the user.
+/// Error with a model. The messages are complete sentences for the user.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -24,7 +24,7 @@ pub enum ModelError {
         meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default()
     )]
     Unknown {
-        /// What was asked for.
+        /// Name that was asked for.
         name: String,
         /// The name that was probably meant.
         meant: Option<&'static str>,
@@ -61,13 +61,13 @@ pub enum ModelError {
     Unreadable {
         /// The file.
         model: String,
-        /// Why not.
+        /// Reason why it cannot be read.
         reason: String,
     },
-    /// What is stated about the model is not understood.
+    /// A statement about the model is not understood.
     #[error("{}", abbreviate(reason, LONGEST))]
     Info {
-        /// What is wrong, where, and what would be accepted.
+        /// Account of what is wrong, where, and what would be accepted.
         reason: String,
     },
     /// The file is not a network that can be used.
@@ -75,7 +75,7 @@ pub enum ModelError {
     Unusable {
         /// The file or built-in name.
         model: String,
-        /// What is wrong with it, and what would be accepted.
+        /// Account of what is wrong with it, and what would be accepted.
         reason: String,
     },
     /// The execution provider that was asked for does not start.
@@ -83,7 +83,7 @@ pub enum ModelError {
     Provider {
         /// The provider.
         provider: ExecutionProvider,
-        /// Why not.
+        /// Reason why it does not start.
         reason: String,
     },
     /// A picture's size does not suit the model, or the data does not suit the size.
@@ -91,7 +91,7 @@ pub enum ModelError {
     Picture {
         /// The file or built-in name.
         model: String,
-        /// What is wrong with it.
+        /// Account of what is wrong with it.
         reason: String,
     },
     /// Two pictures do not belong together, or were not prepared for this model.
@@ -105,7 +105,7 @@ pub enum ModelError {
     Memory {
         /// The file or built-in name.
         model: String,
-        /// What could not be had.
+        /// Account of what could not be had.
         reason: String,
     },
     /// The runtime gave up.
@@ -113,7 +113,7 @@ pub enum ModelError {
     Run {
         /// The file or built-in name.
         model: String,
-        /// What the runtime says.
+        /// Message of the runtime.
         reason: String,
     },
     /// The model gave something else than its signature promises.
@@ -124,7 +124,7 @@ pub enum ModelError {
     Output {
         /// The file or built-in name.
         model: String,
-        /// What it gave, and what was expected.
+        /// Account of what it gave, and what was expected.
         reason: String,
     },
     /// [`RunCanceller::cancel`](super::runtime::run_canceller::RunCanceller::cancel) was called.
@@ -135,7 +135,7 @@ pub enum ModelError {
 /// The longest reason in a message, in bytes.
 const LONGEST: usize = 4096;
 
-/// Why no ONNX Runtime could be started: every place that was tried, with its reason.
+/// Reason why no ONNX Runtime could be started: every place that was tried, with its reason.
 #[derive(Clone, Debug)]
 pub struct RuntimeError {
     pub(super) tried: Vec<(String, String)>,
@@ -166,7 +166,7 @@ impl fmt::Display for RuntimeError {
 
 impl std::error::Error for RuntimeError {}
 
-/// What became of a run that failed.
+/// Returns the error for a run that failed.
 pub(super) fn failed(label: &str, error: &ort::Error) -> ModelError {
     let (model, reason) = (label.into(), plain(&error.to_string()));
     match memory::is_shortage(&reason) {

@@ -33,13 +33,13 @@ pub struct Interpolator {
     loaded: Shared<Loaded>,
     key: Key,
     options: LoadOptions,
-    /// Sessions for one size are worth a try.
+    /// Whether sessions for one size are worth a try.
     fits: bool,
     /// The size that pictures are padded to now.
     size: (usize, usize),
     /// How deep it bisects, where it must.
     bisection_depth: u32,
-    /// What a midpoint-only network has made of the latest pair.
+    /// Outputs that a midpoint-only network has made of the latest pair.
     bisection: Bisection<Arc<NetworkOutput>>,
     /// The network's latest answer, which motion borrows from.
     answer: Option<Arc<NetworkOutput>>,
@@ -47,7 +47,7 @@ pub struct Interpolator {
     picture: Picture,
 }
 
-/// Where what a network gave lies.
+/// Place of what a network gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is the latest run's.
@@ -60,7 +60,7 @@ pub(super) enum Found {
     Second,
 }
 
-/// What lies between two pictures.
+/// Estimate of what lies between two pictures.
 #[derive(Clone, Copy, Debug)]
 pub enum Estimate<'a> {
     /// Motion between them.
@@ -77,7 +77,7 @@ pub enum Estimate<'a> {
 pub struct WarmUp {
     network: Network,
     size: (usize, usize),
-    /// What comes behind the network on a device, given what that answers.
+    /// Step that follows the network on a device, given what the network answers.
     then: Option<Box<NextStep>>,
 }
 
@@ -104,7 +104,7 @@ impl WarmUp {
         }
     }
 
-    /// Has a step done with what the network answers.
+    /// Sets a step to be done with what the network answers.
     pub(super) fn then(
         &mut self,
         step: impl FnOnce(&[DynValue]) -> Result<(), ModelError> + Send + 'static,
@@ -208,18 +208,18 @@ impl Interpolator {
         })
     }
 
-    /// What is shared with others who loaded the same.
+    /// Returns what is shared with others who loaded the same.
     #[cfg(test)]
     pub(super) fn loaded(&self) -> &Loaded {
         &self.loaded
     }
 
-    /// What is known of the network.
+    /// Returns the facts about the network.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
-    /// What it was loaded as: for what is to run beside it.
+    /// Returns the options it was loaded with, for what is to run beside it.
     pub(super) fn options(&self) -> &LoadOptions {
         &self.options
     }
@@ -244,9 +244,9 @@ impl Interpolator {
         self.bisection_depth = depth;
     }
 
-    /// Has memory that is kept for the next run given back with it: what the session's arena holds
-    /// and does not use (others who share the session take anew what they need), and what is kept
-    /// here of pictures; of those, only where memory is short, what the next run will need.
+    /// Gives memory that is kept for the next run back with that run: what the session's arena
+    /// holds and does not use (others who share the session take anew what they need), and what is
+    /// kept here of pictures; of those, only where memory is short, what the next run will need.
     pub fn clear(&mut self, reason: Reason) {
         self.network.clear(reason);
         match reason {
@@ -255,8 +255,8 @@ impl Interpolator {
         }
     }
 
-    /// Pictures of this size will come from now on. Gives up what was made for another size, and says
-    /// what could be made for this one, on another thread, to make runs faster.
+    /// Expects pictures of this size from now on. Gives up what was made for another size, and
+    /// returns what could be made for this one, on another thread, to make runs faster.
     pub fn fit(&mut self, picture: (usize, usize)) -> Option<Specialise> {
         let size = prepared::padded_size(self.network.signature(), picture).ok()?;
         self.size = size;
@@ -268,7 +268,7 @@ impl Interpolator {
         Specialise::new(&self.loaded, &self.key, self.network.label(), size)
     }
 
-    /// Has what was made for one size run pictures of that size, from the run after the next on.
+    /// Lets what was made for one size run pictures of that size, from the run after the next on.
     /// `None`: it can't be made, or is no gain, and is not tried again.
     pub fn adopt(&mut self, fitted: Option<SizedSession>) {
         match fitted {
@@ -279,9 +279,9 @@ impl Interpolator {
         }
     }
 
-    /// What is to be run once on another thread, so that the first run on pictures of this size takes
-    /// no longer than the next: a GPU gets its code and its memory with the first run, and plans its
-    /// convolutions. `None` where it takes no longer anyway.
+    /// Returns what is to be run once on another thread, so that the first run on pictures of this
+    /// size takes no longer than the next: a GPU gets its code and its memory with the first run,
+    /// and plans its convolutions. `None` where it takes no longer anyway.
     pub fn warm_up(&self, picture: (usize, usize)) -> Option<WarmUp> {
         let size = prepared::padded_size(self.network.signature(), picture).ok()?;
         // what is worth a session of its own is worth that
@@ -294,17 +294,17 @@ impl Interpolator {
         })
     }
 
-    /// A run may have changed what runs it.
+    /// Updates the facts about what runs it, which a run may have changed.
     fn tell_place(&mut self) {
         (self.info.provider, self.info.precision) = self.network.place();
     }
 
-    /// How often memory was given back since this was last asked.
+    /// Returns how often memory was given back since this was last asked.
     pub fn take_clears(&mut self) -> Clears {
         self.network.take_clears()
     }
 
-    /// What the arenas of its sessions hold, if the runtime tells. Takes some microseconds.
+    /// Returns what the arenas of its sessions hold, if the runtime tells. Takes some microseconds.
     pub fn usage(&self) -> Option<Usage> {
         self.network.usage()
     }
@@ -326,8 +326,8 @@ impl Interpolator {
         prepared.suits(self.network.signature())
     }
 
-    /// What lies between two prepared pictures at `phase`, which is above 0 (the first) and below
-    /// 1 (the second).
+    /// Estimates what lies between two prepared pictures at `phase`, which is above 0 (the first)
+    /// and below 1 (the second).
     ///
     /// A network that knows only what lies midway (not [`ModelInfo::any_phase`]) is asked for the
     /// middle of the pair, then the middle of a half, and so on
@@ -394,8 +394,8 @@ impl Interpolator {
         .map_err(|why| network.unexpected(why))
     }
 
-    /// Has the network say what lies between a pair, told from others by two numbers. `run` runs it for
-    /// a moment between two places of that pair.
+    /// Runs the network on a pair, which the ids of its two pictures tell from others. `run` runs
+    /// it for a moment between two places of that pair.
     pub(super) fn find(
         &mut self,
         pair: (u64, u64),
@@ -427,7 +427,7 @@ impl Interpolator {
         Ok(Found::Run)
     }
 
-    /// What was found, if it is not one of the pair.
+    /// Returns what was found, if it is not one of the pair.
     pub(super) fn answer(&self, found: Found) -> Option<&Arc<NetworkOutput>> {
         match found {
             Found::First | Found::Second => None,
@@ -459,7 +459,7 @@ impl Interpolator {
         }
     }
 
-    /// Has room for a picture of this size.
+    /// Makes room for a picture of this size.
     fn make_room(&mut self, size: &Prepared) -> Result<(), ModelError> {
         let (width, height) = size.size();
         let room = self.picture.resize(width, height);

@@ -1,11 +1,11 @@
-//! What to load and how, and what is known of what was loaded.
+//! Options that say what to load and how, and facts about what was loaded.
 
 use std::path::PathBuf;
 
 /// The built-in network that serves if nothing is said.
 pub(super) const DEFAULT_MODEL: &str = "vfi-lite";
 
-/// What runs a network.
+/// Execution provider that runs a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpExecutionProvider")]
 #[repr(i32)]
@@ -115,9 +115,10 @@ pub struct LoadOptions {
     pub model: String,
     /// How it is to be taken.
     pub family: ModelFamily,
-    /// What is stated about it: `key=value` pairs or the path of a .toml file, see [`metadata`](super::signature::metadata).
+    /// Statements about it: `key=value` pairs or the path of a .toml file, see
+    /// [`metadata`](super::signature::metadata).
     pub info: String,
-    /// What runs it.
+    /// Execution provider that runs it.
     pub provider: ExecutionProvider,
     /// Which GPU, counted from 0.
     pub device: i32,
@@ -146,7 +147,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// What a network answers with.
+/// Kind of output a network gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelKind {
     /// Motion, from which frames are made at full size.
@@ -155,7 +156,7 @@ pub enum ModelKind {
     Picture,
 }
 
-/// What is known of a loaded network.
+/// Facts about a loaded network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelInfo {
@@ -168,27 +169,27 @@ pub struct ModelInfo {
     pub shared: bool,
     /// Its file; `None` for a built-in network.
     pub file: Option<PathBuf>,
-    /// What really runs it now: never [`ExecutionProvider::Auto`]. Where TensorRT is wanted it is CUDA
-    /// until TensorRT's engine is built.
+    /// Execution provider that really runs it now: never [`ExecutionProvider::Auto`]. Where
+    /// TensorRT is wanted it is CUDA until TensorRT's engine is built.
     pub provider: ExecutionProvider,
     /// Which GPU, if one does.
     pub device: i32,
     /// How many bits it computes in: never [`Precision::Auto`]. A file in 16 bits runs as it is
     /// under either name.
     pub precision: Precision,
-    /// Why [`ExecutionProvider::Auto`] fell back to the CPU, if it did.
+    /// Reason why [`ExecutionProvider::Auto`] fell back to the CPU, if it did.
     pub fallback: Option<String>,
-    /// What it answers with.
+    /// Kind of output it gives.
     pub kind: ModelKind,
     /// Whether it can be asked for any phase; else it knows midpoints only.
     pub any_phase: bool,
     /// Whether it follows motion while the light of all changes evenly: it says so.
     pub levels_light: bool,
-    /// What its pictures' sizes are padded to multiples of.
+    /// Number that its pictures' sizes are padded to multiples of.
     pub align: usize,
     /// The one size it takes, if it takes one only.
     pub fixed_size: Option<(usize, usize)>,
-    /// What was detected, and from what, a phrase each.
+    /// Properties that were detected, and from what, a phrase each.
     pub notes: Vec<String>,
     /// How many of its nodes run on this project's own operators.
     pub own_nodes: usize,

@@ -6,10 +6,10 @@ use once_cell::sync::OnceCell;
 
 use crate::sync::lock;
 
-/// Filled by the first who loads; gone with the last who uses it.
+/// Cell that the first who loads fills; gone with the last who uses it.
 type Cell<T> = OnceCell<Arc<T>>;
 
-/// What was made and is in use, by key.
+/// Values that were made and are in use, by key.
 pub(crate) struct Registry<K, T>(Mutex<Vec<(K, Weak<Cell<T>>)>>);
 
 /// Something loaded, perhaps in use by others too.
@@ -26,8 +26,8 @@ impl<K: PartialEq, T> Registry<K, T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Gives what is in use under this key, or what `load` makes. Who comes while it is being made waits
-    /// for it; if making it fails, the next in line tries.
+    /// Returns what is in use under this key, or what `load` makes. Who comes while it is being
+    /// made waits for it; if making it fails, the next in line tries.
     pub(crate) fn get<E>(
         &self,
         key: K,

@@ -1,4 +1,4 @@
-//! Where the memory of synthesised frames comes from.
+//! The pools that the memory of synthesised frames comes from.
 
 use gst::prelude::*;
 

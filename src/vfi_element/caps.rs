@@ -1,6 +1,6 @@
-//! What the pads accept, and which output rate follows from it. Only the frame rate differs
-//! between the two sides: frames stay in the kind of memory they come in, as originals leave as the
-//! very buffers they were.
+//! The caps that the pads accept, and the output rate that follows from them. Only the frame rate
+//! differs between the two sides: frames stay in the kind of memory they come in, as originals
+//! leave as the very buffers they were.
 
 use std::sync::LazyLock;
 
@@ -15,8 +15,8 @@ use crate::frames;
 /// Sizes a frame may have, in pixels a side.
 const SIZES: std::ops::RangeInclusive<i32> = 16..=8192;
 
-/// What both pads accept: progressive video, in CUDA's memory rather than in the system's, if it can be
-/// dealt with here (see [`servable`]).
+/// Caps that both pads accept: progressive video, in CUDA's memory rather than in the system's,
+/// if it can be dealt with here (see [`servable`]).
 pub(super) static TEMPLATE: LazyLock<gst::Caps> = LazyLock::new(|| {
     let progressive = || {
         VideoCapsBuilder::new()
@@ -32,8 +32,9 @@ pub(super) static TEMPLATE: LazyLock<gst::Caps> = LazyLock::new(|| {
     caps
 });
 
-/// What of `caps` can be dealt with, CUDA's memory first, so that frames that lie on a device stay there.
-/// `cuda` tells whether any can; it is asked only where it matters, as that may load the driver.
+/// Returns the part of `caps` that can be dealt with, CUDA's memory first, so that frames that lie
+/// on a device stay there. `cuda` tells whether CUDA's memory can be dealt with at all; it is asked
+/// only where it matters, as that may load the driver.
 pub(super) fn servable(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> gst::Caps {
     let (mut device, mut host) = (gst::Caps::new_empty(), gst::Caps::new_empty());
     for (structure, features) in caps.iter_with_features() {
@@ -105,13 +106,13 @@ pub(super) fn refusal(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> Optio
     })
 }
 
-/// How caps say that frames lie where every element reads them, if they say it.
+/// Caps feature of frames that lie where every element reads them, if caps name one.
 const SYSTEM: &str = "memory:SystemMemory";
 
-/// How caps say that fields are buffers of their own.
+/// Caps feature of fields that are buffers of their own.
 const FIELDS: &str = "format:Interlaced";
 
-/// What brings frames from other kinds of memory into the system's.
+/// Elements that bring frames from other kinds of memory into the system's, by caps feature.
 const DOWNLOADS: [(&str, &str); 9] = [
     ("memory:CUDAMemory", "cudadownload"),
     ("memory:D3D11Memory", "d3d11download"),

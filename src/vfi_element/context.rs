@@ -1,7 +1,7 @@
-//! What the element's two threads share, and the task may ask of it.
+//! State that the element's two threads share, and the task may ask for.
 //!
-//! Locks are taken one at a time and held for a few lines only; none is held while something is pushed,
-//! queried, posted, loaded or inferred.
+//! Locks are taken one at a time and held for a few lines only; none is held while something is
+//! pushed, queried, posted, loaded or inferred.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -36,14 +36,14 @@ pub(super) struct Context {
     stats: Mutex<Stats>,
     downstream: Mutex<Downstream>,
     pub(super) promise: Mutex<LatencyBudget>,
-    /// How long downstream holds frames.
+    /// Times for which downstream holds frames.
     pub(super) holds: Mutex<Holds>,
     /// The base time that counts no more: after a flush there will be another.
     past_base: Mutex<Option<gst::ClockTime>>,
     pub(super) rates: Mutex<Rates>,
     /// Stops the run of the network in use.
     canceller: Mutex<Option<RunCanceller>>,
-    /// Where synthesised frames come from; waiting there ends with a flush, too.
+    /// Pool that synthesised frames come from; waiting there ends with a flush, too.
     pool: Mutex<Option<gst::BufferPool>>,
     /// The caps of upstream's that were refused last, with an error.
     pub(super) refused: Mutex<Option<gst::Caps>>,
@@ -51,7 +51,7 @@ pub(super) struct Context {
     cuda: Cuda,
 }
 
-/// What latency and QoS are reckoned with.
+/// Frame times from which latency and QoS are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rates {
     /// Whether there is anything to make between originals.
@@ -106,12 +106,12 @@ impl Context {
         lock(&self.stats)
     }
 
-    /// What downstream reports of late frames.
+    /// Returns what downstream reports of late frames, locked.
     pub(super) fn downstream(&self) -> MutexGuard<'_, Downstream> {
         lock(&self.downstream)
     }
 
-    /// What was promised of the latency.
+    /// Returns the latency that was promised.
     pub(super) fn promise(&self) -> LatencyBudget {
         *lock(&self.promise)
     }
@@ -145,7 +145,7 @@ impl Context {
         }
     }
 
-    /// Lets the context of CUDA go.
+    /// Drops the CUDA context.
     pub(super) fn forget_context(&self) {
         self.cuda.forget();
     }
@@ -215,7 +215,7 @@ impl Context {
         }
     }
 
-    /// What upstream is told of a failure; the application is told why.
+    /// Returns the flow error that upstream gets for a failure, and tells the application why.
     pub(super) fn flow_of(&self, failure: Failure) -> gst::FlowError {
         let reason = match failure {
             Failure::Cancelled => return gst::FlowError::Flushing,
@@ -227,7 +227,8 @@ impl Context {
         gst::FlowError::Error
     }
 
-    /// Synthesised frames come from here now. If a flush is under way, it has missed this pool.
+    /// Sets the pool that synthesised frames come from. A flush that is under way has missed it, so
+    /// that it is told here.
     pub(super) fn set_pool(&self, pool: gst::BufferPool) {
         *lock(&self.pool) = Some(pool.clone());
         if self.queue.flow().is_err() {
@@ -272,7 +273,7 @@ impl Context {
         }
     }
 
-    /// Gets the task out of whatever it waits for.
+    /// Interrupts whatever the task waits for.
     pub(super) fn interrupt(&self) {
         self.queue.close(gst::FlowError::Flushing);
         if let Some(canceller) = &*lock(&self.canceller) {

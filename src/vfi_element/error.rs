@@ -44,7 +44,7 @@ pub(super) fn not_ready() -> Failure {
     Failure::Lacks(Want::Memory("nothing is ready to make frames with".into()))
 }
 
-/// What lacks for a frame to be made.
+/// Kind of thing that lacks for a frame to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Want {
     /// Memory; the text says for what.
@@ -53,7 +53,7 @@ pub(super) enum Want {
     Network(String),
 }
 
-/// Why there is no frame.
+/// Reason why there is no frame.
 pub(super) enum Lack {
     /// Upstream is to be told.
     Flow(gst::FlowError),

@@ -18,7 +18,7 @@ use super::task::Worker;
 /// The element's private side.
 pub struct VfiInterp {
     pub(super) context: Arc<Context>,
-    /// Lies here while the task does not run an iteration.
+    /// The task's state, which lies here while the task does not run an iteration.
     pub(super) worker: Mutex<Option<Box<Worker>>>,
 }
 

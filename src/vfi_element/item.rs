@@ -1,8 +1,8 @@
-//! What waits in the queue between the upstream thread and the task.
+//! The items that wait in the queue between the upstream thread and the task.
 
 use super::queue::{Kind, Queued};
 
-/// What waits for the task.
+/// Item that waits for the task.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A frame, and the running time at which it came in, where there is a clock.

@@ -14,13 +14,13 @@ pub(super) struct Jobs<J, D> {
 }
 
 struct State<J, D> {
-    /// How many were wanted.
+    /// Number of jobs wanted so far.
     count: u64,
     /// The one that is to be done next.
     next: Option<J>,
-    /// There is a thread that sees to it, and this stops what it does.
+    /// Canceller of the job in progress, if there is a thread at work.
     busy: Option<LoadCanceller>,
-    /// What came of the latest, for the next pair.
+    /// Result of the latest job, for the next pair.
     done: Option<D>,
 }
 
@@ -40,7 +40,7 @@ impl<J, D> Default for Jobs<J, D> {
 }
 
 impl<J, D> Jobs<J, D> {
-    /// A job is wanted, and no other any more; `true` if that takes a new thread.
+    /// Replaces whatever job is wanted by this one; returns `true` if that takes a new thread.
     pub(super) fn want(&self, job: J) -> bool {
         self.forget();
         let mut state = lock(&self.state);
@@ -50,7 +50,7 @@ impl<J, D> Jobs<J, D> {
         starts
     }
 
-    /// None is wanted any more.
+    /// Forgets the jobs that were wanted, and stops the one in progress.
     pub(super) fn forget(&self) {
         let mut state = lock(&self.state);
         state.count += 1;
@@ -62,7 +62,7 @@ impl<J, D> Jobs<J, D> {
         }
     }
 
-    /// What is to be done, its number, and what stops it; `None` ends the thread that asks.
+    /// Returns the next job, its number and its canceller; `None` ends the thread that asks.
     pub(super) fn next(&self) -> Option<(J, u64, LoadCanceller)> {
         let mut state = lock(&self.state);
         let next = state.next.take();
@@ -71,7 +71,7 @@ impl<J, D> Jobs<J, D> {
         Some((next?, state.count, state.busy.clone()?))
     }
 
-    /// There is no thread to do it.
+    /// Notes that there is no thread to do the job.
     pub(super) fn give_up(&self) {
         lock(&self.state).busy = None;
     }
@@ -81,7 +81,7 @@ impl<J, D> Jobs<J, D> {
         lock(&self.state).count == count
     }
 
-    /// A job was done.
+    /// Stores the result of a job, unless another is wanted by now.
     pub(super) fn finish(&self, count: u64, done: D) {
         let mut state = lock(&self.state);
         if state.count == count {
@@ -89,7 +89,7 @@ impl<J, D> Jobs<J, D> {
         }
     }
 
-    /// What came of it.
+    /// Takes the result of the latest job, if there is one.
     pub(super) fn take(&self) -> Option<D> {
         lock(&self.state).done.take()
     }

@@ -53,8 +53,8 @@ impl Context {
         true
     }
 
-    /// What upstream has, and what is added to it where that is live: what is promised from now on.
-    /// `None` if upstream doesn't know.
+    /// Returns the latency that is promised from now on: upstream's, and the element's own on top
+    /// of it where upstream is live. `None` if upstream doesn't know.
     ///
     /// A frame between two can be made when the second is there, and then takes its time.
     fn ask_latency(&self) -> Option<(bool, gst::ClockTime, Option<gst::ClockTime>)> {
@@ -89,7 +89,7 @@ impl Context {
         Some((live, min, max))
     }
 
-    /// How long after it has come in a frame may leave.
+    /// Returns the time after which a frame that has come in may leave.
     pub(super) fn own_latency(&self) -> gst::ClockTime {
         let rates = self.rates();
         let settings = self.settings().clone();
@@ -101,7 +101,7 @@ impl Context {
         }
     }
 
-    /// How long frames are held because they may be duplicates.
+    /// Returns the time for which frames are held because they may be duplicates.
     fn held_back(&self) -> gst::ClockTime {
         if !self.settings().dedup {
             return gst::ClockTime::ZERO;

@@ -17,14 +17,14 @@ use crate::models::{
     Specialise, WarmUp,
 };
 
-/// How long a stop waits for work that was interrupted. The runtime looks for that between its steps,
-/// so this is enough but for TensorRT, which builds an engine in one step.
+/// Time for which a stop waits for work that was interrupted. The runtime looks for that between
+/// its steps, so this is enough but for TensorRT, which builds an engine in one step.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is done beside the stream.
+/// Work that is done beside the stream.
 #[derive(Default)]
 pub(super) struct Loader {
-    /// Who is told how it goes.
+    /// The element that is told how it goes.
     element: WeakRef<gst::Element>,
     /// Networks to be loaded, and the one that was.
     loads: Jobs<LoadOptions, Engine>,
@@ -169,7 +169,7 @@ impl Loader {
         }
     }
 
-    /// What came of making a session for one size, since this was last asked.
+    /// Takes the result of making a session for one size, if one came since this was last asked.
     pub(super) fn take_fitted(&self) -> Option<Option<SizedSession>> {
         self.fits.take()
     }

@@ -1,4 +1,5 @@
-//! What comes by the pads: frames, events and queries, from upstream's thread and from downstream.
+//! The pads' functions: they take frames, events and queries, from upstream's thread and from
+//! downstream.
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How an item is treated.
+/// Treatment of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Waits for room.
@@ -24,9 +24,9 @@ pub(super) enum Kind {
     Last,
 }
 
-/// What can wait in the queue.
+/// Item that can wait in the queue.
 pub(super) trait Queued: Clone {
-    /// How it is treated.
+    /// Returns how it is treated.
     fn kind(&self) -> Kind;
 }
 
@@ -101,7 +101,7 @@ impl<T: Queued> Queue<T> {
         self.lock().buffers > 0
     }
 
-    /// What is to be taken next, if it is there.
+    /// Returns a copy of the item that is to be taken next, if it is there.
     pub(super) fn peek(&self) -> Option<T> {
         self.lock().items.front().cloned()
     }
@@ -160,7 +160,7 @@ impl<T: Queued> Queue<T> {
     /// Adds an item; a frame once there is room. Others are few.
     ///
     /// # Errors
-    /// What the queue was closed with.
+    /// The error that the queue was closed with.
     pub(super) fn push(&self, item: T) -> Result<(), gst::FlowError> {
         let kind = item.kind();
         let mut state = if kind == Kind::Frame {
@@ -182,7 +182,8 @@ impl<T: Queued> Queue<T> {
     /// Waits until everything that was put in has been dealt with.
     ///
     /// # Errors
-    /// What the queue was closed with; or that this can't be waited for, as the task waits for upstream.
+    /// The error that the queue was closed with; or `Flushing`, if this can't be waited for, as the
+    /// task waits for upstream.
     pub(super) fn wait_idle(&self) -> Result<(), gst::FlowError> {
         let is_idle = |s: &State<T>| s.items.is_empty() && !s.busy;
         let state = self.wait(|s| s.flow.is_err() || is_idle(s) || s.lets_all_in);
@@ -196,7 +197,7 @@ impl<T: Queued> Queue<T> {
     /// [`Queue::done`].
     ///
     /// # Errors
-    /// What the queue was closed with, or that it has been opened anew since.
+    /// The error that the queue was closed with, or one that says it has been opened anew since.
     pub(super) fn pop(&self, round: u64) -> Result<T, gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || s.round != round || !s.items.is_empty());
         state.flow_in(round)?;
@@ -211,7 +212,7 @@ impl<T: Queued> Queue<T> {
         Ok(item)
     }
 
-    /// The item taken last has been dealt with.
+    /// Marks the item taken last as dealt with.
     pub(super) fn done(&self) {
         let mut state = self.lock();
         state.busy = false;
@@ -224,12 +225,12 @@ impl<T: Queued> Queue<T> {
         self.lock().told
     }
 
-    /// What the queue was closed with, if it is closed.
+    /// Returns the error that the queue was closed with, if it is closed.
     pub(super) fn flow(&self) -> Result<(), gst::FlowError> {
         self.lock().flow
     }
 
-    /// How often it was opened. What was taken in one round has no place in another.
+    /// Returns how often it was opened. What was taken in one round has no place in another.
     pub(super) fn round(&self) -> u64 {
         self.lock().round
     }
@@ -237,7 +238,7 @@ impl<T: Queued> Queue<T> {
     /// Whether what was taken in this round may still leave.
     ///
     /// # Errors
-    /// What the queue was closed with, or that it has been opened anew since.
+    /// The error that the queue was closed with, or one that says it has been opened anew since.
     pub(super) fn flow_in(&self, round: u64) -> Result<(), gst::FlowError> {
         self.lock().flow_in(round)
     }

@@ -62,7 +62,7 @@ impl Context {
     }
 }
 
-/// What a pad's data comes from, if that is one other pad.
+/// Returns the pad that a pad's data comes from, if that is one other pad.
 fn only_link(pad: &gst::Pad) -> Option<gst::Pad> {
     let mut links = pad.iterate_internal_links();
     let link = links.next().ok()??;

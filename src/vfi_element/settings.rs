@@ -9,7 +9,7 @@ use super::at_start::{AtStart, take};
 use crate::frames::ScaleMethod;
 use crate::models::{DEFAULT_BISECTION_DEPTH, LoadOptions, ModelFamily};
 
-/// What is scaled up to the frame's size.
+/// Kind of result that is scaled up to the frame's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpUpscale")]
 pub(super) enum Upscale {
@@ -31,7 +31,7 @@ pub(super) enum Upscale {
     Image,
 }
 
-/// What happens to synthesised frames when there is no time for them. Originals go out in any case.
+/// Treatment of synthesised frames when there is no time for them. Originals go out in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpOverload")]
 pub(super) enum Overload {
@@ -57,7 +57,7 @@ pub(super) enum Overload {
     None,
 }
 
-/// What is shown between two frames that a cut lies between.
+/// Kind of picture shown between two frames that a cut lies between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstVfiInterpSceneAction")]
 pub(super) enum SceneAction {
@@ -68,7 +68,7 @@ pub(super) enum SceneAction {
     /// Both frames laid over each other.
     #[enum_value(name = "Both frames laid over each other", nick = "blend")]
     Blend,
-    /// What the network makes of it.
+    /// The frame that the network makes of it.
     #[enum_value(name = "What the network makes of it", nick = "interpolate")]
     Interpolate,
 }
@@ -80,7 +80,8 @@ pub(super) struct Settings {
     pub model_family: ModelFamily,
     pub model_info: String,
     pub bisection_depth: u32,
-    /// How often `model` was set: the same again asks for another try, if it could not be loaded.
+    /// Number of times `model` was set: the same again asks for another try, if it could not be
+    /// loaded.
     pub model_set: u32,
     pub multiplier: u32,
     pub downscale: f64,
@@ -88,7 +89,7 @@ pub(super) struct Settings {
     pub upscale: Upscale,
     pub upscale_method: ScaleMethod,
     pub at_start: AtStart,
-    /// What holds from the next start on, while the element runs.
+    /// The values that hold from the next start on, while the element runs.
     next: Option<AtStart>,
     pub threads: u32,
     pub cache_clear_interval: i32,
@@ -146,7 +147,7 @@ pub(super) struct Look {
 }
 
 impl Settings {
-    /// What the model is to be loaded with.
+    /// Returns the options that the model is to be loaded with.
     pub(super) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             model: self.model.clone(),
@@ -184,7 +185,7 @@ impl Settings {
             || self.memory_limit != before.memory_limit
     }
 
-    /// What these settings make of frames that the network sees at this size.
+    /// Returns how frames look under these settings if the network sees them at this size.
     pub(super) fn look(&self, size: (usize, usize)) -> Look {
         Look {
             size,

@@ -24,7 +24,7 @@ impl Context {
     }
 }
 
-/// What waits for the clock behind this pad, if that can be found.
+/// Finds the element that waits for the clock behind this pad, if there is a clear way to it.
 fn find(source: &gst::Pad) -> Option<Sink> {
     let (mut source, mut later) = (source.clone(), 0_i64);
     for _ in 0..LONGEST_WAY {
@@ -48,8 +48,8 @@ fn find(source: &gst::Pad) -> Option<Sink> {
     None
 }
 
-/// Where what comes into a pad leaves its element. `None` where that is unknown: the safe call takes a
-/// pad that has no element for a fault.
+/// Returns the pads by which data that comes into a pad leaves its element. `None` where that is
+/// unknown: the safe call takes a pad that has no element for a fault.
 fn ways_on(pad: &gst::Pad) -> Option<gst::Iterator<gst::Pad>> {
     // SAFETY: the pad is one; the iterator, if there is any, is the caller's, and gives pads.
     unsafe {
@@ -58,7 +58,8 @@ fn ways_on(pad: &gst::Pad) -> Option<gst::Iterator<gst::Pad>> {
     }
 }
 
-/// When an element lets frames be shown, if it waits for the clock. Of a bin, what is in it tells.
+/// Returns when an element lets frames be shown, if it waits for the clock. Of a bin, what is in
+/// it tells.
 fn waits(element: &gst::Element) -> Option<Sink> {
     let syncs = !element.is::<gst::Bin>() && number(element, "sync") == Some(1);
     syncs.then(|| {
@@ -94,7 +95,7 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
-    /// What is found behind an identity in front of this.
+    /// Returns the sink that is found behind an identity in front of this.
     fn behind(way: &str) -> Option<Sink> {
         gst::init().unwrap();
         let pipeline = gst::parse::launch(&format!("identity name=source ! {way}")).unwrap();

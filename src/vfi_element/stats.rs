@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::timing::percentile::SlidingPercentile;
 use crate::models::memory::{Clears, Usage};
 
-/// What the element has done since it was started.
+/// Statistics of the element since it was started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Stats {
     /// Frames that came in.
@@ -38,31 +38,31 @@ pub(super) struct Stats {
     estimate: Phase,
     /// Making full-size frames.
     synthesise: Phase,
-    /// How often memory was given back.
+    /// Number of times that memory was given back.
     pub clears: Clears,
-    /// What the network's session holds.
+    /// Memory that the network's session holds.
     pub memory: Usage,
-    /// How often memory could not be had.
+    /// Number of times that memory could not be had.
     pub shortages: u64,
-    /// How many rungs below full effort it works.
+    /// Number of rungs below full effort at which it works.
     pub step: u64,
-    /// How often that has changed.
+    /// Number of times that has changed.
     pub steps: u64,
-    /// What the frame is divided by for the network; 0 before the first frame.
+    /// Factor the frame is divided by for the network; 0 before the first frame.
     pub downscale: f64,
-    /// Where the network runs.
+    /// Execution provider that the network runs on.
     pub provider: &'static str,
-    /// Where frames are made: `host` or `device`.
+    /// Place where frames are made: `host` or `device`.
     pub place: &'static str,
-    /// How many bits it computes in.
+    /// Number of bits it computes in.
     pub precision: &'static str,
     /// The network's name.
     pub model: String,
-    /// When the latest message was posted, and what counted then.
+    /// Time at which the latest message was posted, and the counts of then.
     reported: Option<(u64, Counts)>,
 }
 
-/// How long one phase takes, a frame made.
+/// Time that one phase takes for each frame made.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Phase {
     total: Duration,
@@ -76,7 +76,7 @@ impl Phase {
     }
 }
 
-/// What a rate is counted of.
+/// Counters that rates are computed from.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
     frames_in: u64,
@@ -120,8 +120,8 @@ impl Stats {
         self.synthesise.add(times.synthesise);
     }
 
-    /// As a structure; times in nanoseconds, summed over all frames; `latency` is the element's own
-    /// in nanoseconds.
+    /// Converts to a structure; times in nanoseconds, summed over all frames; `latency` is the
+    /// element's own in nanoseconds.
     pub(super) fn to_structure(&self, latency: u64) -> gst::Structure {
         gst::Structure::builder("application/x-vfiinterp-stats")
             .field("frames-in", self.frames_in)
@@ -165,8 +165,9 @@ impl Stats {
             .build()
     }
 
-    /// What happened since the message before, if that was `interval` nanoseconds ago; `now` is the
-    /// time of any clock that only goes on, in nanoseconds. The first call only begins to count.
+    /// Returns a message on what happened since the one before, if that was at least `interval`
+    /// nanoseconds ago; `now` is the time of any clock that only goes on, in nanoseconds. The first
+    /// call only begins to count.
     pub(super) fn report(
         &mut self,
         now: u64,
@@ -245,7 +246,7 @@ impl Stats {
     }
 }
 
-/// How long the phases of one synthesised frame took.
+/// Times that the phases of one synthesised frame took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     /// Shrinking and preparing the pair, as far as that was not done before.

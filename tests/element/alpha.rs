@@ -31,7 +31,7 @@ impl Disc {
     }
 }
 
-/// What an element makes between two.
+/// Returns the frame that an element makes between two.
 fn between(element: &gst::Element, discs: [Disc; 2]) -> Vec<u8> {
     element.set_property_from_str("execution-provider", "cpu");
     let mut harness = gst_check::Harness::with_element(element, Some("sink"), Some("src"));

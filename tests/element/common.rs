@@ -1,4 +1,5 @@
-//! What the tests share: a harness with a network of known answers, frames, and what came out.
+//! Helpers that the tests share: a harness with a network of known answers, frames, and what came
+//! out.
 
 use std::sync::Once;
 

@@ -1,4 +1,4 @@
-//! What is shown between frames that are no motion: still pictures and cuts.
+//! Frames shown between originals that are no motion: still pictures and cuts.
 
 use gst::prelude::*;
 

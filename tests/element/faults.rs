@@ -1,4 +1,4 @@
-//! What is wrong is said once, with the file and the reason, and the pipeline ends in order.
+//! Errors: each is reported once, with the file and the reason, and the pipeline ends in order.
 
 use gst::prelude::*;
 
@@ -166,7 +166,7 @@ fn a_file_beside_the_model_that_is_wrong_is_named() {
     }
 }
 
-/// What the application is told when the second frame of NV12, 64x48, is this buffer.
+/// Returns the error the application gets when the second frame of NV12, 64x48, is this buffer.
 #[track_caller]
 fn error_of_second_frame(mut odd: gst::Buffer) -> String {
     let text = "NV12 64x48 30/1";

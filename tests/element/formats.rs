@@ -133,7 +133,7 @@ fn strided(k: u64, value: u8, (width, height): (u32, u32)) -> gst::Buffer {
     buffer
 }
 
-/// What is made between two such frames, of 100 and 200, which come out as they went in.
+/// Checks the frame made between two such frames, of 100 and 200, which come out as they went in.
 #[track_caller]
 fn assert_only_the_picture_is_read(size: (u32, u32), upscale: &str) {
     let text = "NV12 50x34 30/1";

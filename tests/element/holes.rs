@@ -162,7 +162,7 @@ fn slow_sources_are_interpolated_at_their_declared_rate() {
     assert_eq!(rig.stat("synthesised"), 6);
 }
 
-/// Has a hole of nine minutes filled, and does something in the middle of it; how many frames left.
+/// Fills a hole of nine minutes and calls `act` in the middle of it; returns how many frames left.
 fn interrupt(act: impl FnOnce(&mut Rig)) -> u64 {
     let mut rig = Rig::new(TEXT, None);
     let pad = rig.element.static_pad("src").unwrap();

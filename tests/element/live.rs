@@ -1,4 +1,4 @@
-//! What a live pipeline is told.
+//! Latency and lateness that a live pipeline is told of.
 
 use gst::prelude::*;
 

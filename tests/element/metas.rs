@@ -91,7 +91,7 @@ fn through(rig: &mut Rig, frames: &[&[&str]]) -> Vec<Metas> {
     rig.finish().iter().map(found).collect()
 }
 
-/// What describes the picture, in the order of the alphabet.
+/// Kinds of metadata that describe the picture, in the order of the alphabet.
 const PICTURE: [&str; 5] = ["active format", "affine", "crop", "region", "subtitle"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the pads say they accept.
+//! Caps that the pads say they accept.
 
 use gst::prelude::*;
 

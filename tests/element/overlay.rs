@@ -1,4 +1,4 @@
-//! What this project's networks make of writing that stands still over a picture that moves.
+//! Tests of this project's networks on writing that stands still over a picture that moves.
 
 use crate::common::*;
 
@@ -18,7 +18,7 @@ const DOT: usize = 3;
 const AT: (usize, usize) = (60, 160);
 const REPEATS: usize = 4;
 
-/// How far a pixel is within the writing: 2 on a letter, 1 on its dark rim, 0 elsewhere.
+/// Returns how far a pixel is within the writing: 2 on a letter, 1 on its dark rim, 0 elsewhere.
 fn writing(x: usize, y: usize) -> u8 {
     let dot = |x: usize, y: usize| {
         let (Some(x), Some(y)) = (x.checked_sub(AT.0), y.checked_sub(AT.1)) else {

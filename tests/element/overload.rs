@@ -1,4 +1,4 @@
-//! What happens when there is no time for everything, and what is told about it.
+//! Behaviour when there is no time for everything, and the reports about it.
 
 use gst::prelude::*;
 

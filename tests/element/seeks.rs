@@ -203,7 +203,7 @@ fn start(text: &str, legs: &[Leg]) -> (gst::Element, Arc<Player>, Receiver<Optio
     (pipeline, player, receiver)
 }
 
-/// What leaves an element while all that is sought.
+/// Returns everything that leaves an element while all these seeks are made.
 fn played(text: &str, legs: &[Leg]) -> Vec<Tracked> {
     let (pipeline, player, wanted) = start(text, legs);
     pipeline.set_state(gst::State::Paused).unwrap();

@@ -72,7 +72,7 @@ fn between(rig: &mut Rig, (width, height): (usize, usize), multiplier: u32) -> V
     out[1..multiplier as usize].iter().map(packed).collect()
 }
 
-/// What the network answers, of pictures from 0 to 1, in levels of 8 bits.
+/// Returns the network's answer, for pictures from 0 to 1, in levels of 8 bits.
 fn expected(network: &Foreign, (width, height): (usize, usize), t: f32) -> Vec<f32> {
     let [a, b] = [0, 1].map(|seed| pixels(width, height, seed));
     let level = |data: &[u8], i: usize| f32::from(data[i]) / 255.0;
@@ -217,8 +217,8 @@ fn powers_of_two_are_exact_by_bisection() {
     }
 }
 
-/// What a midpoint-only network gives for 2/5, 4/5, 1/5 and 3/5, in 255ths of the way from frame
-/// to frame.
+/// Returns what a midpoint-only network gives for 2/5, 4/5, 1/5 and 3/5, in 255ths of the way from
+/// frame to frame.
 fn nearest_slots(depth: u32) -> Vec<u8> {
     let film = Foreign::new(Form::Film, Answer::Blend);
     let mut rig = Rig::with_model_and(TemporaryFile::new("film.onnx", &film.bytes()), |element| {

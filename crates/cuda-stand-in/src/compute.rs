@@ -14,7 +14,7 @@ const INT64: c_int = 3;
 const DESCRIPTOR: c_int = 15;
 const INT32: c_int = 23;
 
-/// What `CUDNN_STATUS_…` and `CUBLAS_STATUS_…` have for no success; the libraries' own differ.
+/// Status for no success, as `CUDNN_STATUS_…` and `CUBLAS_STATUS_…`; the libraries' own differ.
 const FAILED: c_int = 15;
 
 /// Functions with the status they give, whatever they are given.

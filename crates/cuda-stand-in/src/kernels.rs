@@ -24,11 +24,11 @@ pub(crate) struct LaunchConfig {
     stream: usize,
 }
 
-/// How a kernel is to be launched.
+/// Configuration that a kernel is to be launched with.
 type Configuration = (Dim, Dim, usize, usize);
 
 thread_local! {
-    /// What was pushed for the launch that follows.
+    /// Configuration that was pushed for the launch that follows.
     static CONFIGURATION: Cell<Option<Configuration>> = const { Cell::new(None) };
 }
 
@@ -38,7 +38,7 @@ fn launch(stream: usize) -> Result<(), Status> {
 }
 
 runtime! {
-    /// What a kernel is.
+    /// Gives the attributes of a kernel.
     fn cudaFuncGetAttributes(attributes: *mut FunctionAttributes, _function: *const c_void) {
         // SAFETY: as promised by the caller.
         unsafe { answer(attributes, FunctionAttributes::new()) }

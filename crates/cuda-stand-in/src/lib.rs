@@ -95,7 +95,7 @@ driver! {
         unsafe { answer(version, 13_000) }
     }
 
-    /// How many devices there are.
+    /// Gives the number of devices.
     fn cuDeviceGetCount(count: *mut c_int) {
         let devices = state().devices()?;
         // SAFETY: as promised by the caller.
@@ -121,7 +121,7 @@ driver! {
         Ok(())
     }
 
-    /// What a device can do: alignment of textures, compute capability 9.0, nothing else.
+    /// Gives an attribute of a device: alignment of textures, compute capability 9.0, nothing else.
     fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, device: c_int) {
         state().device(device)?;
         let found = match attribute {
@@ -148,14 +148,14 @@ driver! {
         unsafe { answer(can, 0) }
     }
 
-    /// One more use of a device's primary context.
+    /// Adds a use of a device's primary context.
     fn cuDevicePrimaryCtxRetain(context: *mut usize, device: c_int) {
         let primary = state().retain_primary(device)?;
         // SAFETY: as promised by the caller.
         unsafe { answer(context, primary) }
     }
 
-    /// One use less; the last one ends the context.
+    /// Ends a use of a device's primary context; the last one ends the context.
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
         state().release_primary(device)
     }
@@ -245,7 +245,7 @@ driver! {
         state().free_pinned(pointer)
     }
 
-    /// What is free on the device, and what there is in all.
+    /// Gives the memory that is free on the device, and what there is in all.
     fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) {
         let (left, all) = state().room()?;
         // SAFETY: as promised by the caller.

@@ -1,4 +1,4 @@
-//! What a device is said to be: about a GPU of compute capability 9.0.
+//! Properties that a device is said to have: about those of a GPU of compute capability 9.0.
 
 use std::ffi::c_int;
 use std::mem::size_of;
@@ -53,7 +53,7 @@ impl Properties {
     }
 }
 
-/// The same by the numbers of `cudaDeviceAttr`; 0 for others.
+/// Returns a property by its number in `cudaDeviceAttr`; 0 for others.
 pub(crate) fn attribute(number: c_int) -> c_int {
     match number {
         1 => THREADS,

@@ -40,7 +40,7 @@ pub(crate) struct PointerAttributes {
 }
 
 thread_local! {
-    /// What failed last on this thread, till somebody asks.
+    /// Status of what failed last on this thread, till somebody asks.
     static LAST: Cell<c_int> = const { Cell::new(0) };
 }
 
@@ -155,7 +155,7 @@ runtime! {
         unsafe { answer(version, VERSION) }
     }
 
-    /// How many devices there are; none is an error.
+    /// Gives the number of devices; none is an error.
     fn cudaGetDeviceCount(count: *mut c_int) {
         let mut state = state();
         state.init(0)?;
@@ -184,7 +184,7 @@ runtime! {
         unsafe { answer(device, found) }
     }
 
-    /// What a device is.
+    /// Gives the properties of a device.
     fn cudaGetDeviceProperties(properties: *mut Properties, device: c_int) {
         primary(device)?;
         let memory = state().total();
@@ -249,7 +249,7 @@ runtime! {
         }
     }
 
-    /// What is free on the device, and what there is in all.
+    /// Gives the memory that is free on the device, and what there is in all.
     fn cudaMemGetInfo(free: *mut usize, total: *mut usize) {
         context()?;
         let (left, all) = state().room()?;
@@ -357,7 +357,7 @@ runtime! {
         state().wait_for(stream)
     }
 
-    /// Has a stream wait for an event: what it is about is done now.
+    /// Makes a stream wait for an event: what the event is about is done now.
     fn cudaStreamWaitEvent(stream: usize, event: usize, _flags: c_uint) {
         let mut state = state();
         state.stream(stream)?;
@@ -405,12 +405,12 @@ runtime! {
         state().destroy_event(event)
     }
 
-    /// Has an event come after what is in a stream.
+    /// Makes an event come after what is in a stream.
     fn cudaEventRecord(event: usize, stream: usize) {
         state().record(event, stream)
     }
 
-    /// Has an event come after what is in a stream.
+    /// Makes an event come after what is in a stream.
     fn cudaEventRecordWithFlags(event: usize, stream: usize, _flags: c_uint) {
         state().record(event, stream)
     }
@@ -428,7 +428,7 @@ runtime! {
 
 }
 
-/// What failed last on this thread, which is forgotten then.
+/// Returns the status of what failed last on this thread, which is forgotten then.
 #[allow(non_snake_case)]
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn cudaGetLastError() -> c_int {

@@ -1,4 +1,4 @@
-//! What the driver keeps: contexts, memory, streams.
+//! State that the driver keeps: contexts, memory, streams.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,8 +9,9 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use crate::copy::{Copy, Side};
 use crate::status::{Counts, Status};
 
-/// What lies where nothing was written, because nobody may rely on zeroes, and what kernels come to: a small
-/// number in 32 bits (0.046) and in 16 (1.31), so that answers make sense and do not change.
+/// Byte that lies where nothing was written, because nobody may rely on zeroes, and that kernels
+/// come to: a small number in 32 bits (0.046) and in 16 (1.31), so that answers make sense and do
+/// not change.
 const BLANK: u8 = 0x3d;
 
 /// Memory on a device: what the host sees of it are addresses without access.
@@ -197,7 +198,7 @@ impl State {
         Ok(())
     }
 
-    /// How much memory there is in all.
+    /// Returns how much memory there is in all.
     pub(crate) fn total(&self) -> usize {
         self.limit.unwrap_or(1 << 34)
     }
@@ -289,7 +290,7 @@ impl State {
         found.map(drop).ok_or(Status::InvalidHandle)
     }
 
-    /// Has an event come after all that is in a stream.
+    /// Makes an event come after all that is in a stream.
     pub(crate) fn record(&mut self, event: usize, stream: usize) -> Result<(), Status> {
         self.stream(stream)?;
         let recorded = self.events.get_mut(&event).ok_or(Status::InvalidHandle)?;
@@ -400,7 +401,7 @@ impl State {
         Ok(())
     }
 
-    /// Where a side of a copy really lies.
+    /// Returns the place where a side of a copy really lies.
     fn place(&mut self, side: &Side, copy: &Copy) -> Result<*mut u8, Status> {
         if copy.width > side.pitch && copy.height > 1 {
             return Err(Status::InvalidValue);

@@ -1,6 +1,6 @@
-//! How calls end, and what is counted.
+//! Status that calls end with, and counts.
 
-/// What goes on, for tests to ask after.
+/// Counts of what goes on, for tests to ask after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counts {

@@ -1,4 +1,4 @@
-//! What is looked up but never works here.
+//! Functions that are looked up but never work here.
 
 use std::ffi::c_int;
 

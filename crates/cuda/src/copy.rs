@@ -7,9 +7,9 @@ use std::ptr;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Copy {
-    /// Where it is read.
+    /// Place that is read.
     pub from: Place,
-    /// Where it is written.
+    /// Place that is written.
     pub to: Place,
     /// Bytes in a row.
     pub width: usize,

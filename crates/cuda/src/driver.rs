@@ -67,7 +67,7 @@ impl Driver {
         Ok(found)
     }
 
-    /// How many devices there are.
+    /// Returns how many devices there are.
     pub fn devices(&self) -> i32 {
         let mut count = 0;
         // SAFETY: the driver is initialised, and the count is there to be written.
@@ -86,7 +86,7 @@ pub unsafe fn symbol<F: Copy>(library: &libloading::Library, name: &CStr) -> Res
     found.map(|function| *function).map_err(reason)
 }
 
-/// What the system's loader says.
+/// Returns the reason that the system's loader gives.
 pub fn reason(error: libloading::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -94,7 +94,7 @@ pub fn reason(error: libloading::Error) -> String {
     }
 }
 
-/// What the driver says of a call.
+/// Returns the driver's error for a call, if it failed.
 pub fn check(what: &str, status: Status) -> Result<(), String> {
     match status {
         0 => Ok(()),
@@ -112,11 +112,11 @@ pub struct Primary {
 }
 
 impl Primary {
-    /// That of a device, which comes to life if nobody uses it yet (some 100 ms, and hundreds of
-    /// megabytes of the device's memory).
+    /// Retains the context of a device, which comes to life if nobody uses it yet (some 100 ms, and
+    /// hundreds of megabytes of the device's memory).
     ///
     /// # Errors
-    /// What the driver says.
+    /// The error that the driver gives.
     pub fn retain(device: i32) -> Result<Self, String> {
         let driver = driver()?;
         let mut handle = ptr::null_mut();

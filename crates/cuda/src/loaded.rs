@@ -11,7 +11,7 @@ const CAPABILITY_MAJOR: c_int = 75;
 /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR`.
 const CAPABILITY_MINOR: c_int = 76;
 
-/// What kind of device it is: an engine that was built for one kind serves on no other.
+/// Kind of a device: an engine that was built for one kind serves on no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// As NVIDIA calls it.
@@ -23,9 +23,9 @@ pub struct Kind {
 /// The memory of a device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What nobody holds.
+    /// Memory that nobody holds.
     pub free: u64,
-    /// All there is.
+    /// All memory there is.
     pub total: u64,
 }
 
@@ -77,7 +77,7 @@ impl LoadedDriver {
         (unsafe { get(&raw mut device, number) } == 0).then_some(device)
     }
 
-    /// What kind of device the one of this number is.
+    /// Returns the kind of the device of this number.
     pub fn kind(&self, number: i32) -> Option<Kind> {
         let device = self.device(number)?;
         // SAFETY: cuda.h declares both so.
@@ -108,7 +108,7 @@ impl LoadedDriver {
         })
     }
 
-    /// How much memory the device of this number has left.
+    /// Returns how much memory the device of this number has left.
     ///
     /// The driver tells it of the calling thread's current device only, so that one is made current
     /// meanwhile, by its primary context: the one that the runtime works in.

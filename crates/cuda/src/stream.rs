@@ -22,7 +22,7 @@ impl Stream {
     /// A new one on a device, which waits for no other.
     ///
     /// # Errors
-    /// What the driver says.
+    /// The error that the driver gives.
     pub fn new(device: i32) -> Result<Self, String> {
         const NON_BLOCKING: c_uint = 1;
         let primary = Primary::retain(device)?;
@@ -44,7 +44,7 @@ impl Stream {
     /// Copies, one after the other; they are done when this returns.
     ///
     /// # Errors
-    /// What the driver says; then nothing is known of the targets.
+    /// The error that the driver gives; then nothing is known of the targets.
     ///
     /// # Safety
     /// The sources can be read and the targets written by the bytes, rows and pitches that are stated,

@@ -132,11 +132,11 @@ fn folders(text: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What to give the loader for a library of the system: the first whole file of that name, or the name
-/// itself where only the loader may know one.
+/// Returns what to give the loader for a library of the system: the first whole file of that name,
+/// or the name itself where only the loader may know one.
 ///
 /// # Errors
-/// Where all there are can't be used: why.
+/// If none of those there are can be used: why.
 pub fn named(name: &str) -> Result<PathBuf, String> {
     let mut reasons = Vec::new();
     for path in candidates(name) {

@@ -18,9 +18,9 @@ use ort::value::{DynTensor, Tensor};
 /// Runs before the clock runs.
 const WARM_UP: u32 = 3;
 
-/// The mean time of a run of a model, loaded as `options` say and as `loaded` tells it was, for frames
-/// that the network sees `width` x `height` pixels large. On the CPU it takes as many threads as the runtime
-/// does by itself; instead of TensorRT it is CUDA.
+/// Returns the mean time of a run of a model, loaded as `options` say and as `loaded` tells it was,
+/// for frames that the network sees `width` x `height` pixels large. On the CPU it takes as many
+/// threads as the runtime does by itself; instead of TensorRT it is CUDA.
 ///
 /// # Errors
 /// If the model can't be loaded or run.
@@ -83,7 +83,7 @@ pub(crate) fn measure(
     taken.checked_div(runs).context("no runs were asked for")
 }
 
-/// The session, with no operators but the runtime's own, and what its inputs are.
+/// Returns the session, with no operators but the runtime's own, and what its inputs are.
 fn start(options: &LoadOptions, loaded: &ModelInfo) -> Result<(Session, Signature)> {
     let contents = catalog::find(&options.model)?.read()?;
     let mut model = contents.decode().map_err(anyhow::Error::msg)?;

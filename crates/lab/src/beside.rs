@@ -1,4 +1,5 @@
-//! What `vfi-lab speed` puts beside the element: PyTorch, and ffmpeg's motion compensation.
+//! Programs that `vfi-lab speed` puts beside the element: PyTorch, and ffmpeg's motion
+//! compensation.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const CODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// How networks of a published shape are called, whose weights are drawn.
 const RANDOM: &str = "random-rife-";
 
-/// What else makes frames, or runs networks.
+/// Program other than the element that makes frames, or runs networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Beside {
     /// PyTorch, operator by operator, with pictures brought to the device and motion back
@@ -32,7 +33,7 @@ pub(crate) enum Beside {
 }
 
 impl Beside {
-    /// As a table's column calls it.
+    /// Returns the name a table's column has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Torch => "PyTorch",
@@ -45,7 +46,7 @@ impl Beside {
 /// A network's file, gone when dropped if it was written for this.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// What PyTorch's is called; `None` where there is none.
+    /// Name of PyTorch's network; `None` where there is none.
     torch: Option<String>,
     /// A built-in name or a path.
     pub(crate) model: String,
@@ -73,8 +74,8 @@ impl Network {
         Ok(network)
     }
 
-    /// Milliseconds of a run in PyTorch of what the element runs, as it was `loaded`, on pictures of a
-    /// size; `None` if there is no such network there.
+    /// Returns the milliseconds of a run in PyTorch of what the element runs, as it was `loaded`,
+    /// on pictures of a size; `None` if there is no such network there.
     pub(crate) fn in_torch(
         &self,
         python: &Path,

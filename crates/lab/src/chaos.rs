@@ -23,19 +23,20 @@ use crate::watchdog::Watchdog;
 use rig::Rig;
 use values::Values;
 
-/// Does everything to the element that can be done, at random and at once, and sees whether it stands it.
+/// Does everything to the element that can be done, at random and at once, and sees whether it
+/// stands it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Frames that go in
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1..))]
     frames: u64,
 
-    /// What is done, and to which frames, follows from this; without it another one each time
+    /// Seed that decides what is done, and to which frames; without it another one each time
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Threads that read and write properties all the while; with none, they are written between other
-    /// things
+    /// Threads that read and write properties all the while; with none, they are written between
+    /// other things
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=64))]
     threads: u64,
 }
@@ -53,7 +54,7 @@ struct Chaos {
     tracer: gst::Tracer,
     /// GStreamer's objects that are there, by type.
     objects: Counts,
-    /// What has been done, and how often.
+    /// Actions done, and how often.
     done: BTreeMap<&'static str, u64>,
 }
 
@@ -224,7 +225,7 @@ impl Chaos {
         Ok(())
     }
 
-    /// Downstream wants another part of the stream.
+    /// Seeks, as downstream does that wants another part of the stream.
     fn seek(&mut self) {
         let rng = &mut self.rng;
         let mut flags = gst::SeekFlags::empty();
@@ -257,7 +258,8 @@ impl Chaos {
         }
     }
 
-    /// Down to nothing, or to something between, and perhaps up and down a little.
+    /// Takes the element down to nothing, or to something between, and perhaps up and down a
+    /// little.
     fn down(&mut self) -> Result<()> {
         let (element, sink) = (self.rig.shared.element.clone(), self.rig.sink.clone());
         let mut states = vec![self.rng.choice([gst::State::Null, gst::State::Ready])];
@@ -282,7 +284,7 @@ impl Chaos {
         result.context("a state can't be left")
     }
 
-    /// Up again, with properties that it can start with.
+    /// Takes the element up again, with properties that it can start with.
     fn up(&mut self, settings: &RwLock<()>) -> Result<()> {
         self.watchdog.doing("to playing".into());
         let _alone = settings.write();
@@ -350,7 +352,7 @@ impl Chaos {
     }
 }
 
-/// GStreamer's own tracer of what is made and not freed. It sees what is made from here on.
+/// Returns GStreamer's own tracer of what is made and not freed. It sees what is made from here on.
 fn tracer() -> Result<gst::Tracer> {
     let factories = gst::TracerFactory::factories();
     let factory = factories.iter().find(|factory| factory.name() == "leaks");
@@ -365,7 +367,8 @@ fn tracer() -> Result<gst::Tracer> {
     Ok(tracer)
 }
 
-/// Adds GStreamer's objects that were made since the last time, by type, and takes off those that are gone.
+/// Adds GStreamer's objects that were made since the last time, by type, and takes off those that
+/// are gone.
 fn account(tracer: &gst::Tracer, counts: &mut Counts) -> Result<()> {
     let checkpoint = tracer.emit_by_name::<gst::Structure>("activity-get-checkpoint", &[]);
     for (list, each) in [("objects-created-list", 1), ("objects-removed-list", -1)] {

@@ -20,7 +20,8 @@ pub(crate) struct Piped {
 }
 
 impl Piped {
-    /// Starts a program. After the frames it is `given` it is sent the last one `again` so many times.
+    /// Starts a program. After the frames it is `given` it is sent the last one `again` so many
+    /// times.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,

@@ -7,8 +7,8 @@ use gst::prelude::*;
 
 use crate::luma::Luma;
 
-/// The formats in which frames go through the element and are measured. A decoder that gives another one is
-/// converted.
+/// The formats in which frames go through the element and are measured. A decoder that gives
+/// another one is converted.
 const FORMATS: &str =
     "video/x-raw,format=(string){NV12,I420,YV12,Y42B,Y444,GRAY8,P010_10LE,I420_10LE}";
 
@@ -71,35 +71,35 @@ impl Clip {
         })
     }
 
-    /// The file's name without its ending.
+    /// Returns the file's name without its ending.
     pub(crate) fn name(&self) -> String {
         let stem = self.path.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
     }
 
-    /// All frames used, in order.
+    /// Returns all frames used, in order.
     pub(crate) fn all(&self) -> Result<Decoder> {
         Decoder::open(&self.path, self.frames)
     }
 
-    /// The frames that are kept.
+    /// Returns the frames that are kept.
     pub(crate) fn kept(&self) -> Result<impl Iterator<Item = Result<Picture>> + use<>> {
         Ok(self.all()?.step_by(self.step))
     }
 
-    /// Whether the two kept frames around frame `number` differ.
+    /// Returns whether the two kept frames around frame `number` differ.
     pub(crate) fn moves_at(&self, number: usize) -> bool {
         self.moves
             .get(number / self.step)
             .is_some_and(|moves| *moves)
     }
 
-    /// How many frames are dropped and rebuilt.
+    /// Returns how many frames are dropped and rebuilt.
     pub(crate) fn rebuilt(&self) -> usize {
         self.frames - 1 - self.moves.len()
     }
 
-    /// The rate of the kept frames; a clip that declares none has 30 a second in all.
+    /// Returns the rate of the kept frames; a clip that declares none has 30 a second in all.
     pub(crate) fn kept_rate(&self) -> gst::Fraction {
         let declared = Some(self.fps).filter(|fps| fps.numer() > 0);
         let fps = declared.unwrap_or_else(|| gst::Fraction::new(30, 1));
@@ -133,7 +133,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// At the file's beginning, for at most so many frames.
+    /// Opens a file at its beginning, for at most so many frames.
     fn open(path: &Path, frames: usize) -> Result<Self> {
         if !path.is_file() {
             bail!("no such file");
@@ -194,7 +194,7 @@ pub(crate) fn make(factory: &str) -> Result<gst::Element> {
         .map_err(|_| anyhow!("no element {factory}: is GStreamer's base set of plugins installed?"))
 }
 
-/// A sink that holds few frames and waits for no clock.
+/// Returns a sink that holds few frames and waits for no clock.
 pub(crate) fn sink(caps: Option<&gst::Caps>) -> gst_app::AppSink {
     let sink = gst_app::AppSink::builder().max_buffers(2).sync(false);
     match caps {
@@ -203,7 +203,7 @@ pub(crate) fn sink(caps: Option<&gst::Caps>) -> gst_app::AppSink {
     }
 }
 
-/// The next frame; none at the end, an error where the pipeline has failed.
+/// Returns the next frame; none at the end, an error where the pipeline has failed.
 pub(crate) fn pull(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<Option<Picture>> {
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     loop {
@@ -228,7 +228,7 @@ pub(crate) fn pull(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<
 pub(crate) mod tests {
     use super::*;
 
-    /// The project's own clip: 640x360, 60 frames a second.
+    /// Returns the project's own clip: 640x360, 60 frames a second.
     pub(crate) fn own(step: usize, frames: usize) -> Clip {
         crate::init().unwrap();
         let path = concat!(

@@ -13,7 +13,7 @@ use crate::clip::Clip;
 use crate::element::{self, Verdict};
 use crate::table::{self, Table};
 
-/// What stands around the table in a file.
+/// Name of the marks around the table in a file.
 const MARK: &str = "content";
 
 /// Looks for cuts and still pictures in clips, through the element, and compares with labels.
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(required = true)]
     clips: Vec<PathBuf>,
 
-    /// What is in the clips: see crates/lab/content.txt
+    /// Labels of the clips: see crates/lab/content.txt
     #[arg(long, value_name = "FILE.txt")]
     labels: PathBuf,
 
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     table: Option<PathBuf>,
 }
 
-/// What is known of a clip.
+/// Facts known of a clip.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Label {
     /// The first frames after cuts.
@@ -51,7 +51,8 @@ struct Label {
 }
 
 impl Label {
-    /// Whether frame `number` and the one before it show the same; `None` if nobody has looked.
+    /// Returns whether frame `number` and the one before it show the same; `None` if nobody has
+    /// looked.
     fn is_still(&self, number: usize) -> Option<bool> {
         let runs = self.stills.as_ref()?;
         let within = |run: &RangeInclusive<usize>| run.contains(&number) && *run.start() < number;
@@ -59,7 +60,8 @@ impl Label {
     }
 }
 
-/// Reads labels: a clip a line, `NAME cuts 12 70 stills 0-5 30-44`; `stills ?` leaves them unlabelled.
+/// Reads labels: a clip a line, `NAME cuts 12 70 stills 0-5 30-44`; `stills ?` leaves them
+/// unlabelled.
 fn parse(text: &str) -> Result<BTreeMap<String, Label>> {
     let mut labels = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {
@@ -126,7 +128,8 @@ impl Tally {
         }
     }
 
-    /// Of all that was found the part that was there, and of all that was there the part found.
+    /// Returns, of all that was found, the part that was there, and of all that was there, the part
+    /// found.
     fn text(self) -> String {
         let part = |of: usize| match of {
             0 => "–".into(),
@@ -151,7 +154,7 @@ struct Row {
     stills: Option<Tally>,
     /// Pairs taken for flashes or quick fades.
     flashes: usize,
-    /// What looking at all pairs took.
+    /// Time that looking at all pairs took.
     time: Duration,
 }
 
@@ -265,7 +268,7 @@ fn table(rows: &[Row]) -> Table {
     }
 }
 
-/// What it comes to, and how the figures came about.
+/// Returns the totals, and how the figures came about.
 fn notes(args: &Args, rows: &[Row]) -> String {
     let all = total(rows);
     let stills = all.stills.unwrap_or_default();

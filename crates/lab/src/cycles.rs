@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     process::judge("cycles", &looks).with_context(|| format!("seed {seed}"))
 }
 
-/// Up, through any states, and down to nothing.
+/// Takes the pipeline up, through any states, and down to nothing.
 fn cycle_once(pipeline: &gst::Pipeline, bus: &gst::Bus, rng: &mut Rng) -> Result<()> {
     let states = [
         gst::State::Playing,

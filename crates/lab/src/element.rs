@@ -75,23 +75,23 @@ impl Chain {
         });
     }
 
-    /// The next frame; none at the end, an error where something has failed.
+    /// Returns the next frame; none at the end, an error where something has failed.
     pub(crate) fn pull(&self) -> Result<Option<Picture>> {
         clip::pull(&self.pipeline, &self.sink)
     }
 
-    /// A counter of the element's.
+    /// Returns a counter of the element's.
     pub(crate) fn count(&self, name: &str) -> u64 {
         stat(&self.element, name).unwrap_or(0)
     }
 
-    /// A figure of the element's that is no counter.
+    /// Returns a figure of the element's that is no counter.
     pub(crate) fn figure(&self, name: &str) -> f64 {
         stat(&self.element, name).unwrap_or(0.0)
     }
 }
 
-/// One of the element's `stats`.
+/// Returns one of the element's `stats`.
 pub(crate) fn stat<T: for<'a> glib::value::FromValue<'a>>(
     element: &gst::Element,
     name: &str,
@@ -143,7 +143,7 @@ impl Iterator for Interpolated {
     }
 }
 
-/// What the element took a pair of frames for.
+/// Kind of pair that the element took two frames for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Motion.
@@ -156,8 +156,9 @@ pub(crate) enum Verdict {
     Cut,
 }
 
-/// What the element takes each pair of a clip's frames for, and how long it looks at them. It gets the next frame only when it is
-/// through with the one before, so that its counters tell of one pair.
+/// Returns what the element takes each pair of a clip's frames for, and how long it looks at them.
+/// It gets the next frame only when it is through with the one before, so that its counters tell of
+/// one pair.
 pub(crate) fn verdicts(
     clip: &Clip,
     properties: &[(String, String)],
@@ -197,7 +198,7 @@ pub(crate) fn pairs(texts: &[String]) -> Result<Vec<(String, String)>> {
     texts.iter().map(pair).collect()
 }
 
-/// The element with everything set that was asked for.
+/// Returns the element with everything set that was asked for.
 fn element(step: usize, properties: &[(String, String)]) -> Result<gst::Element> {
     let element = make(ELEMENT)?;
     // There is time: no frame is to be left out because a clock has moved on.
@@ -209,7 +210,7 @@ fn element(step: usize, properties: &[(String, String)]) -> Result<gst::Element>
     Ok(element)
 }
 
-/// An error if the properties or the network they name won't do, before anything long is begun.
+/// Fails if the properties or the network they name won't do, before anything long is begun.
 pub(crate) fn check(properties: &[(String, String)]) -> Result<()> {
     let element = element(2, properties)?;
     let bus = gst::Bus::new();
@@ -273,7 +274,7 @@ fn send(
     Ok(source.push_buffer(buffer).is_ok())
 }
 
-/// The frame at its place in a stream of `rate`.
+/// Returns the frame at its place in a stream of `rate`.
 fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buffer {
     let [numer, denom] = [rate.numer(), rate.denom()].map(|part| part.unsigned_abs().max(1).into());
     let time = |number: u64| gst::ClockTime::SECOND.mul_div_floor(number * denom, numer);
@@ -285,7 +286,7 @@ fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buff
     buffer
 }
 
-/// An error if the element left a frame out: the comparison would be off by one from there.
+/// Fails if the element left a frame out: the comparison would be off by one from there.
 fn all_made(chain: &Chain) -> Result<()> {
     for field in ["dropped", "late"] {
         let count = chain.count(field);

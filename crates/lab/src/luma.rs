@@ -12,7 +12,7 @@ pub(crate) struct Luma {
 }
 
 impl Luma {
-    /// Out of a frame in one of the formats a [`crate::clip::Clip`] is read in.
+    /// Reads a frame in one of the formats a [`crate::clip::Clip`] is read in.
     pub(crate) fn read(info: &gst_video::VideoInfo, buffer: &gst::BufferRef) -> Result<Self> {
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)
             .context("a frame that cannot be mapped")?;
@@ -38,7 +38,7 @@ impl Luma {
         Self::new(width, height, data)
     }
 
-    /// Checked: as many values as the size says.
+    /// Creates a picture, checked: as many values as the size says.
     pub(crate) fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self> {
         if data.len() != width * height {
             bail!("{} values of luma for {width}x{height}", data.len());
@@ -50,7 +50,7 @@ impl Luma {
         })
     }
 
-    /// The frame `phase` of the way to another, when one lays them over each other.
+    /// Returns the frame `phase` of the way to another, when one lays them over each other.
     pub(crate) fn blend(&self, other: &Self, phase: f64) -> Result<Self> {
         self.same_size(other)?;
         let weight = (phase * 256.0).round() as u32;
@@ -61,7 +61,7 @@ impl Luma {
         Self::new(self.width, self.height, data)
     }
 
-    /// An error unless both are of one size.
+    /// Fails unless both are of one size.
     pub(crate) fn same_size(&self, other: &Self) -> Result<()> {
         if (self.width, self.height) != (other.width, other.height) {
             bail!(
@@ -76,7 +76,7 @@ impl Luma {
     }
 }
 
-/// Ten bits rounded to eight.
+/// Rounds ten bits to eight.
 fn eight_bits(value: u16) -> u8 {
     u8::try_from((value + 2) >> 2).unwrap_or(u8::MAX)
 }

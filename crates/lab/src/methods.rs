@@ -36,7 +36,7 @@ pub(crate) enum Method {
     Repeat,
 }
 
-/// What the methods need besides a clip.
+/// Tools the methods need besides a clip.
 #[derive(Debug)]
 pub(crate) struct Tools<'a> {
     pub(crate) python: &'a Path,
@@ -44,7 +44,7 @@ pub(crate) struct Tools<'a> {
 }
 
 impl Method {
-    /// As a table's column calls it.
+    /// Returns the name a table's column has for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Vfi => "vfiinterp",
@@ -56,7 +56,7 @@ impl Method {
         }
     }
 
-    /// The program it takes, with its version; an error where there is none.
+    /// Returns the program it takes, with its version; an error where there is none.
     pub(crate) fn version(self, tools: &Tools<'_>) -> Result<Option<String>> {
         match self {
             Self::Minterpolate => {
@@ -86,7 +86,7 @@ impl Method {
     }
 }
 
-/// What a program prints; its last words on the way to an error if it fails.
+/// Returns what a program prints; if it fails, an error made of its last words.
 pub(crate) fn answer(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
@@ -101,7 +101,7 @@ pub(crate) fn answer(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// ffmpeg's best motion compensation, to so many frames a second.
+/// Returns ffmpeg's best motion compensation, to so many frames a second.
 pub(crate) fn minterpolate_filter(rate: u32) -> String {
     format!("minterpolate=fps={rate}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1")
 }
@@ -139,7 +139,7 @@ fn dis(
     Piped::start("python", &mut command, clip, given, 0)
 }
 
-/// What needs only the neighbours and the phase between them.
+/// Runs a method that needs only the neighbours and the phase between them.
 fn mixed(
     clip: &Clip,
     mix: fn(&Luma, &Luma, f64) -> Result<Luma>,

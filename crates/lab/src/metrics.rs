@@ -15,7 +15,7 @@ const SIGMA: f32 = 1.5;
 const C1: f32 = 6.5025;
 const C2: f32 = 58.5225;
 
-/// Peak signal to noise, in dB.
+/// Returns the peak signal to noise ratio, in dB.
 pub(crate) fn psnr(made: &Luma, wanted: &Luma) -> Result<f64> {
     made.same_size(wanted)?;
     let square = |(&a, &b): (&u8, &u8)| u64::from(a.abs_diff(b)).pow(2);
@@ -24,7 +24,8 @@ pub(crate) fn psnr(made: &Luma, wanted: &Luma) -> Result<f64> {
     Ok((10.0 * (255.0 * 255.0 / mean).log10()).min(MOST_DB))
 }
 
-/// Structural similarity: the mean over every place where a Gaussian window of 11x11 lies inside the frame.
+/// Returns the structural similarity: the mean over every place where a Gaussian window of 11x11
+/// lies inside the frame.
 pub(crate) fn ssim(made: &Luma, wanted: &Luma) -> Result<f64> {
     made.same_size(wanted)?;
     let (width, height) = (made.width, made.height);
@@ -63,7 +64,8 @@ fn gaussian() -> [f32; WINDOW] {
     kernel.map(|weight| weight / sum)
 }
 
-/// The weighted mean at each place where the window lies inside: first along rows, then along columns.
+/// Returns the weighted mean at each place where the window lies inside: first along rows, then
+/// along columns.
 fn weighted_means(map: &[f32], width: usize, kernel: &[f32; WINDOW]) -> Vec<f32> {
     let inside = width - (WINDOW - 1);
     let mut rows = Vec::with_capacity(map.len());
@@ -89,7 +91,7 @@ fn add(sums: &mut [f32], values: &[f32], weight: f32) {
     }
 }
 
-/// The mean squared gradient (Sobel), which blur lowers and doubled or broken edges change.
+/// Returns the mean squared gradient (Sobel), which blur lowers and doubled or broken edges change.
 pub(crate) fn edges(luma: &Luma) -> f64 {
     let rows: Vec<&[u8]> = luma.data.chunks_exact(luma.width).collect();
     let mut sum = 0u64;
@@ -145,8 +147,8 @@ mod tests {
         assert!(ssim(&luma(10, 16, texture), &luma(10, 16, texture)).is_err());
     }
 
-    /// The figures are `structural_similarity`'s of scikit-image, with `gaussian_weights`, a sigma of 1.5 and without
-    /// `use_sample_covariance`.
+    /// The figures are `structural_similarity`'s of scikit-image, with `gaussian_weights`, a sigma
+    /// of 1.5 and without `use_sample_covariance`.
     #[test]
     fn ssim_is_what_others_find() {
         let (a, b) = (

@@ -16,8 +16,8 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// One that gives motion, one that gives pictures of any moment, one that knows the middle only; and
-    /// half of one.
+    /// Writes the networks: one that gives motion, one that gives pictures of any moment, one that
+    /// knows the middle only; and half of one.
     pub(crate) fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("vfi-lab-networks-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -40,12 +40,13 @@ impl Networks {
         Ok(networks)
     }
 
-    /// One that can be relied on, and costs next to nothing.
+    /// Returns a network that can be relied on, and costs next to nothing.
     pub(crate) fn sound(&self) -> &str {
         &self.files[0]
     }
 
-    /// All of them by name, the built-in one and nonsense among them; the sound one more often.
+    /// Returns all of them by name, the built-in one and nonsense among them; the sound one more
+    /// often.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names = self.files.clone();
         names.extend([self.sound().to_owned(), self.sound().to_owned()]);
@@ -60,7 +61,7 @@ impl Drop for Networks {
     }
 }
 
-/// A network that answers with a blend, of any moment or of the middle.
+/// Returns a network that answers with a blend, of any moment or of the middle.
 fn picture(any: bool) -> Vec<u8> {
     let dims: &[i64] = &[1, 3, -1, -1];
     let model = GraphBuilder::new("picture", 17)

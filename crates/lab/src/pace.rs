@@ -71,7 +71,7 @@ fn times(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("it takes a number from 0 to {MOST}"))
 }
 
-/// What a part of the stream was like.
+/// Figures of a part of the stream.
 #[derive(Debug, Clone, Default)]
 struct Period {
     /// When it ended, in seconds since the start.
@@ -79,17 +79,17 @@ struct Period {
     counts: [u64; COUNTS.len()],
     /// The rung of the ladder at its end.
     step: u64,
-    /// The largest time from a frame's own to its leaving the element, in milliseconds: of originals,
-    /// and of frames made.
+    /// The largest time from a frame's own to its leaving the element, in milliseconds: of
+    /// originals, and of frames made.
     latency: [f64; 2],
     /// Resident memory at its end, in kilobytes.
     resident: u64,
 }
 
-/// What is counted in a period, as `stats` names it.
+/// Counters of a period, as `stats` names them.
 const COUNTS: [&str; 5] = ["frames-in", "originals", "synthesised", "late", "left-out"];
 
-/// What pads have seen.
+/// Observations of the pads.
 #[derive(Debug, Default)]
 struct Seen {
     /// Originals that have not gone out yet, by timestamp.
@@ -175,7 +175,7 @@ pub(crate) fn soak(args: &Soak) -> Result<()> {
     Ok(())
 }
 
-/// A stream through the element, looked at every `period` seconds.
+/// Runs a stream through the element, looked at every `period` seconds.
 fn run(stream: &Stream, seconds: u64, live: bool, period: u64) -> Result<Record> {
     let frames = i32::try_from(seconds * u64::from(stream.rate)).context("too long a stream")?;
     let source = make("videotestsrc")?;
@@ -308,7 +308,7 @@ fn follow(
     Ok(record)
 }
 
-/// What the element reports as its latency, in milliseconds.
+/// Returns the latency the element reports, in milliseconds.
 fn promised(vfi: &gst::Element) -> f64 {
     let mut query = gst::query::Latency::new();
     let pad = vfi.static_pad("src");
@@ -323,7 +323,7 @@ fn promised(vfi: &gst::Element) -> f64 {
     }
 }
 
-/// What a message about effort says.
+/// Returns the words of a message about effort.
 fn effort(structure: &gst::StructureRef) -> Option<String> {
     if structure.name() != "vfiinterp-overload" {
         return None;

@@ -1,4 +1,4 @@
-//! What this process has of the machine: memory, threads, files.
+//! Resources this process has of the machine: memory, threads, files.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How many there are of something, by name.
 pub(crate) type Counts = BTreeMap<String, i64>;
 
-/// This process' resident memory in kilobytes, without files: those come and go as others need memory.
+/// Returns this process' resident memory in kilobytes, without files: those come and go as others
+/// need memory.
 pub(crate) fn resident() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
     status
@@ -36,8 +37,8 @@ pub(crate) fn resident() -> Result<u64> {
         .context("/proc/self/status: no RssAnon")
 }
 
-/// Kilobytes that were allocated and not freed: resident memory without what the allocator keeps for
-/// later. `None` where the allocator does not tell.
+/// Returns the kilobytes that were allocated and not freed: resident memory without what the
+/// allocator keeps for later. `None` where the allocator does not tell.
 pub(crate) fn allocated() -> Option<f64> {
     #[cfg(target_env = "gnu")]
     {
@@ -49,8 +50,8 @@ pub(crate) fn allocated() -> Option<f64> {
     None
 }
 
-/// Gets this process ready for a run in which nothing may stay behind and nothing may be complained of; gives
-/// the seed that the run follows from.
+/// Gets this process ready for a run in which nothing may stay behind and nothing may be complained
+/// of. Returns the seed that the run follows from.
 pub(crate) fn begin(seed: Option<u64>) -> Result<u64> {
     keep_nothing()?;
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
@@ -60,8 +61,9 @@ pub(crate) fn begin(seed: Option<u64>) -> Result<u64> {
     Ok(seed)
 }
 
-/// Has the allocators of the C library and of GLib keep nothing for later, so that what is resident and allocated
-/// tells what is in use. They are told by the environment, before anything else, so the program is begun anew.
+/// Stops the allocators of the C library and of GLib from keeping anything for later, so that what
+/// is resident and allocated tells what is in use. They are told by the environment, before
+/// anything else, so the program is begun anew.
 fn keep_nothing() -> Result<()> {
     /// No caches of threads, and one heap for all of them; no slices.
     const WANTED: [(&str, &str); 2] = [
@@ -82,7 +84,7 @@ fn keep_nothing() -> Result<()> {
     Err(error).context("this program cannot be begun anew")
 }
 
-/// The threads, by name, and how many there are of each.
+/// Returns the threads, by name, and how many there are of each.
 pub(crate) fn threads() -> Result<Counts> {
     let tasks = fs::read_dir("/proc/self/task").context("/proc/self/task")?;
     Ok(count(tasks.filter_map(|task| {
@@ -92,7 +94,7 @@ pub(crate) fn threads() -> Result<Counts> {
     })))
 }
 
-/// The open files, by what they lead to, and how many there are of each.
+/// Returns the open files, by what they lead to, and how many there are of each.
 pub(crate) fn files() -> Result<Counts> {
     let files = fs::read_dir("/proc/self/fd").context("/proc/self/fd")?;
     Ok(count(files.filter_map(|file| {
@@ -111,7 +113,7 @@ fn count(names: impl Iterator<Item = String>) -> Counts {
     counts
 }
 
-/// What of `now` goes beyond `before`, in words; empty if nothing does.
+/// Returns the part of `now` that goes beyond `before`, in words; empty if nothing does.
 pub(crate) fn more(now: &Counts, before: &Counts) -> String {
     let grown = now.iter().filter_map(|(name, count)| {
         let known = before.get(name).copied().unwrap_or(0);
@@ -120,7 +122,7 @@ pub(crate) fn more(now: &Counts, before: &Counts) -> String {
     grown.collect::<Vec<_>>().join(", ")
 }
 
-/// What there is while nothing is going on.
+/// Resources in use while nothing is going on.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
     /// How many frames, or cycles, there were before.
@@ -159,14 +161,14 @@ impl Look {
     }
 }
 
-/// Whether a thread of this name is to end when a pipeline is stopped: a pad's task ("element:pad"; the pool's
-/// thread that ran it keeps the name for the moment it has left), one that loads a network, one of a pool that
-/// GStreamer takes its tasks' threads from.
+/// Returns whether a thread of this name is to end when a pipeline is stopped: a pad's task
+/// ("element:pad"; the pool's thread that ran it keeps the name for the moment it has left), one
+/// that loads a network, one of a pool that GStreamer takes its tasks' threads from.
 fn ends(name: &str) -> bool {
     name.contains(':') || name.starts_with("vfiinterp") || name.starts_with("pool")
 }
 
-/// What was seen, `unit` by unit.
+/// Returns a table of what was seen, `unit` by unit.
 pub(crate) fn table(unit: &str, looks: &[Look]) -> Table {
     let rows = looks.iter().map(|look| {
         let sum = |counts: &Counts| counts.values().sum::<i64>().to_string();
@@ -197,15 +199,15 @@ pub(crate) fn table(unit: &str, looks: &[Look]) -> Table {
 /// One kind of what a look has seen.
 type Kind = fn(&Look) -> &Counts;
 
-/// So many kilobytes per 1000 frames are a leak.
+/// Kilobytes per 1000 frames that count as a leak.
 const LEAK: f64 = 1.0;
 
-/// From so many frames on, growth is more than what settles: programs that GStreamer's converters compile once
-/// for each pair of formats, and the like.
+/// Number of frames from which on growth is more than what settles: programs that GStreamer's
+/// converters compile once for each pair of formats, and the like.
 const ENOUGH: u64 = 200_000;
 
-/// Whether anything stays behind or grows in the second half; what is there only once, such as a thread of a
-/// pool, has come before.
+/// Fails if anything stays behind or grows in the second half; what is there only once, such as a
+/// thread of a pool, has come before.
 pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
     let settled = &looks[looks.len() / 2..];
     let Some((last, earlier)) = settled.split_last() else {
@@ -242,8 +244,8 @@ pub(crate) fn judge(unit: &str, looks: &[Look]) -> Result<()> {
     Ok(())
 }
 
-/// The median of the slopes between any two points (Theil and Sen), which a few odd ones don't change; 0 for
-/// fewer than two.
+/// Returns the median of the slopes between any two points (Theil and Sen), which a few odd ones
+/// don't change; 0 for fewer than two.
 fn typical_slope(points: &[(f64, f64)]) -> f64 {
     let pairs = points.iter().enumerate();
     let mut slopes: Vec<f64> = pairs
@@ -255,7 +257,7 @@ fn typical_slope(points: &[(f64, f64)]) -> f64 {
     slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The slope of a line through points, by least squares; 0 for fewer than two.
+/// Returns the slope of a line through points, by least squares; 0 for fewer than two.
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let n = points.len().max(1) as f64;
     let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;

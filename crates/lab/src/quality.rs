@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "2", value_parser = ["2", "4"])]
     rate: String,
 
-    /// What to compare, separated by commas
+    /// Methods to compare, separated by commas
     #[arg(
         long,
         value_enum,
@@ -49,8 +49,8 @@ pub(crate) struct Args {
     )]
     methods: Vec<Method>,
 
-    /// Also write the tables as Markdown: into a new file, or between the marks <!-- quality-2 --> and
-    /// <!-- /quality-2 --> of one that is there (or quality-4, by the rate)
+    /// Also write the tables as Markdown: into a new file, or between the marks <!-- quality-2 -->
+    /// and <!-- /quality-2 --> of one that is there (or quality-4, by the rate)
     #[arg(long, value_name = "FILE.md")]
     table: Option<PathBuf>,
 
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What to set on the element, by name and by text.
+    /// Returns the properties to set on the element, by name and by text.
     fn properties(&self) -> Result<Vec<(String, String)>> {
         let named = [("model", &self.model), ("downscale", &self.downscale)];
         let mut all: Vec<_> = named
@@ -71,12 +71,12 @@ impl Args {
         Ok(all)
     }
 
-    /// Where its tables stand in a file.
+    /// Returns the mark where its tables stand in a file.
     fn mark(&self) -> String {
         format!("quality-{}", self.rate)
     }
 
-    /// The command that gives the same figures, without where files lie on this machine.
+    /// Returns the command that gives the same figures, without where files lie on this machine.
     fn command(&self) -> String {
         let mut text = format!(
             "vfi-lab quality --rate {} --frames {}",
@@ -163,7 +163,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The methods that can be run here, and the programs they use; the others are named and left out.
+/// Returns the methods that can be run here, and the programs they use; the others are named and
+/// left out.
 fn available(wanted: &[Method], tools: &Tools<'_>) -> Result<(Vec<Method>, Vec<String>)> {
     let (mut methods, mut versions) = (Vec::new(), Vec::new());
     for &method in wanted {
@@ -263,7 +264,7 @@ impl Sums {
         Ok(())
     }
 
-    /// Not a number where nothing was added.
+    /// Returns the score, which is not a number where nothing was added.
     fn score(&self) -> Score {
         Score {
             psnr: self.psnr / self.moving,
@@ -274,7 +275,7 @@ impl Sums {
     }
 }
 
-/// What a table shows of a score, under which title and with how many decimals.
+/// Measure of a score that a table shows: its title, its decimals and its value.
 type Measure = (&'static str, usize, fn(&Score) -> f64);
 
 fn tables(methods: &[Method], rows: &[Row]) -> Vec<Table> {
@@ -322,7 +323,7 @@ fn table(methods: &[Method], rows: &[Row], measure: Measure) -> Table {
     }
 }
 
-/// The mean over the clips that have a figure.
+/// Returns the mean over the clips that have a figure.
 fn mean(methods: &[Method], rows: &[Row], measure: Measure, name: &str) -> Vec<String> {
     let (_, digits, value) = measure;
     let figures = (0..methods.len()).map(|method| {
@@ -344,7 +345,7 @@ fn figure(value: f64, digits: usize) -> String {
     }
 }
 
-/// How the figures came about.
+/// Returns how the figures came about.
 fn notes(args: &Args, versions: &[String]) -> String {
     let kept = if args.rate == "2" { "second" } else { "fourth" };
     let mut text = format!(

@@ -8,7 +8,8 @@ use crate::clip::Picture;
 
 /// Pixels that the picture moves from one frame to the next: across and down.
 const STEP: (usize, usize) = (5, 2);
-/// Frames that are drawn; they are shown forwards and backwards in turn, so that all motion is alike.
+/// Frames that are drawn; they are shown forwards and backwards in turn, so that all motion is
+/// alike.
 const DRAWN: usize = 8;
 
 /// Frames of a texture that moves steadily, in I420; endless.
@@ -63,7 +64,8 @@ fn draw(info: &gst_video::VideoInfo, number: usize) -> Result<gst::Buffer> {
     Ok(gst::Buffer::from_mut_slice(data))
 }
 
-/// Smooth, without repetition within a frame, and different in each plane.
+/// Returns a texture that is smooth, without repetition within a frame, and different in each
+/// plane.
 fn texture(x: usize, y: usize, plane: u32) -> u8 {
     let (x, y) = (x as f32, y as f32);
     let coarse = (x * 0.031 + (y * 0.017).sin() * 2.0).sin() + (y * 0.043 - x * 0.011).cos();

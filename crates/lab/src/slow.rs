@@ -11,8 +11,8 @@ use onnx_graph::encode;
 /// How many times as coarse as the picture the motion is.
 const STRIDE: i64 = 8;
 
-/// The file of a network that convolves its picture `rounds` times before it answers with no motion, and
-/// with a blend.
+/// Returns the file of a network that convolves its picture `rounds` times before it answers with
+/// no motion, and with a blend.
 pub(crate) fn network(rounds: usize) -> Vec<u8> {
     let picture: &[i64] = &[1, 3, -1, -1];
     let taps = vec![1.0 / 48.0; 3 * 3 * 16];
@@ -56,8 +56,8 @@ pub(crate) fn network(rounds: usize) -> Vec<u8> {
     encode(&model.finish())
 }
 
-/// How long the network in a file takes for a pair of pictures at best, so that what else the machine does
-/// counts little.
+/// Returns how long the network in a file takes for a pair of pictures at best, so that what else
+/// the machine does counts little.
 fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
     let options = LoadOptions {
         model: path.to_owned(),
@@ -77,8 +77,8 @@ fn time(path: &str, width: usize, height: usize) -> Result<Duration> {
     Ok(best)
 }
 
-/// Writes to `path` a network that takes about `wanted` for pictures of this size, and tells how long it
-/// really takes.
+/// Writes to `path` a network that takes about `wanted` for pictures of this size. Returns how long
+/// it really takes.
 pub(crate) fn write(path: &str, wanted: Duration, width: usize, height: usize) -> Result<Duration> {
     let save = |rounds| std::fs::write(path, network(rounds)).with_context(|| path.to_owned());
     let mut rounds = 8;

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(2..))]
     frames: u32,
 
-    /// What runs networks: auto, cpu, cuda or tensorrt
+    /// Execution provider that runs networks: auto, cpu, cuda or tensorrt
     #[arg(long, default_value = "auto", value_parser = nick::<ExecutionProvider>)]
     provider: ExecutionProvider,
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "auto", value_parser = nick::<Precision>)]
     precision: Precision,
 
-    /// What to measure beside, separated by commas
+    /// Programs to measure beside, separated by commas
     #[arg(long, value_delimiter = ',')]
     beside: Vec<Beside>,
 
@@ -70,7 +70,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What the element is set to.
+    /// Returns the properties the element is set to.
     fn properties(&self, model: &str) -> Result<Vec<(String, String)>> {
         let own = [
             ("model", model),
@@ -81,7 +81,7 @@ impl Args {
         Ok(own.into_iter().chain(element::pairs(&self.set)?).collect())
     }
 
-    /// What the element then loads.
+    /// Returns the options of what the element then loads.
     fn options(&self, model: &str) -> Result<LoadOptions> {
         let mut options = LoadOptions {
             model: model.into(),
@@ -101,7 +101,7 @@ impl Args {
     }
 }
 
-/// A value of one of the element's enumerations by its nick.
+/// Returns a value of one of the element's enumerations by its nick.
 fn nick<T: for<'a> FromValue<'a> + StaticType>(text: &str) -> Result<T, String> {
     let class = glib::EnumClass::with_type(T::static_type());
     let value = class
@@ -134,14 +134,14 @@ struct Figures {
     synthesise: f64,
     /// Everything, from one frame to the next, by the wall clock.
     whole: f64,
-    /// What frames are divided by for the network.
+    /// Divisor of frames for the network.
     downscale: f64,
     /// How many times faster than the frames' own pace.
     real_time: f64,
 }
 
 impl Figures {
-    /// The size of the pictures that the network sees, made up to multiples of `align`.
+    /// Returns the size of the pictures that the network sees, made up to multiples of `align`.
     fn padded(&self, Size(width, height): Size, align: usize) -> (usize, usize) {
         let shrink = |side| (f64::from(side) / self.downscale).round() as usize;
         (
@@ -233,7 +233,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A row of the table: ratios first.
+/// Returns a row of the table: ratios first.
 fn row(name: String, figures: &Figures, bare: f64, others: &[Option<f64>]) -> Vec<String> {
     let parts = figures.shrink + figures.estimate + figures.synthesise;
     let cell = |time: f64| format!("{time:.1}");
@@ -289,7 +289,7 @@ fn measure(args: &Args, model: &str, Size(width, height): Size) -> Result<Figure
     bail!("{came} of {wanted} frames came out")
 }
 
-/// What the element has counted, times in nanoseconds.
+/// Counters of the element, times in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 struct Counters {
     synthesised: u64,

@@ -15,7 +15,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Aligned with spaces.
+    /// Returns the table aligned with spaces.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n", self.title);
         for line in self.lines() {
@@ -24,7 +24,7 @@ impl Table {
         text
     }
 
-    /// In Markdown, aligned too.
+    /// Returns the table in Markdown, aligned too.
     pub(crate) fn markdown(&self) -> String {
         let rule = self
             .widths()
@@ -69,8 +69,8 @@ impl Table {
     }
 }
 
-/// The file's text with `block` in it: between the markers `<!-- mark -->` and `<!-- /mark -->`, or
-/// alone in a file that is new.
+/// Returns the file's text with `block` in it: between the markers `<!-- mark -->` and
+/// `<!-- /mark -->`, or alone in a file that is new.
 fn placed(file: Option<&str>, mark: &str, block: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
     let block = format!("{begin}\n\n{}\n\n{end}", block.trim());
@@ -96,7 +96,7 @@ pub(crate) fn place(path: &Path, mark: &str, block: &str) -> Result<()> {
     write().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
 }
 
-/// An error if [`place`] would fail, before the minutes that lead up to it.
+/// Fails if [`place`] would fail, before the minutes that lead up to it.
 pub(crate) fn check(path: &Path, mark: &str) -> Result<()> {
     let name = path.display();
     if path.exists() {

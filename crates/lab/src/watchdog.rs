@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Watches until it is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Watchdog {
-    /// What is being done.
+    /// Action under way.
     doing: Arc<Mutex<String>>,
     /// Hears of all that is done; closed with the last clone.
     done: Sender<()>,
 }
 
 impl Watchdog {
-    /// One that tells `advice` when it ends the program.
+    /// Creates a watchdog that tells `advice` when it ends the program.
     pub(crate) fn new(advice: String) -> Self {
         let (done, heard) = channel();
         let doing = Arc::new(Mutex::new(String::new()));
@@ -43,13 +43,13 @@ impl Watchdog {
         Self { doing, done }
     }
 
-    /// Something has been done.
+    /// Notes that something has been done.
     pub(crate) fn beat(&self) {
         // Fails only if the watching thread has ended, and that ends everything.
         let _heard = self.done.send(());
     }
 
-    /// What has begun last.
+    /// Returns the action begun last.
     pub(crate) fn what(&self) -> String {
         self.doing
             .lock()
@@ -57,7 +57,7 @@ impl Watchdog {
             .clone()
     }
 
-    /// Something else begins.
+    /// Notes that something else begins.
     pub(crate) fn doing(&self, what: String) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
         self.beat();

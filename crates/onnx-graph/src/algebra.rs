@@ -119,7 +119,7 @@ impl<'a> Formulas<'a> {
         name
     }
 
-    /// What a value is the negative of.
+    /// Returns the value that a value is the negative of.
     fn opposite<'s>(&'s self, name: &'s str) -> Option<&'s str> {
         let node = self.producer(self.plain(name))?;
         let (first, second) = (node.input.first()?, node.input.get(1));

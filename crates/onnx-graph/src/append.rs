@@ -8,7 +8,7 @@ use super::types::{FLOAT, INT64};
 /// Adds nodes, and names what they give.
 pub struct Appender<'a> {
     graph: &'a mut GraphProto,
-    /// What the names begin with.
+    /// Beginning of the names.
     prefix: &'static str,
     count: usize,
 }
@@ -90,7 +90,7 @@ impl<'a> Appender<'a> {
         self.graph.output.push(value);
     }
 
-    /// The same node once more, with another value as its first input.
+    /// Appends the same node once more, with another value as its first input.
     pub fn again(&mut self, node: &NodeProto, input: String) -> String {
         let name = self.name();
         let mut node = node.clone();

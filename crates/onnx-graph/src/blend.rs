@@ -1,6 +1,6 @@
 //! The motion in a network that gives a picture.
 //!
-//! What RIFE 4.x does last is `warp(img0, flow0) * mask + warp(img1, flow1) * (1 - mask)`. Where a
+//! RIFE 4.x ends with `warp(img0, flow0) * mask + warp(img1, flow1) * (1 - mask)`. Where a
 //! graph ends like that, however it is written, flow and mask are in it and can be had instead of
 //! the picture. The flow is taken from the positions at which the pictures are read, whatever way
 //! they came about; so only the last few nodes have to be understood.
@@ -13,7 +13,7 @@ use super::proto::{GraphProto, ModelProto, NodeProto};
 use super::text::{LONGEST_NAME, abbreviate};
 use super::types::FLOAT;
 
-/// What the values added here are called begins with this.
+/// Prefix of the names of the values added here.
 const PREFIX: &str = "vfiinterp/motion/";
 
 /// A blend of two warped pictures at the end of a graph.

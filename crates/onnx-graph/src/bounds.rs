@@ -1,4 +1,4 @@
-//! What is looked at before a file is believed: how much memory and time it would take.
+//! Checks before a file is believed: how much memory and time it would take.
 //!
 //! A file of some megabytes can hold as many empty messages as it has bytes, each of which becomes
 //! hundreds of bytes, and functions that call each other can become more nodes than there is memory
@@ -122,13 +122,13 @@ impl Kind {
 /// Walks an encoded model.
 ///
 /// # Errors
-/// What there is too much of, or that it is no such file.
+/// Says what there is too much of, or that it is no such file.
 pub(crate) fn check_encoded(bytes: &[u8]) -> Result<(), String> {
     let mut walk = Walk::default();
     walk.message(Kind::Model, bytes, 0)
 }
 
-/// What was met so far.
+/// Counts of what was met so far.
 #[derive(Default)]
 struct Walk {
     nodes: usize,
@@ -239,14 +239,14 @@ pub(crate) fn domain(name: Option<&str>) -> &str {
 type Name<'a> = (&'a str, &'a str);
 
 struct Calls<'a> {
-    /// Those of one name and different overloads together.
+    /// Functions by name, those of one name and different overloads together.
     functions: HashMap<Name<'a>, Vec<&'a FunctionProto>>,
     /// The nodes that a call becomes.
     counted: HashMap<Name<'a>, usize>,
 }
 
 impl<'a> Calls<'a> {
-    /// How many nodes these become.
+    /// Returns how many nodes these become.
     fn of(
         &mut self,
         nodes: impl Iterator<Item = &'a NodeProto>,

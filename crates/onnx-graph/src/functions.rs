@@ -18,7 +18,8 @@ pub const STAGES: [&str; 8] = [
     "Finish",
 ];
 
-/// What the stages compute, as those operators do it: `STAGES_VERSION` in `training/model.py`.
+/// Version of what the stages compute, as those operators do it: `STAGES_VERSION` in
+/// `training/model.py`.
 const STAGES_VERSION: i64 = 1;
 
 /// Hands the calls of [`STAGES`] over to this project's own operators, by taking away what the model

@@ -33,7 +33,7 @@ const FULL: [&str; 9] = [
     "ConstantOfShape",
 ];
 
-/// What may lie between a convolution and a position or output, beside [`MOVES`].
+/// Operators that may lie between a convolution and a position or output, beside [`MOVES`].
 const ARITHMETIC: [&str; 9] = [
     "Add", "Sub", "Mul", "Div", "Neg", "Sum", "Sigmoid", "Clip", "Concat",
 ];
@@ -233,9 +233,9 @@ fn floats(tensor: &TensorProto) -> Vec<f32> {
 
 /// Nodes on their way into the new graph.
 struct Rewrite {
-    /// Of every value, before.
+    /// Element type of every value, before.
     types: HashMap<String, i32>,
-    /// Where stored tensors are in `tensors`.
+    /// Places of stored tensors in `tensors`.
     stored: HashMap<String, usize>,
     /// The values that now have 16 bits.
     halves: HashSet<String>,

@@ -59,7 +59,7 @@ impl TensorProto {
             .then_some(first)
     }
 
-    /// All numbers of a small tensor, in its order.
+    /// Returns all numbers of a small tensor, in its order.
     pub fn numbers(&self) -> Option<Vec<f64>> {
         fn each<const N: usize>(raw: &[u8], read: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
             let (parts, rest) = raw.as_chunks();

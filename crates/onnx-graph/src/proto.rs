@@ -37,7 +37,7 @@ pub struct ModelProto {
     pub configuration: Vec<Vec<u8>>,
 }
 
-/// Which version of an operator domain a model uses.
+/// Version of an operator domain that a model uses.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct OperatorSetIdProto {
     #[prost(string, optional, tag = "1")]

@@ -8,21 +8,21 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::info;
 
-/// What to convert.
+/// Options for converting.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// RIFE's flownet.pkl (or .pth), or FILM as TorchScript
     weights: PathBuf,
     /// The .onnx file to write
     output: PathBuf,
-    /// What the program takes besides, such as --half, --version 4.25 or --picture
+    /// Further options of the program, such as --half, --version 4.25 or --picture
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
 
 /// Names the Python to use, where `python3` is not the one with the packages.
 const PYTHON: &str = "VFIINTERP_PYTHON";
-/// What the program imports.
+/// Packages that the program imports.
 const PACKAGES: [&str; 4] = ["torch", "onnx", "onnxruntime", "numpy"];
 
 /// Converts it, and says what came out.

@@ -17,7 +17,7 @@ use crate::size;
 const MAX_BYTES: u64 = 1 << 30;
 /// A server that is silent for longer is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a transfer that was cut is gone on with; only while something comes.
+/// Number of times that a transfer that was cut is gone on with; only while something comes.
 const ATTEMPTS: usize = 5;
 
 /// Fetches `url` into `place`, of which what is there already is kept if the server can go on from
@@ -80,9 +80,9 @@ fn length(file: &File) -> Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// What the server is about to send.
+/// Reply that the server is about to send.
 enum Transfer {
-    /// What follows what is there.
+    /// The rest, which follows what is there.
     Rest(Response<ureq::Body>),
     /// All of it, from the start.
     Whole(Response<ureq::Body>),
@@ -118,7 +118,7 @@ fn start(agent: &Agent, url: &str, from: u64) -> Result<Transfer> {
     }
 }
 
-/// How a transfer ended.
+/// End of a transfer.
 enum End {
     Whole,
     Cut(io::Error),

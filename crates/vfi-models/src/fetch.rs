@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{archive, download, info, size};
 
-/// What to fetch, and from where.
+/// Options for fetching: what, and from where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The network's name, as `vfi-models list` gives it

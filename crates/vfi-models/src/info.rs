@@ -21,7 +21,7 @@ use crate::size;
 pub(crate) struct Args {
     /// The path of an .onnx file, or a name that `vfi-models list` gives
     model: String,
-    /// What is stated about it, as the element's property: key=value pairs, or a .toml file
+    /// Statements about it, as the element's property: key=value pairs, or a .toml file
     #[arg(long, default_value = "")]
     model_info: String,
     /// Also start it in ONNX Runtime, and find out what only a run can tell
@@ -223,7 +223,7 @@ fn ran(info: &ModelInfo) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// How many numbers it has learnt: integers are axes, shapes and the like.
+/// Returns how many numbers it has learnt: integers are axes, shapes and the like.
 fn parameters(model: &ModelProto) -> u64 {
     let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
     let learnt =

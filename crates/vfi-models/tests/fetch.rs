@@ -17,7 +17,7 @@ use sevenz_rust2::{ArchiveEntry, ArchiveWriter};
 
 const MEMBER: &str = "rife_v2/rife_v4.25.onnx";
 
-/// How the server answers one request.
+/// Reply of the server to one request.
 #[derive(Clone)]
 enum Reply {
     /// As asked for, with a range or not.
@@ -36,7 +36,7 @@ type Asked = (String, Option<String>);
 /// Serves one archive, with one reply a request; more requests are closed unanswered.
 struct Server {
     address: String,
-    /// What was asked for.
+    /// Requests that were made.
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 

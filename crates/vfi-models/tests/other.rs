@@ -15,14 +15,14 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
     home.command().args(arguments).output().unwrap()
 }
 
-/// What a command that must succeed prints.
+/// Returns what a command that must succeed prints.
 fn printed(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What a command that must fail says.
+/// Returns what a command that must fail says.
 fn refusal(output: &Output) -> String {
     assert!(!output.status.success());
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -11,7 +11,7 @@ const PADDING: usize = 16;
 /// A flow longer than this many pixels counts as none, as do NaN and infinity.
 const LIMIT: f32 = 32768.0;
 
-/// Where a plane's pixels lie in the grid of a [`Motion`], and how its flow is scaled.
+/// Positions of a plane's pixels in the grid of a [`Motion`], and the scale of its flow.
 ///
 /// With `k = 2^subsampling * cover / frame size` cells per plane pixel, the centre of plane pixel
 /// `x` lies at `(x + 0.5) * k - 0.5`: a subsampled pixel covers whole frame pixels and sits in

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use super::{FrameError, Motion, Plane, PlaneFormat, PlaneMut};
 use field::Mapping;
 
-/// How a frame is read between its pixels.
+/// Method by which a frame is read between its pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sampling {
     /// From 2x2 pixels: blurs by up to half a pixel.
@@ -49,7 +49,7 @@ impl Sampling {
 /// Rows a task makes: few enough to share the work evenly, enough to keep their source in cache.
 const BAND: usize = 16;
 
-/// What it takes to make any row of a plane.
+/// Inputs that any row of a plane is made of.
 #[derive(Clone, Copy)]
 struct Job<'a> {
     a: Plane<'a>,

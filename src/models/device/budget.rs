@@ -1,4 +1,4 @@
-//! How many bytes each session of a stage may hold. Pure.
+//! Bytes that each session of a stage may hold. Pure.
 
 /// Bytes for each session of a stage; 0 is any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl MemoryBudget {
         all.into_iter().fold(0, u64::saturating_add)
     }
 
-    /// So many bytes divided in proportion to these; `None` if they are too few.
+    /// Divides `limit` bytes in proportion to these; `None` if they are too few.
     pub(crate) fn of(self, limit: u64) -> Option<Self> {
         let needed = self.sum();
         if limit < needed {

@@ -1,4 +1,5 @@
-//! What a stage has beside its sessions: values that are written again and again, and where they come from.
+//! Buffers of a stage beside its sessions: values that are written again and again, and where they
+//! come from.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::models::options::ExecutionProvider;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory, Pool};
 use crate::models::signature::types::{Inputs, Timestep};
 
-/// How many channels are laid out for a network that does not take what there is as it is.
+/// Returns how many channels are laid out for a network that does not take what there is as it is.
 pub(crate) fn joined(inputs: &Inputs) -> Option<usize> {
     match inputs {
         Inputs::Stacked { channels, .. } => Some(*channels),
@@ -37,7 +38,7 @@ pub(crate) fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Opti
     Some(join(channels, (width, height), rest))
 }
 
-/// All of them.
+/// Buffers of a stage.
 pub(crate) struct Buffers {
     pub(crate) memory: Arc<Memory>,
     pub(crate) join: Option<(HelperSession, Buffer)>,
@@ -107,7 +108,7 @@ impl Buffers {
     }
 }
 
-/// What frames are made of.
+/// Pools that the memory of frames comes from.
 #[derive(Clone)]
 pub(crate) struct Pools {
     pub(crate) planes: Vec<Arc<Pool>>,

@@ -43,7 +43,7 @@ pub(crate) fn set(value: &mut Buffer, number: f32) -> ort::Result<()> {
     Ok(())
 }
 
-/// What should lie on the host, and doesn't.
+/// Returns the error for memory that should lie on the host, and doesn't.
 pub(crate) fn out_of_reach() -> ort::Error {
     ort::Error::new("memory that should lie on the host is out of reach")
 }

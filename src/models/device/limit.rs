@@ -21,7 +21,7 @@ use crate::models::runtime::binding::Input;
 use crate::models::signature::types::Outputs;
 use crate::sync::lock;
 
-/// How many frames are there at most: two pairs are under way, and the frame after them.
+/// Most frames that are there: two pairs are under way, and the frame after them.
 const FRAMES: usize = 4;
 
 impl DevicePipeline {
@@ -103,7 +103,7 @@ impl DevicePipeline {
         })
     }
 
-    /// How many bytes are left for a session that is to be made.
+    /// Returns how many bytes are left for a session that is to be made.
     fn left(&self, limit: u64) -> Result<u64, ModelError> {
         let held = self.usage().unwrap_or_default().held;
         // 0 would be no limit

@@ -31,7 +31,7 @@ use crate::sync::lock;
 /// Tells stages apart.
 static STAGE: AtomicU64 = AtomicU64::new(1);
 
-/// What an estimate came to.
+/// Result of an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Something that [`DevicePipeline::finish`] makes a frame of.
@@ -42,7 +42,7 @@ pub enum Outcome {
     Second,
 }
 
-/// What is done on a device beside a network: frames are made ready for it and made of what it gives.
+/// Work on a device beside a network: frames are made ready for it and made of what it gives.
 ///
 /// Sessions for one kind of frame, run in turn with the network's; values go from one to the next
 /// without leaving the provider's memory. To the device goes each frame, once; back come its thumbnail and
@@ -58,37 +58,37 @@ pub struct DevicePipeline {
     pub(crate) join: Option<(HelperSession, Buffer)>,
     pub(crate) finisher: Arc<Mutex<Postprocessor>>,
     pub(crate) differ: Differ,
-    /// Of the session that makes frames ready.
+    /// Arena of the session that makes frames ready.
     pub(crate) arena: Arena,
     pools: Pools,
     /// On the host: a single number.
     moment: Buffer,
     clear: bool,
     found: Option<Found>,
-    /// Of the latest estimate.
+    /// Phase of the latest estimate.
     phase: f32,
 }
 
-/// What compares frames.
+/// Comparison of frames, in a session of its own.
 pub(crate) struct Differ {
     options: LoadOptions,
     provider: ExecutionProvider,
-    /// What its session may hold (0: any number of bytes).
+    /// Bytes that its session may hold (0: any number).
     pub(crate) limit: u64,
     /// Made with the first comparison.
     pub(crate) session: Option<HelperSession>,
 }
 
-/// How frames and pictures are scaled.
+/// Methods by which frames and pictures are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Width and height of the network's picture.
     pub size: (usize, usize),
     /// Columns and rows of the thumbnail.
     pub cells: (usize, usize),
-    /// How frames are shrunk.
+    /// Method by which frames are shrunk.
     pub downscale: ScaleMethod,
-    /// How frames are read along motion, and pictures enlarged.
+    /// Method by which frames are read along motion, and pictures enlarged.
     pub upscale: ScaleMethod,
     /// Whether frames are made of pictures, even if the network gives motion.
     pub pictures: bool,
@@ -199,7 +199,7 @@ impl DevicePipeline {
         frame.stage == self.number
     }
 
-    /// What makes a frame ready for the network.
+    /// Returns the task that makes a frame ready for the network.
     pub fn prepare(&self) -> Preparation {
         Preparation::new(&self.readier, self.clear)
     }
@@ -248,8 +248,8 @@ impl DevicePipeline {
         Ok(found.map_or(f64::INFINITY, |bytes| f32::from_ne_bytes(bytes).into()))
     }
 
-    /// Has the network say what lies between two frames at `phase`, which is above 0 (the first) and below
-    /// 1 (the second); as [`Interpolator::estimate`].
+    /// Estimates with the network what lies between two frames at `phase`, which is above 0 (the
+    /// first) and below 1 (the second); as [`Interpolator::estimate`].
     ///
     /// # Errors
     /// As [`Interpolator::estimate`].
@@ -342,7 +342,7 @@ impl DevicePipeline {
         network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
-    /// What makes the frame that the latest estimate, of these two, is about.
+    /// Returns the task that makes the frame of the latest estimate, which was of these two.
     ///
     /// # Errors
     /// If there was none.
@@ -359,7 +359,7 @@ impl DevicePipeline {
         Ok(self.task(pair, &answer))
     }
 
-    /// What makes a frame of an answer.
+    /// Returns the task that makes a frame of an answer.
     pub(crate) fn task(
         &mut self,
         pair: [&Arc<DeviceFrame>; 2],
@@ -370,7 +370,7 @@ impl DevicePipeline {
         Task::new(&self.finisher, pair, (answer, self.phase), clear)
     }
 
-    /// What the arenas of its sessions hold together, if the runtime tells.
+    /// Returns what the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
         // whoever finishes a frame has it: what it held before is as good
         let finish = self.finisher.try_lock().ok();
@@ -382,13 +382,13 @@ impl DevicePipeline {
         usages.reduce(std::ops::Add::add)
     }
 
-    /// Has what comes behind the network made ready, too, when that is warmed up.
+    /// Adds to the network's warm-up that what comes behind the network is made ready, too.
     pub fn attend(&self, warm_up: &mut WarmUp) {
         let finisher = Arc::clone(&self.finisher);
         warm_up.then(move |answer| lock(&finisher).get_ready(answer));
     }
 
-    /// Has memory that is kept for later given back, that of the sessions with their next run.
+    /// Gives back memory that is kept for later, that of the sessions with their next run.
     pub fn clear(&mut self, reason: Reason) {
         self.clear = true;
         if reason == Reason::Pressure {

@@ -18,17 +18,17 @@ use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory, Place, Pool};
 use crate::sync::lock;
 
-/// What frames are finished with.
+/// Everything that frames are finished with.
 pub(crate) struct Finishing {
     pub(crate) label: String,
     pub(crate) options: LoadOptions,
     pub(crate) provider: ExecutionProvider,
-    /// What the session may hold (0: any number of bytes).
+    /// Bytes that the session may hold (0: any number).
     pub(crate) limit: u64,
     pub(crate) canceller: RunCanceller,
     pub(crate) geometry: Geometry,
     pub(crate) memory: Arc<Memory>,
-    /// Where planes lie that do not come back.
+    /// Pools of planes that do not come back.
     pub(crate) new: Vec<Arc<Pool>>,
 }
 
@@ -90,12 +90,13 @@ impl Postprocessor {
         }
     }
 
-    /// What its session's arena holds, if the runtime tells.
+    /// Returns what its session's arena holds, if the runtime tells.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.session.as_ref()?.1.arena.usage()
     }
 
-    /// Has the session that makes frames of such an answer, which takes a while the first time.
+    /// Starts the session that makes frames of such an answer, unless it is there; this takes a
+    /// while the first time.
     pub(crate) fn get_ready(&mut self, answer: &[DynValue]) -> Result<(), ModelError> {
         let kind = self.with.kind(answer)?;
         self.session.take_if(|(made, ..)| *made != kind);
@@ -163,8 +164,8 @@ impl Postprocessor {
 }
 
 impl Task {
-    /// What one of the two frames gives to an input: its picture (`a`, `b`), what that has cut off (`ax`, `bx`) or a
-    /// plane (`a0`, …).
+    /// Returns what one of the two frames gives to an input: its picture (`a`, `b`), what that has
+    /// cut off (`ax`, `bx`) or a plane (`a0`, …).
     fn frame_s(&self, name: &str) -> Option<Input<'_>> {
         let (which, index) = name.split_at_checked(1)?;
         let frame = &self.pair[usize::from(which == "b")];
@@ -187,7 +188,7 @@ impl Finishing {
         Ok((kind, beside))
     }
 
-    /// What the graph is made of.
+    /// Returns the kind of network output that the graph begins with.
     fn kind(&self, values: &[DynValue]) -> Result<OutputKind, ModelError> {
         let shapes = values.iter().map(|value| value.dtype().tensor_shape());
         let shapes: Vec<Option<&[i64]>> = shapes.map(|shape| shape.map(|shape| &**shape)).collect();

@@ -21,12 +21,12 @@ use crate::sync::lock;
 pub struct DeviceFrame {
     pub(crate) planes: Vec<Buffer>,
     pub(crate) picture: Buffer,
-    /// What is cut off of its colours in the picture, where that is given back.
+    /// Excess that the picture cuts off of its colours, where that is given back.
     pub(crate) excess: Option<Buffer>,
     /// On the host.
     thumbnail: DynValue,
     pub(crate) id: u64,
-    /// Of which stage it is.
+    /// Number of the stage that it belongs to.
     pub(crate) stage: u64,
 }
 

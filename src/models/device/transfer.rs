@@ -1,4 +1,4 @@
-//! How a frame comes to a stage and leaves it.
+//! Ways in which a frame comes to a stage and leaves it.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -36,7 +36,7 @@ impl Dense<'_> {
         }
     }
 
-    /// Where the first byte lies.
+    /// Returns the address of the first byte.
     pub fn address(&self) -> *mut c_void {
         self.address
     }
@@ -60,7 +60,7 @@ impl Dense<'_> {
 /// Copies planes to or from these, which nobody else uses meanwhile, before it returns.
 pub type Transfer<'a> = dyn FnMut(&[Dense]) -> Result<(), String> + 'a;
 
-/// Where a frame's planes come from.
+/// Place that a frame's planes come from.
 pub enum Source<'a> {
     /// From the host's memory.
     Host(&'a [Plane<'a>]),
@@ -68,7 +68,7 @@ pub enum Source<'a> {
     Copied(&'a mut Transfer<'a>),
 }
 
-/// Where a frame's planes go.
+/// Place that a frame's planes go to.
 pub enum Sink<'a, 'p> {
     /// To the host's memory.
     Host(&'a mut [PlaneMut<'p>]),
@@ -76,7 +76,7 @@ pub enum Sink<'a, 'p> {
     Copied(&'a mut Transfer<'a>),
 }
 
-/// Has planes copied to or from values of a stage.
+/// Copies planes to or from values of a stage, with `copy`.
 pub(crate) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
     let planes = values.iter_mut().map(|value| {
         let size = value.size();

@@ -1,5 +1,5 @@
-//! What a model's name stands for: a built-in network, one that came with the plugin, a well-known one that `vfi-models fetch`
-//! brought, or a file; and the reading of its bytes.
+//! Meaning of a model's name: a built-in network, one that came with the plugin, a well-known one
+//! that `vfi-models fetch` brought, or a file; and the reading of its bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub struct WellKnown {
     pub parameters: u32,
 }
 
-/// Where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
+/// Address where the archives of [`WELL_KNOWN`] are published: vs-mlrt's release `external-models`.
 pub const RELEASE: &str =
     "https://github.com/AmusementClub/vs-mlrt/releases/download/external-models/";
 /// The licence of the networks in [`WELL_KNOWN`], and whose they are.
@@ -101,7 +101,7 @@ impl WellKnown {
         }
     }
 
-    /// Where its file is, or would be.
+    /// Returns the path where its file is, or would be.
     pub fn path(&self) -> PathBuf {
         folder().join(self.file)
     }
@@ -113,13 +113,13 @@ impl WellKnown {
     }
 }
 
-/// Where the files of well-known networks lie: `vfiinterp/models` in the user's data folder, which
-/// is `$XDG_DATA_HOME`, else `~/.local/share`.
+/// Returns the folder of the well-known networks' files: `vfiinterp/models` in the user's data
+/// folder, which is `$XDG_DATA_HOME`, else `~/.local/share`.
 pub fn folder() -> PathBuf {
     glib::user_data_dir().join("vfiinterp/models")
 }
 
-/// Where a model's bytes are.
+/// Place where a model's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Inside the plugin.
@@ -147,8 +147,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|&(name, _)| name).chain(SHIPPED)
 }
 
-/// Where a network that comes with the plugin is looked for, in this order: [`folder`], the folder `share/vfiinterp/models` of
-/// where plugin or program are installed, the source tree they were built in.
+/// Returns the places where a network that comes with the plugin is looked for, in this order:
+/// [`folder`], the folder `share/vfiinterp/models` of where plugin or program are installed, the
+/// source tree they were built in.
 fn shipped_places(name: &str) -> Vec<PathBuf> {
     let own = own_file();
     let installed = (own.iter().flat_map(|own| own.ancestors().skip(1)))
@@ -218,7 +219,7 @@ fn path_of(text: &str) -> Result<Option<PathBuf>, String> {
     Ok(at_home.map(|rest| glib::home_dir().join(rest)))
 }
 
-/// What a model's name stands for: a network of this project, a well-known one, else a file.
+/// Finds what a model's name stands for: a network of this project, a well-known one, else a file.
 ///
 /// # Errors
 /// When it is none of them, nor looks like a path; or when it should have come with the plugin and did not.
@@ -288,7 +289,7 @@ impl Source {
         }
     }
 
-    /// How messages call it.
+    /// Returns the name that messages call it by.
     pub fn label(&self) -> String {
         match self {
             Self::BuiltIn { name, .. } => format!("`{name}`"),

@@ -21,10 +21,10 @@ use crate::models::files::{find_beside, open_regular};
 /// No more of a file that holds sums is read, in bytes.
 const MAX_SUM: u64 = 64 << 10;
 
-/// How files end that hold weights without a network.
+/// Endings of files that hold weights without a network.
 pub(super) const WEIGHTS_ENDINGS: [&str; 5] = ["pkl", "pth", "pt", "ckpt", "safetensors"];
 
-/// What tells one content from all others.
+/// Digest that tells one content from all others.
 pub type Digest = [u8; 32];
 
 /// A model's bytes.
@@ -33,9 +33,9 @@ pub struct Contents {
     /// All of them: those of its file, then those of the files beside it, so that every weight is
     /// a part of one buffer.
     pub bytes: Arc<[u8]>,
-    /// Where those of its file end.
+    /// End of the bytes of its file.
     own: usize,
-    /// Where those of the files beside it lie, by the names that the model has for them.
+    /// Ranges of the bytes of the files beside it, by the names that the model has for them.
     beside: BTreeMap<String, Range<usize>>,
     /// Tells contents apart; no sum that other programs know.
     pub digest: Digest,
@@ -47,7 +47,7 @@ impl Contents {
         Self::whole(Arc::from(bytes), Sha256::digest(bytes).into())
     }
 
-    /// Those of a file that holds everything itself.
+    /// Returns the contents of a file that holds everything itself.
     fn whole(bytes: Arc<[u8]>, digest: Digest) -> Self {
         Self {
             own: bytes.len(),
@@ -80,14 +80,14 @@ impl Contents {
 /// Why a file was not read.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It can't be.
+    /// The file can't be read; holds the reason.
     Unreadable(String),
-    /// It was, and is not what is taken.
+    /// The file was read, and is not what is taken; holds the reason.
     Unusable(String),
 }
 
 impl Refusal {
-    /// The same as an error of the model with this label.
+    /// Returns the refusal as an error of the model with this label.
     pub(super) fn of(self, model: String) -> ModelError {
         match self {
             Self::Unreadable(reason) => ModelError::Unreadable { model, reason },
@@ -192,7 +192,7 @@ fn open(path: &Path) -> Result<(File, usize), String> {
     Ok((file, usize::try_from(length).unwrap_or(usize::MAX)))
 }
 
-/// So many bytes, filled.
+/// Allocates `length` bytes, and fills them with `fill`.
 fn filled<T>(
     length: usize,
     fill: impl FnOnce(&mut [u8]) -> io::Result<T>,

@@ -98,8 +98,8 @@ fn examine(
     Ok(loaded)
 }
 
-/// What makes two loads one: the content, what is stated about it, and all options but the name it
-/// was found by.
+/// Key that makes two loads one: the content, what is stated about it, and all options but the
+/// name it was found by.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
     digest: Digest,
@@ -122,8 +122,8 @@ impl Key {
     }
 }
 
-/// What is in use under this key, or what `load` makes. Who comes while it is being made waits for
-/// it; if making it fails, the next in line tries.
+/// Returns what is in use under this key, or what `load` makes. Who comes while it is being made
+/// waits for it; if making it fails, the next in line tries.
 pub(crate) fn loaded(
     key: Key,
     load: impl FnOnce() -> Result<Loaded, ModelError>,

@@ -12,7 +12,7 @@ use onnx_graph::{DOUBLE, FLOAT, FLOAT16, INT64, build, widen};
 use crate::models::signature::Signature;
 use crate::models::signature::types::{ChannelOrder, Inputs, Layout, Outputs, Range, Timestep};
 
-/// What the values that meet the outside are called, before their own name.
+/// Prefix of the names of the values that meet the outside, before their own name.
 const PREFIX: &str = "vfiinterp/";
 
 /// Adds the conversions that the signature asks for, and makes the signature name the values that
@@ -105,7 +105,7 @@ fn pictures_of(pictures: usize, channels: usize, range: Range, order: ChannelOrd
 
 /// A row of nodes from one value to another.
 struct Chain {
-    /// What the values between are called.
+    /// Name of the values between.
     name: String,
     current: String,
     nodes: Vec<NodeProto>,
@@ -187,7 +187,7 @@ fn per_channel(values: &[f32]) -> TensorProto {
     }
 }
 
-/// Has an input hold a number, whatever is run.
+/// Fixes an input at a number, whatever is run.
 fn fix_input(graph: &mut GraphProto, name: &str, number: f64) {
     let mut inputs = graph.input.iter();
     let Some(at) = inputs.position(|value| value.name.as_deref() == Some(name)) else {

@@ -1,4 +1,4 @@
-//! What a foreign network is found to be by running it once or twice on something small.
+//! Facts about a foreign network that are found by running it once or twice on something small.
 //!
 //! Neither a file's name nor its graph says reliably what its sizes must be multiples of, or
 //! whether its timestep has any effect. A run at a size that is too small to take long does.
@@ -95,13 +95,13 @@ fn measure_within(network: &mut Network, limit: Duration) -> Result<(), ModelErr
     Ok(())
 }
 
-/// What a network that was measured makes of noise, always the same, at the size that was measured or
-/// at its only one.
+/// Returns what a network that was measured makes of noise, always the same, at the size that was
+/// measured or at its only one.
 pub(crate) fn trial(network: &mut Network) -> Result<NetworkOutput, ModelError> {
     attempt(network, 0.25, LONGEST_RUN)
 }
 
-/// The size of that.
+/// Returns the size of the pictures for [`trial`].
 pub(crate) fn trial_size(signature: &Signature) -> (usize, usize) {
     signature.fixed.unwrap_or_else(|| size(signature.align))
 }

@@ -36,7 +36,7 @@ const MOST_FLOW: f64 = 0.25;
 const MOST_PICTURE: f64 = 0.02;
 /// A session that nobody asked for by name has to be faster by this factor to be worth its memory.
 const FASTER: f64 = 0.95;
-/// How often each is timed.
+/// Number of times that each is timed.
 const RUNS: usize = 3;
 
 /// A session that could be made for pictures of one size; making it takes from a second to minutes.
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Specialise {
 }
 
 impl Specialise {
-    /// What could be made of a network that was loaded, if anything.
+    /// Returns the specialisation that could be made of a network that was loaded, if any.
     pub(crate) fn new(
         loaded: &Shared<Loaded>,
         key: &Key,
@@ -79,7 +79,7 @@ impl Specialise {
         self.size
     }
 
-    /// What will run it.
+    /// Returns the execution provider that will run it.
     pub fn provider(&self) -> ExecutionProvider {
         let source = self.loaded.source.as_ref();
         source.map_or(self.loaded.provider, |source| source.provider)
@@ -316,8 +316,8 @@ mod tests {
         assert!(check(&expected, &other, true).is_err_and(|why| why.contains("an output")));
     }
 
-    /// What a session in 16 bits gives is near enough to one in 32, and what it gives for another
-    /// moment is not: so the check tells right from wrong.
+    /// Tests that what a session in 16 bits gives is near enough to one in 32, and that what it
+    /// gives for another moment is not: so the check tells right from wrong.
     #[test]
     fn sixteen_bits_pass_and_another_moment_does_not() {
         let size = (160, 128);

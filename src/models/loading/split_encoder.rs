@@ -27,9 +27,9 @@ const MOST_FLOW: f64 = 1.0 / 64.0;
 /// By how much masks and pictures may, of a range of 1: half a grey level of 255.
 const MOST_PICTURE: f64 = 0.5 / 255.0;
 
-/// Has a part of `whole`, of which `model` was made, that looks at each picture alone run in a session of
-/// its own; `begin` makes sessions, and `start` networks. Where there is no such part it stays as it is,
-/// and where it gives something else then; notes tell.
+/// Moves the part of `whole`, whose graph is `model`, that looks at each picture alone into a
+/// session of its own; `begin` makes sessions, and `start` networks. Where there is no such part
+/// `whole` stays as it is, and where it would give something else then; notes tell.
 pub(crate) fn part_off(
     options: &LoadOptions,
     label: &str,
@@ -122,7 +122,7 @@ fn open(rest: &mut ModelProto, mut shapes: Vec<(String, Vec<i64>)>) {
     edit::fix_inputs(rest.graph.get_or_insert_default(), &shapes);
 }
 
-/// How well the parts together give what the whole does, or why that is not enough.
+/// Returns how well the parts together give what the whole does, or why that is not enough.
 fn compared(
     expected: &NetworkOutput,
     found: &NetworkOutput,

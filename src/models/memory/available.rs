@@ -39,7 +39,7 @@ pub fn least(provider: ExecutionProvider, device: i32) -> Option<MemoryStatus> {
     rooms.min_by_key(|room| i128::from(room.free) - i128::from(room.floor()))
 }
 
-/// What is left of this process's address space, if that is limited, as `ulimit -v` does.
+/// Returns what is left of this process's address space, if that is limited, as `ulimit -v` does.
 pub(crate) fn address_space() -> Option<MemoryStatus> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -97,7 +97,7 @@ fn groups() -> Vec<MemoryStatus> {
     rooms
 }
 
-/// Has the C library give back to the system what is free in it: glibc keeps what it once had.
+/// Makes the C library give back to the system what is free in it: glibc keeps what it once had.
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it looks at the C library's own free memory only.

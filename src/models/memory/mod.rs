@@ -52,12 +52,12 @@ pub struct Clearing {
 }
 
 impl Clearing {
-    /// A frame has come.
+    /// Counts a frame that has come.
     pub fn frame(&mut self) {
         self.frames = self.frames.saturating_add(1);
     }
 
-    /// A pair is done; `true` if memory is to be given back with the next run.
+    /// Counts a pair that is done; returns `true` if memory is to be given back with the next run.
     pub fn pair(&mut self, interval: Interval) -> bool {
         self.pairs = self.pairs.saturating_add(1);
         let wait = match interval {
@@ -72,13 +72,13 @@ impl Clearing {
         due
     }
 
-    /// Memory was given back for another reason.
+    /// Starts the count anew, as memory was given back for another reason.
     pub fn cleared(&mut self) {
         self.pairs = 0;
     }
 }
 
-/// Why memory was given back.
+/// Reason why memory was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It was time.
@@ -97,7 +97,7 @@ pub struct Clears {
 }
 
 impl Clears {
-    /// Counts one.
+    /// Counts one for this reason.
     pub fn add(&mut self, reason: Reason) {
         match reason {
             Reason::Interval => self.interval += 1,
@@ -106,8 +106,8 @@ impl Clears {
     }
 }
 
-/// What the runtime's arena of a session holds, in bytes: inputs, outputs and all between them, but
-/// on the CPU not the weights. Elements that share a session share its arena.
+/// Bytes that the runtime's arena of a session holds: inputs, outputs and all between them, but on
+/// the CPU not the weights. Elements that share a session share its arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Taken from the system, and kept for the next run.
@@ -125,16 +125,16 @@ pub struct Usage {
 /// before it is known what frames come. So the parts are the same whatever comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// For the network's session.
+    /// Bytes for the network's session.
     pub network: u64,
-    /// For the one that is made beside it for one size.
+    /// Bytes for the session that is made beside it for one size.
     pub one_size: u64,
-    /// For those that make frames, which hold whole frames: the larger part.
+    /// Bytes for the sessions that make frames, which hold whole frames: the larger part.
     pub frames: u64,
 }
 
 impl Parts {
-    /// The parts of so many bytes; 0 is no limit.
+    /// Returns the parts of so many bytes; 0 is no limit.
     pub fn of(limit: u64) -> Self {
         let part = |parts: u64| (limit / parts).max(limit.min(1));
         Self {
@@ -148,7 +148,7 @@ impl Parts {
 impl std::ops::Add for Usage {
     type Output = Self;
 
-    /// Of two arenas; their peaks need not have been at the same time.
+    /// Adds the figures of two arenas; their peaks need not have been at the same time.
     fn add(self, other: Self) -> Self {
         Self {
             held: self.held + other.held,
@@ -161,14 +161,14 @@ impl std::ops::Add for Usage {
 /// Memory of the machine, of this process's control group, or of a device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryStatus {
-    /// What can still be had.
+    /// Bytes that can still be had.
     pub free: u64,
-    /// What there is.
+    /// Bytes that there are in all.
     pub total: u64,
 }
 
 impl MemoryStatus {
-    /// What is to be left: a twentieth, from 32 to 512 MiB.
+    /// Returns the bytes that are to be left: a twentieth, from 32 to 512 MiB.
     pub fn floor(self) -> u64 {
         (self.total / 20).clamp(32 << 20, 512 << 20)
     }

@@ -1,5 +1,5 @@
-//! What a network looks for in each picture alone, found once for a picture: `siamese` splits a network
-//! that has such a part, and this runs it.
+//! Features that a network finds in each picture alone, found once for a picture: `siamese` splits
+//! a network that has such a part, and this runs it.
 //!
 //! The split is proposed by the graph, and used if a run bears it out.
 
@@ -21,14 +21,14 @@ use crate::models::runtime::tensor_pool::Place;
 pub(crate) struct Encoder {
     pub(crate) session: Arc<FairLock<Session>>,
     pub(crate) arena: Arena,
-    /// What the session calls its picture.
+    /// Session's name for its picture.
     pub(crate) picture: String,
-    /// What the network calls the features of its first and of its second picture; the session calls
+    /// Network's names for the features of its first and of its second picture; the session calls
     /// them as those of the first.
     pub(crate) features: [Vec<String>; 2],
 }
 
-/// What was found in a picture: a value for each of the encoder's features.
+/// Features found in a picture: a value for each of the encoder's.
 pub(crate) type Features = Arc<Vec<DynValue>>;
 
 impl Encoder {
@@ -98,7 +98,7 @@ impl FeatureCache {
         &self.encoder.arena
     }
 
-    /// What the network calls the features of its first and its second picture.
+    /// Returns the network's names for the features of its first and its second picture.
     pub(crate) fn names(&self) -> &[Vec<String>; 2] {
         &self.encoder.features
     }

@@ -6,19 +6,19 @@ use crate::models::runtime::tensor_pool::Memory;
 /// A picture that may be shown to a network again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tracked<T> {
-    /// Tells it from all other pictures; 0 if it won't be shown again.
+    /// Number that tells it from all other pictures; 0 if it won't be shown again.
     pub(crate) id: u64,
-    /// What it is.
+    /// The picture itself.
     pub(crate) picture: T,
 }
 
 impl<T> Tracked<T> {
-    /// Shown this once.
+    /// Wraps a picture that is shown this once.
     pub(crate) fn once(picture: T) -> Self {
         Self { id: 0, picture }
     }
 
-    /// The same picture in another form.
+    /// Returns the same picture in another form.
     pub(crate) fn map<U>(self, form: impl FnOnce(T) -> U) -> Tracked<U> {
         Tracked {
             id: self.id,

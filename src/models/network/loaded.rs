@@ -13,21 +13,21 @@ use crate::models::signature::Signature;
 
 /// A network in the runtime's hands.
 pub(crate) struct Loaded {
-    /// What it was found to be, measured too.
+    /// Signature of the network as it was found, measured too.
     pub(crate) signature: Signature,
     /// CPU, CUDA or TensorRT.
     pub(crate) provider: ExecutionProvider,
     /// 32 or 16 bits.
     pub(crate) precision: Precision,
-    /// Why it is not the faster one, where `Auto` had to fall back.
+    /// Reason why it is not the faster one, where `Auto` had to fall back.
     pub(crate) note: Option<String>,
-    /// How many nodes this project's own operator does.
+    /// Number of nodes that this project's own operator does.
     pub(crate) own_nodes: usize,
     pub(crate) session: Arc<FairLock<Session>>,
-    /// Of the session.
+    /// Arena of the session.
     pub(crate) arena: Arc<Arena>,
-    /// What looks at each picture alone, where that is not left to the session.
+    /// Encoder that looks at each picture alone, where that is not left to the session.
     pub(crate) encoder: Option<Arc<Encoder>>,
-    /// What sessions for one size are made of, where that is worth while.
+    /// Source that sessions for one size are made of, where that is worth while.
     pub(crate) source: Option<Source>,
 }

@@ -35,24 +35,24 @@ use crate::models::network::input::lay_out;
 
 /// A network that can be run.
 pub(crate) struct Network {
-    /// How messages call the model.
+    /// Name of the model in messages.
     label: String,
     signature: Signature,
-    /// Others may use it too.
+    /// Session of the network, which others may use too.
     session: Arc<FairLock<Session>>,
-    /// What it looks for in each picture alone, where that is done apart.
+    /// Features found in each picture alone, where that is done apart.
     encodings: Option<FeatureCache>,
     canceller: RunCanceller,
     arena: Arc<Arena>,
     provider: ExecutionProvider,
     precision: Precision,
-    /// What takes the session's place for pictures of its size.
+    /// Session that takes the place of `session` for pictures of its size.
     fitted: Option<SizedSession>,
-    /// What will, as soon as the session has given back what it holds.
+    /// Session that will take that place, as soon as the one there has given back what it holds.
     coming: Option<SizedSession>,
-    /// What the latest run took, without the wait for its turn.
+    /// Time the latest run took, without the wait for its turn.
     took: Duration,
-    /// Memory is to be given back with the next run.
+    /// Reason why memory is to be given back with the next run, if it is.
     clear: Option<Reason>,
     clears: Clears,
     /// The input of everything as channels, or the plane of the moment.
@@ -101,7 +101,7 @@ impl Network {
         &self.signature
     }
 
-    /// For what turns out when the network is measured.
+    /// Returns the signature, to be corrected by what turns out when the network is measured.
     pub(crate) fn signature_mut(&mut self) -> &mut Signature {
         &mut self.signature
     }
@@ -110,12 +110,12 @@ impl Network {
         &self.canceller
     }
 
-    /// What the latest run on pictures of the host took, without the wait for its turn.
+    /// Returns the time the latest run on pictures of the host took, without the wait for its turn.
     pub(crate) fn took(&self) -> Duration {
         self.took
     }
 
-    /// Where it runs now, and in how many bits.
+    /// Returns where it runs now, and in how many bits.
     pub(crate) fn place(&self) -> (ExecutionProvider, Precision) {
         match &self.fitted {
             Some(fitted) => fitted.place(),
@@ -123,7 +123,7 @@ impl Network {
         }
     }
 
-    /// What the arenas of its sessions hold together, if the runtime tells.
+    /// Returns what the arenas of its sessions hold together, if the runtime tells.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let fitted = self.fitted.as_ref().map(SizedSession::arena);
         let encoder = self.encodings.as_ref().map(FeatureCache::arena);
@@ -131,7 +131,7 @@ impl Network {
         arenas.flatten().filter_map(Arena::usage).reduce(Usage::add)
     }
 
-    /// Has a session for one size take over, from the run after the next on: with the next one the
+    /// Lets a session for one size take over, from the run after the next on: with the next one the
     /// session that has served gives back what it holds.
     pub(crate) fn adopt(&mut self, fitted: SizedSession) {
         self.canceller.watch(fitted.session());
@@ -139,7 +139,7 @@ impl Network {
         self.clear(Reason::Interval);
     }
 
-    /// Does the same at once.
+    /// Lets a session for one size take over at once.
     pub(crate) fn take_over(&mut self, fitted: SizedSession) {
         self.canceller.watch(fitted.session());
         self.fitted = Some(fitted);
@@ -158,7 +158,7 @@ impl Network {
         self.fitted.is_some() || self.coming.is_some()
     }
 
-    /// Has memory given back with the next run; the worse reason counts.
+    /// Gives memory back with the next run; the worse reason counts.
     pub(crate) fn clear(&mut self, reason: Reason) {
         if self.clear != Some(Reason::Pressure) {
             self.clear = Some(reason);
@@ -181,7 +181,7 @@ impl Network {
         }
     }
 
-    /// How often that was done since this was last asked.
+    /// Returns how often memory was given back since this was last asked.
     pub(crate) fn take_clears(&mut self) -> Clears {
         std::mem::take(&mut self.clears)
     }
@@ -246,7 +246,8 @@ impl Network {
         })
     }
 
-    /// What is found in each of two pictures alone, where it looks for anything; `None` if it was cancelled.
+    /// Returns what is found in each of two pictures alone, where it looks for anything; `None` if
+    /// it was cancelled.
     fn encode(
         &mut self,
         pictures: [Tracked<PictureRef>; 2],
@@ -275,7 +276,7 @@ impl Network {
         all.flat_map(|(names, values)| names.iter().map(String::as_str).zip(values.iter()))
     }
 
-    /// What runs pictures of a size.
+    /// Returns the session that runs pictures of a size.
     fn session_for(&self, size: (usize, usize)) -> &FairLock<Session> {
         match &self.fitted {
             Some(fitted) if fitted.size() == size => fitted.session(),
@@ -283,8 +284,8 @@ impl Network {
         }
     }
 
-    /// Where memory lacks, what is kept is given back, and it is tried once more. A run that
-    /// fails gives back, too: so the second is also what empties the arena for a third.
+    /// Runs it; where memory lacks, gives back what is kept and tries once more. A run that fails
+    /// gives back, too: so the second is also what empties the arena for a third.
     fn retried(
         &mut self,
         mut run: impl FnMut(&mut Self, bool) -> Result<Option<NetworkOutput>, ModelError>,
@@ -335,7 +336,7 @@ impl Network {
         }
     }
 
-    /// Has room for the input that is laid out here.
+    /// Reserves room for the input that is laid out here.
     fn make_room(&mut self, (width, height): (usize, usize)) -> Result<(), ModelError> {
         let planes = match &self.signature.inputs {
             Inputs::Stacked { channels, .. } => *channels,
@@ -356,7 +357,7 @@ impl Network {
         }
     }
 
-    /// `None` if it was cancelled before its turn came.
+    /// Runs the session; returns `None` if it was cancelled before its turn came.
     fn run_session(
         &mut self,
         [a, b]: [&[f32]; 2],

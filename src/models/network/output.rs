@@ -1,19 +1,19 @@
-//! What a run of a network gave, and how it is read.
+//! Output of a run of a network, and how it is read.
 
 use ort::value::DynValue;
 
 use super::prepared::new_id;
 use crate::frames::Motion;
 
-/// What a network gave: a picture, or flow and mask.
+/// Output of a network: a picture, or flow and mask.
 pub(crate) struct NetworkOutput {
-    /// Tells it from all other pictures.
+    /// Number that tells it from all other pictures.
     id: u64,
     values: Vec<DynValue>,
 }
 
 impl NetworkOutput {
-    /// What a run gave.
+    /// Creates the output from the values that a run gave.
     pub(crate) fn new(values: Vec<DynValue>) -> Self {
         Self {
             id: new_id(),
@@ -21,7 +21,7 @@ impl NetworkOutput {
         }
     }
 
-    /// A number that no other answer has or had, and no picture that was prepared.
+    /// Returns a number that no other answer has or had, and no picture that was prepared.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }

@@ -55,7 +55,7 @@ impl Prepared {
             && padded_size(signature, self.size).is_ok_and(|padded| padded == self.padded)
     }
 
-    /// Has room for a picture of this size, if it is one for a network of this signature.
+    /// Reserves room for a picture of this size, if it is one for a network of this signature.
     pub(crate) fn make_room(
         &mut self,
         signature: &Signature,

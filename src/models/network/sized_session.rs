@@ -13,7 +13,7 @@ use crate::models::runtime::fair_lock::FairLock;
 #[derive(Clone)]
 pub struct SizedSession(pub(crate) Shared<SizedParts>);
 
-/// What elements that make the same of the same network share.
+/// Parts shared by the elements that make the same of the same network.
 pub(crate) struct SizedParts {
     pub(crate) size: (usize, usize),
     pub(crate) session: Arc<FairLock<Session>>,

@@ -52,7 +52,7 @@ pub(crate) struct GridSampleKernel {
     simd: bool,
 }
 
-/// Below this many samples (times channels) a part is not worth another thread.
+/// Fewest samples (times channels) for which a part is worth another thread.
 const PART: usize = 16 * 1024;
 
 impl Kernel for GridSampleKernel {

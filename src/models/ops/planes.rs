@@ -10,7 +10,7 @@ use ort::value::ValueRef;
 
 use super::sampling::Row;
 
-/// Below this many samples a part is not worth another thread.
+/// Fewest samples for which a part is worth another thread.
 const PART: usize = 16 * 1024;
 
 /// A tensor `[1, channels, height, width]`.

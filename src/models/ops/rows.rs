@@ -2,7 +2,7 @@
 
 use super::vectorised;
 
-/// What is added to the mean square slope, in colour values per pixel (`DAMPING` in
+/// Number that is added to the mean square slope, in colour values per pixel (`DAMPING` in
 /// `training/model.py`).
 const DAMPING: f32 = 3e-5;
 

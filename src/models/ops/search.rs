@@ -79,13 +79,13 @@ pub(crate) fn search(
     })
 }
 
-/// What number `index` goes across and down, in cells.
+/// Returns how far number `index` goes across and down, in cells.
 fn displacement(index: usize) -> [f32; 2] {
     [index % SIDE, index / SIDE].map(|step| step as f32 - REACH as f32)
 }
 
-/// What pictures are compared by: their contrast and some of their brightness, with the edges repeated
-/// as far as a displacement goes.
+/// Computes what pictures are compared by: their contrast and some of their brightness, with the
+/// edges repeated as far as a displacement goes.
 fn looked(
     context: &ComputeContext,
     simd: bool,

@@ -139,7 +139,7 @@ impl Call<'_> {
         input.ok_or_else(|| ort::Error::new("a stage lacks an input"))
     }
 
-    /// Has `work` fill planes `[channels, height, width]` that become an output.
+    /// Lets `work` fill planes `[channels, height, width]` that become an output.
     pub(crate) fn output(
         &self,
         index: usize,

@@ -12,7 +12,7 @@ pub(crate) struct Warp<'a> {
     simd: bool,
     pair: Planes<'a>,
     motion: Planes<'a>,
-    /// What the motion is multiplied by to become offsets in pixels, to picture 0 and 1.
+    /// Factors that the motion is multiplied by to become offsets in pixels, to picture 0 and 1.
     shares: [f32; 2],
     factor: usize,
     axes: Axes,

@@ -1,4 +1,4 @@
-//! What tests of the operators share.
+//! Helpers that tests of the operators share.
 
 use ort::session::Session;
 

@@ -18,7 +18,7 @@ use crate::sync::lock;
 /// A session's arena, from outside.
 pub(crate) struct Arena {
     allocator: Option<Mutex<Allocator>>,
-    /// What the runtime calls the arenas of the session.
+    /// Runtime's name for the arenas of the session.
     names: String,
 }
 
@@ -48,7 +48,7 @@ impl Arena {
         Ok(options)
     }
 
-    /// What it holds, if the runtime tells.
+    /// Returns what it holds, if the runtime tells.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let allocator = lock(self.allocator.as_ref()?);
         let mut pairs = ptr::null_mut();

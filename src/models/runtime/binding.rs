@@ -5,11 +5,11 @@ use ort::value::{DynTensor, DynValue};
 
 use super::tensor_pool::{Memory, Place};
 
-/// What a session is given.
+/// Input that a session is given.
 #[derive(Clone, Copy)]
 pub(crate) enum Input<'a> {
     Tensor(&'a DynTensor),
-    /// What another session gave.
+    /// Value that another session gave.
     Value(&'a DynValue),
 }
 

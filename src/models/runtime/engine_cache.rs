@@ -20,29 +20,29 @@ use sha2::{Digest as _, Sha256};
 
 use crate::models::options::Precision;
 
-/// What engines take on disk in all; a large network's takes some 50 MB.
+/// Bytes that engines take on disk in all, at most; a large network's takes some 50 MB.
 const MOST_BYTES: u64 = 2 << 30;
-/// How long one is kept that is not used.
+/// Longest time that an engine is kept without being used.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// How long a folder that a session works in is left alone: no build takes as long.
+/// Time that a folder that a session works in is left alone: no build takes as long.
 const LONGEST_BUILD: Duration = Duration::from_secs(24 * 60 * 60);
-/// What the names of such folders begin with.
+/// Prefix of the names of such folders.
 const WORK: &str = "work-";
 
-/// What an engine is built for; where any of it differs, it is another engine.
+/// Everything that an engine is built for; where any of it differs, it is another engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
     /// The network as the runtime gets it, with the sizes in it.
     pub(crate) graph: &'a [u8],
     /// The file that its weights are parts of.
     pub(crate) weights: &'a [u8],
-    /// What it computes in.
+    /// Precision it computes in.
     pub(crate) precision: Precision,
     /// Width and height of its pictures.
     pub(crate) size: (usize, usize),
     /// ONNX Runtime's version. TensorRT's own is part of the names that the provider gives.
     pub(crate) runtime: &'a str,
-    /// What it runs on.
+    /// Kind of device it runs on.
     pub(crate) device: &'a Kind,
 }
 
@@ -90,12 +90,12 @@ fn sum(parts: &[&[u8]]) -> String {
         .collect()
 }
 
-/// Where engines are kept.
+/// Folder where engines are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Store(PathBuf);
 
 impl Store {
-    /// The user's, made if it is not there, or why there is none.
+    /// Returns the user's store, made if it is not there, or why there is none.
     pub(crate) fn of_user() -> Result<Self, String> {
         Self::at(glib::user_cache_dir().join("vfiinterp/engines"))
     }
@@ -170,7 +170,7 @@ impl Store {
     }
 }
 
-/// Which of these folders, of so many bytes, last used so long ago, are to go.
+/// Returns which of these folders, of so many bytes, last used so long ago, are to go.
 fn superfluous(mut kept: Vec<(PathBuf, u64, Duration)>) -> Vec<PathBuf> {
     kept.sort_by_key(|(_, _, age)| *age);
     let mut taken = 0_u64;
@@ -185,9 +185,9 @@ fn superfluous(mut kept: Vec<(PathBuf, u64, Duration)>) -> Vec<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Work {
     folder: PathBuf,
-    /// Where engines come from and go to.
+    /// Folder where engines come from and go to.
     kept: PathBuf,
-    /// The same for what was timed while they were built.
+    /// Folder of what was timed while they were built.
     timings: PathBuf,
     /// The engines that were there.
     had: Files,
@@ -204,7 +204,7 @@ impl Work {
         !self.had.is_empty()
     }
 
-    /// The session was made: what is new is kept.
+    /// Keeps what is new, once the session was made.
     pub(crate) fn keep(self) -> io::Result<()> {
         if engines(&self.folder)? == self.had {
             // it counts as used now
@@ -239,7 +239,7 @@ impl Work {
         }
     }
 
-    /// What there was does not serve: it is removed, here and where it is kept.
+    /// Removes what there was, as it does not serve, here and where it is kept.
     pub(crate) fn discard(&mut self) -> io::Result<()> {
         self.had.clear();
         remove(&self.kept)?;
@@ -276,7 +276,7 @@ fn files(folder: &Path) -> io::Result<Files> {
     Ok(found)
 }
 
-/// Those of them that are no timings, in order.
+/// Returns the files in a folder that are no timings, in order.
 fn engines(folder: &Path) -> io::Result<Files> {
     let mut found = files(folder)?;
     found.retain(|(path, _, _)| !is_timings(path));
@@ -299,7 +299,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes what is not there for nothing.
+/// Turns the error for a file that is not there into `None`.
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -15,7 +15,7 @@ pub(crate) struct FairLock<T> {
 
 #[derive(Default)]
 struct Line {
-    /// Who has the turn, and then who waits, first come first.
+    /// Tickets of who has the turn, and then of who waits, first come first.
     tickets: VecDeque<u64>,
     next: u64,
 }
@@ -71,7 +71,7 @@ impl<T> FairLock<T> {
         None
     }
 
-    /// Has all who wait ask again whether they were called off.
+    /// Makes all who wait ask again whether they were called off.
     pub(crate) fn recheck(&self) {
         // with the line free, who waits has either not asked yet or is there to be told
         drop(lock(&self.line));

@@ -12,7 +12,7 @@ pub struct LoadCanceller(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     stopped: bool,
-    /// What stops what is under way, or was.
+    /// Ways to stop what is under way, or was.
     ways: Vec<Box<dyn Fn() + Send>>,
 }
 
@@ -24,7 +24,7 @@ impl LoadCanceller {
         state.ways.drain(..).for_each(|way| way());
     }
 
-    /// Work begins that can be stopped in this way, which does nothing any more when it is done.
+    /// Adds a way to stop work that begins; it does nothing any more when the work is done.
     pub fn add(&self, way: impl Fn() + Send + 'static) {
         let mut state = lock(&self.0);
         match state.stopped {

@@ -52,7 +52,7 @@ pub struct Runtime {
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.
     pub version: String,
-    /// What its sessions belong to; there is one in a process.
+    /// Environment that its sessions belong to; there is one in a process.
     pub environment: Environment,
 }
 

@@ -1,4 +1,4 @@
-//! What the runtime's providers for GPUs are told, and why.
+//! Options that the runtime's providers for GPUs are given, and the reasons for them.
 //!
 //! The options are lists of names and values, so that tests can read them where there is no GPU.
 //! None of them has been measured by this project yet, as it has had no GPU: what is not the
@@ -23,7 +23,7 @@ use dylib::Whole;
 /// Names and values, as the runtime takes them.
 type Options = Vec<(&'static str, String)>;
 
-/// What a session is made for.
+/// Purpose that a session is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Pictures of any size, as soon as the first one comes.
@@ -37,7 +37,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// How many bytes such a session may hold; 0 for any number.
+    /// Returns how many bytes such a session may hold; 0 for any number.
     pub(crate) fn limit(self, options: &LoadOptions) -> u64 {
         let parts = Parts::of(options.memory_limit);
         match self {
@@ -138,7 +138,7 @@ pub(crate) fn tensorrt_options(options: &LoadOptions, folder: Option<&Path>) -> 
     list
 }
 
-/// What TensorRT computes in when asked for this.
+/// Returns the precision that TensorRT computes in when asked for this.
 pub(crate) fn tensorrt_precision(wanted: Precision) -> Precision {
     match wanted {
         Precision::Fp32 => Precision::Fp32,
@@ -164,7 +164,7 @@ pub(crate) fn tensorrt(options: &LoadOptions, folder: Option<&Path>) -> Executio
     provider.build().error_on_failure()
 }
 
-/// Why there is no point in trying a provider for GPUs, if there is none.
+/// Returns why there is no point in trying a provider for GPUs, if there is none.
 pub(crate) fn check(
     runtime: &Runtime,
     provider: ExecutionProvider,

@@ -13,16 +13,16 @@ pub struct RunCanceller(Arc<Cancel>);
 
 struct Cancel {
     cancelled: Mutex<bool>,
-    /// Of this network's own runs: others on the same session are not its business.
+    /// Options of this network's own runs: others on the same session are not its business.
     options: RunOptions,
-    /// The same for runs after which memory is given back.
+    /// Options of runs after which memory is given back.
     clearing: RunOptions,
-    /// Where it may be waiting for its turn.
+    /// Sessions where a run may be waiting for its turn.
     sessions: Mutex<Vec<Weak<FairLock<Session>>>>,
 }
 
 impl RunCanceller {
-    /// For runs on `session`; those that give memory back are made with `clearing`.
+    /// Creates one for runs on `session`; those that give memory back are made with `clearing`.
     pub(crate) fn new(session: &Arc<FairLock<Session>>, clearing: RunOptions) -> ort::Result<Self> {
         Ok(Self(Arc::new(Cancel {
             cancelled: Mutex::new(false),
@@ -32,14 +32,14 @@ impl RunCanceller {
         })))
     }
 
-    /// Runs on this session are stopped, too.
+    /// Adds a session whose runs are stopped, too.
     pub(crate) fn watch(&self, session: &Arc<FairLock<Session>>) {
         let mut sessions = lock(&self.0.sessions);
         sessions.retain(|known| known.strong_count() > 0);
         sessions.push(Arc::downgrade(session));
     }
 
-    /// What a run that is to be stopped is given.
+    /// Returns the options for a run that can be stopped; with `clears` it gives memory back, too.
     pub(crate) fn options(&self, clears: bool) -> &RunOptions {
         match clears {
             true => &self.0.clearing,

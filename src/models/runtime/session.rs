@@ -17,7 +17,7 @@ use crate::models::ops;
 use crate::models::options::{ExecutionProvider, LoadOptions, Precision};
 use crate::models::signature::types::Outputs;
 
-/// More threads than this gain nothing on pictures this small.
+/// Most threads of a session: more gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
 
 /// A session and how it came about.
@@ -27,13 +27,13 @@ pub(crate) struct Started {
     pub(crate) provider: ExecutionProvider,
     /// 32 or 16 bits.
     pub(crate) precision: Precision,
-    /// Why it is not the faster one, where `Auto` had to fall back.
+    /// Reason why it is not the faster one, where `Auto` had to fall back.
     pub(crate) note: Option<String>,
-    /// Why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
+    /// Reason why it is not in 16 bits, where [`Precision::Auto`] would have liked that.
     pub(crate) precision_note: Option<String>,
-    /// How many nodes this project's own operators do.
+    /// Number of nodes that this project's own operators do.
     pub(crate) own_nodes: usize,
-    /// What sessions for one size are made of, where that is worth while.
+    /// Source that sessions for one size are made of, where that is worth while.
     pub(crate) source: Option<Source>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Source {
     pub(crate) options: LoadOptions,
     /// CUDA or TensorRT.
     pub(crate) provider: ExecutionProvider,
-    /// What such a session computes in.
+    /// Precision that such a session computes in.
     pub(crate) precision: Precision,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn start(
     }
 }
 
-/// No session could be made.
+/// Returns the error for a session that could not be made.
 fn refused(label: &str, reason: String) -> ModelError {
     let model = label.into();
     match memory::is_shortage(&reason) {
@@ -90,7 +90,7 @@ fn refused(label: &str, reason: String) -> ModelError {
     }
 }
 
-/// What every session of a network is made with.
+/// Parts that every session of a network is made with.
 pub(crate) struct Starter<'a> {
     runtime: &'a Runtime,
     options: &'a LoadOptions,
@@ -282,7 +282,8 @@ pub(crate) fn keep_outputs(model: &mut ModelProto, outputs: &Outputs) {
     edit::prune(graph);
 }
 
-/// What a network's session on the CPU may hold: all, as no others are made beside it there.
+/// Returns the bytes that a network's session on the CPU may hold: all, as no others are made
+/// beside it there.
 fn whole_limit(options: &LoadOptions) -> u64 {
     #[cfg(feature = "faults")]
     if crate::faults::is_device() {
@@ -327,8 +328,9 @@ pub(crate) fn is_limited(options: &LoadOptions) -> bool {
     arena_limit(options.memory_limit).is_some()
 }
 
-/// What an arena on the CPU may take: as much as was asked for; and where the address space has an
-/// end, three quarters of what is left, as most of a process doesn't survive a want of memory.
+/// Returns the bytes that an arena on the CPU may take: as many as were asked for; and where the
+/// address space has an end, three quarters of what is left, as most of a process doesn't survive
+/// a want of memory.
 fn arena_limit(asked: u64) -> Option<u64> {
     let left = available::address_space().map(|room| room.free / 4 * 3);
     [Some(asked).filter(|limit| *limit > 0), left]

@@ -34,7 +34,7 @@ pub(crate) struct Memory {
     staging: Mutex<Allocator>,
     device_name: MemoryInfo<'static>,
     staging_name: MemoryInfo<'static>,
-    /// What the allocators belong to.
+    /// Session that the allocators belong to.
     _session: Arc<SharedSessionInner>,
 }
 
@@ -77,7 +77,7 @@ impl Memory {
         })
     }
 
-    /// What the memory of a place is called.
+    /// Returns the runtime's name for the memory of a place.
     pub(crate) fn name(&self, place: Place) -> &MemoryInfo<'static> {
         match place {
             Place::Device => &self.device_name,

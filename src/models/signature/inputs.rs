@@ -1,4 +1,4 @@
-//! What a network's inputs are.
+//! Meaning of a network's inputs.
 
 use onnx_graph::{LONGEST_NAME, abbreviate};
 
@@ -9,13 +9,14 @@ use super::types::{Inputs, Layout, Moment, Timestep};
 /// The channels of inputs that hold everything.
 pub(crate) const STACKED: [i64; 4] = [6, 7, 8, 11];
 
-/// Networks of one size that is larger are refused: frames have no more pixels a side.
+/// Most pixels a side of networks that take one size only; larger ones are refused, as frames have
+/// no more.
 const LARGEST_SIDE: i64 = 8192;
 
-/// What inputs hold that are the same at each run, by their names.
+/// Values of the inputs that are the same at each run, by the inputs' names.
 type Constants = Vec<(String, f64)>;
 
-/// Parts off the inputs that a number is stated for.
+/// Separates the inputs that a number is stated for from the others.
 pub(crate) fn constants<'a>(
     slots: &'a [Slot],
     stated: &Stated,
@@ -97,8 +98,8 @@ pub(crate) fn read(
     }
 }
 
-/// Two names with the first picture's first. They stand in that order nearly everywhere; where
-/// both end in a number, the numbers count.
+/// Returns two names with the first picture's first. They stand in that order nearly everywhere;
+/// where both end in a number, the numbers count.
 fn in_order(names: [String; 2]) -> [String; 2] {
     fn split(name: &str) -> (&str, Option<u32>) {
         let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -111,7 +112,7 @@ fn in_order(names: [String; 2]) -> [String; 2] {
     }
 }
 
-/// How the moment is fed to this input, if it can hold it.
+/// Returns how the moment is fed to this input, if it can hold it.
 fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Timestep> {
     let plane = slot
         .extent(layout)

@@ -1,4 +1,4 @@
-//! What is stated about a network besides its graph: by the user, by a file beside it, by its own
+//! Statements about a network besides its graph: by the user, by a file beside it, by its own
 //! metadata. All three speak the same keys:
 //!
 //! | key | values | meaning |
@@ -35,13 +35,13 @@ use crate::models::files::{lies_beside, open_regular};
 use crate::models::options::ModelFamily;
 use crate::models::signature::Moment;
 
-/// Larger alignments are refused.
+/// Largest alignment; larger ones are refused.
 pub const MAX_ALIGN: usize = 1024;
-/// Numbers for more inputs are refused.
+/// Most inputs that may be given numbers; numbers for more are refused.
 const MAX_CONSTANTS: usize = 64;
-/// Larger sidecar files are refused, in bytes.
+/// Size of the largest sidecar file, in bytes; larger ones are refused.
 const MAX_SIDECAR: u64 = 64 << 10;
-/// What a key of the file's metadata begins with.
+/// Prefix of the keys in the file's metadata.
 const METADATA_PREFIX: &str = "vfiinterp.";
 
 const KEYS: [&str; 12] = [
@@ -58,7 +58,7 @@ const KEYS: [&str; 12] = [
     "input.NAME",
     "name",
 ];
-/// What a key begins with that is about one of the network's inputs.
+/// Prefix of the keys that are about one of the network's inputs.
 const INPUT: &str = "input.";
 const FAMILIES: [ModelFamily; 4] = [
     ModelFamily::Auto,
@@ -82,7 +82,7 @@ const PADDINGS: [(&str, Padding); 3] = [
 ];
 const LIGHTS: [(&str, ()); 1] = [("levelled", ())];
 
-/// Who states something.
+/// Source of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The user, by a property.
@@ -103,14 +103,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What one source states.
+/// Statements of one source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statement {
     /// The name to display.
     pub name: Option<String>,
-    /// How it is to be taken.
+    /// Family it is to be taken for.
     pub family: Option<ModelFamily>,
-    /// What pictures range over.
+    /// Range of the numbers of pictures.
     pub range: Option<Range>,
     /// The order of dimensions.
     pub layout: Option<Layout>,
@@ -118,17 +118,17 @@ pub struct Statement {
     pub channel_order: Option<ChannelOrder>,
     /// The multiple sizes are padded to.
     pub align: Option<usize>,
-    /// What is in the padding.
+    /// Content of the padding.
     pub pad: Option<Padding>,
-    /// What inputs hold that get neither pictures nor the moment, by their names.
+    /// Values of the inputs that get neither pictures nor the moment, by the inputs' names.
     pub constants: BTreeMap<String, f64>,
-    /// What the moment is.
+    /// Form of the moment.
     pub timestep: Option<Moment>,
     /// `motion`, or the name of the output that is the picture.
     pub output: Option<String>,
-    /// That motion is in pixels of the padded input, the one unit there is.
+    /// Set where motion is stated to be in pixels of the padded input, the one unit there is.
     pub flow_unit: Option<()>,
-    /// That pictures in different light are levelled by the network itself.
+    /// Set where the network is stated to level pictures in different light itself.
     pub light: Option<()>,
 }
 
@@ -201,7 +201,7 @@ impl Statement {
     /// Reads `key=value` pairs, separated by commas or semicolons.
     ///
     /// # Errors
-    /// The first pair that is not understood, and what would be.
+    /// Returns an error that names the first pair that is not understood, and what would be.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut statement = Self::default();
         for part in text.split([',', ';']).map(str::trim) {
@@ -223,7 +223,7 @@ impl Statement {
     /// Reads a sidecar's text.
     ///
     /// # Errors
-    /// What is not understood, and what would be.
+    /// Returns an error that says what is not understood, and what would be.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let table: toml::Table = text
             .parse()
@@ -253,7 +253,7 @@ impl Statement {
     /// Reads a model's metadata.
     ///
     /// # Errors
-    /// The first value that is not understood, and what would be.
+    /// Returns an error that names the first value that is not understood, and what would be.
     pub fn from_metadata(model: &ModelProto) -> Result<Self, String> {
         let mut statement = Self::default();
         for entry in &model.metadata_props {
@@ -312,17 +312,17 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-/// What all sources state, the strongest first.
+/// Statements of all sources, the strongest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated(Vec<(Origin, Statement)>);
 
 impl Stated {
-    /// What the user states with `family` and `info` (`key=value` pairs, or the path of a .toml
-    /// file) about the model in `file`. Where `info` names no file, the one beside the model
+    /// Gathers what the user states with `family` and `info` (`key=value` pairs, or the path of a
+    /// .toml file) about the model in `file`. Where `info` names no file, the one beside the model
     /// (`rife.toml` beside `rife.onnx`) is read if it is there.
     ///
     /// # Errors
-    /// What can't be read or is not understood, and what would be.
+    /// Returns an error that says what can't be read or is not understood, and what would be.
     pub fn gather(family: ModelFamily, info: &str, file: Option<&Path>) -> Result<Self, String> {
         let info = info.trim();
         let by_property = Statement {
@@ -367,7 +367,8 @@ impl Stated {
         sources.all(|(_, statement)| *statement == Statement::default())
     }
 
-    /// What inputs hold that get neither pictures nor the moment, each with who states it.
+    /// Returns the values of the inputs that get neither pictures nor the moment, each with who
+    /// states it.
     pub(crate) fn constants(&self) -> BTreeMap<&str, (f64, &Origin)> {
         let mut constants = BTreeMap::new();
         for (origin, statement) in self.0.iter().rev() {

@@ -1,4 +1,4 @@
-//! What a network's inputs and outputs mean, read from its graph and from what is stated about it.
+//! Meaning of a network's inputs and outputs, read from its graph and from what is stated about it.
 //!
 //! A network that gives a picture is known by its inputs, as networks met in the wild have no
 //! metadata. One that gives motion says so ([`Statement`]'s `output` and `flow_unit`).
@@ -26,20 +26,20 @@ use self::types::{Moment, Padding};
 use super::options::ModelFamily;
 use crate::models::signature::types::{ChannelOrder, Inputs, Layout, Outputs, Range};
 
-/// What a picture's size is padded to when nothing says more: the most that all but one of the
-/// networks around ask for (RIFE 4.25 lite asks for 128, and is measured to).
+/// Multiple that a picture's size is padded to when nothing says more: the most that all but one
+/// of the networks around ask for (RIFE 4.25 lite asks for 128, and is measured to).
 pub(crate) const DEFAULT_ALIGN: usize = 64;
 
-/// Messages name no more inputs or outputs than this.
+/// Most inputs or outputs that a message names.
 const MOST_NAMED: usize = 16;
 
-/// What is accepted, for messages.
+/// Description of the networks that are accepted, for messages.
 const ACCEPTED: &str = "accepted are networks of floats that take two pictures [1,3,H,W] or [1,H,W,3], with \
     or without a timestep ([1], [b,1], [1,1,1,1] or [1,1,H,W]), or one input of 6, 7, 8 or 11 channels (two pictures, \
     timestep and more), and give one picture, or `flow` [1,4,h,w] and `mask` [1,1,h,w] with vfiinterp.* metadata; \
     model-info overrules what is detected";
 
-/// What a network's inputs and outputs mean.
+/// Meaning of a network's inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     /// The file's own name for the network, where it has one.
@@ -48,7 +48,7 @@ pub struct Signature {
     pub family: Option<String>,
     /// Its inputs.
     pub inputs: Inputs,
-    /// What its further inputs hold, by their names.
+    /// Values of its further inputs, by their names.
     pub constants: Vec<(String, f64)>,
     /// Its outputs.
     pub outputs: Outputs,
@@ -58,7 +58,7 @@ pub struct Signature {
     pub any_phase: bool,
     /// Whether that is stated; else it can be found wanting when it is measured.
     pub phase_stated: bool,
-    /// What its pictures range over.
+    /// Range of the numbers of its pictures.
     pub range: Range,
     /// The order of their channels.
     pub channel_order: ChannelOrder,
@@ -66,17 +66,17 @@ pub struct Signature {
     pub input_layout: Layout,
     /// The order of the output's dimensions.
     pub output_layout: Layout,
-    /// What width and height must be multiples of.
+    /// Number that width and height must be multiples of.
     pub align: usize,
     /// Whether that is stated; else it is where measuring begins.
     pub align_stated: bool,
-    /// What pictures are padded with.
+    /// Content of the padding of pictures.
     pub padding: Padding,
     /// The only width and height it takes, where it takes one only.
     pub fixed: Option<(usize, usize)>,
     /// Whether it follows motion while the light of all changes evenly.
     pub levels_light: bool,
-    /// What was found and why, a phrase each.
+    /// Findings and the reasons for them, a phrase each.
     pub notes: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl Signature {
     /// Reads the signature of a model.
     ///
     /// # Errors
-    /// Why it has none that is known: what was found, and what would be accepted.
+    /// Returns why it has none that is known: what was found, and what would be accepted.
     pub fn of(model: &ModelProto, stated: &Stated) -> Result<Self, String> {
         let graph = model.graph.as_ref().ok_or("it holds no graph")?;
         let metadata = Statement::from_metadata(model)?;

@@ -1,4 +1,4 @@
-//! What a network's outputs are.
+//! Meaning of a network's outputs.
 
 use onnx_graph::{LONGEST_NAME, abbreviate};
 
@@ -6,7 +6,7 @@ use super::MOST_NAMED;
 use super::slot::Slot;
 use super::types::{Layout, Outputs};
 
-/// What the picture is called by networks that give other things of its kind as well.
+/// Names of the picture in networks that give other things of its kind as well.
 const PICTURE_NAMES: [&str; 3] = ["image", "output", "interpolated"];
 
 /// Finds the answer among the outputs; `stated` is `motion` or the picture's name.

@@ -55,7 +55,7 @@ impl Slot {
         matches!(self.element, FLOAT16 | BFLOAT16 | DOUBLE)
     }
 
-    /// What its numbers are.
+    /// Returns the type of its numbers.
     pub(crate) fn element(&self) -> &'static str {
         match self.element {
             FLOAT => "float32",

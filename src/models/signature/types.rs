@@ -91,7 +91,7 @@ impl Outputs {
     }
 }
 
-/// What the numbers of a picture range over.
+/// Range of the numbers of a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Range {
     /// 0 to 1.
@@ -162,7 +162,7 @@ impl Padding {
     }
 }
 
-/// What is stated about the moment.
+/// Form of the moment, as it is stated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// It does not count.

@@ -16,10 +16,10 @@ pub(super) const TYPE: &str = "gst.cuda.context";
 pub(in crate::vfi_element) struct Context(gst::Object);
 
 impl Context {
-    /// Round the primary context of `device`, the one ONNX Runtime works in.
+    /// Wraps the primary context of `device`, the one ONNX Runtime works in.
     ///
     /// # Errors
-    /// What is missing.
+    /// A text that says what is missing.
     pub(super) fn primary(device: i32) -> Result<Self, String> {
         let library = library()?;
         let primary = Primary::retain(device)?;

@@ -14,7 +14,7 @@ use crate::models::device::Dense;
 /// `GST_MAP_CUDA`: maps for the device rather than for the host.
 const MAP_CUDA: u32 = gst::ffi::GST_MAP_FLAG_LAST << 1;
 
-/// What libgstcuda's memory calls itself.
+/// Name by which libgstcuda's memory calls itself.
 const MEMORY: &str = "gst.cuda.memory";
 
 /// A mapped frame; its planes are addresses of the device.
@@ -106,7 +106,7 @@ impl<'a> Mapped<'a> {
     }
 }
 
-/// How many rows a plane of a mapped frame has.
+/// Returns how many rows a plane of a mapped frame has.
 fn plane_rows(frame: &gst_video::ffi::GstVideoFrame, plane: usize) -> usize {
     // SAFETY: the description of a mapped frame's format is a constant.
     let format = unsafe { &*frame.info.finfo };
@@ -137,10 +137,10 @@ impl Drop for Mapped<'_> {
 pub(crate) struct Copier(Stream);
 
 impl Copier {
-    /// For frames on a device.
+    /// Makes a copier of frames on a device.
     ///
     /// # Errors
-    /// What the driver says.
+    /// The driver's message.
     pub(crate) fn new(device: i32) -> Result<Self, String> {
         Stream::new(device).map(Self)
     }

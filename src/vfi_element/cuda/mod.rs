@@ -37,7 +37,7 @@ mod library;
 pub(super) use context::{Context, is_cuda_pool};
 pub(super) use frame::{Copier, holds};
 
-/// What marks caps of frames in CUDA's memory.
+/// Caps feature of frames in CUDA's memory.
 pub(super) const FEATURE: &str = "memory:CUDAMemory";
 
 /// The element's formats that libgstcuda has memory for in all its versions; asked for another, version

@@ -9,7 +9,7 @@ use crate::models::Estimate;
 use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::stats::Times;
 
-/// What is left to be done to make a frame, in the buffer that was begun with; gives how long it took.
+/// Work left to make a frame, in the buffer that was begun with; returns how long it took.
 pub(in crate::vfi_element) type Finish =
     Box<dyn FnOnce(&mut gst::BufferRef) -> Result<Duration, Failure> + Send>;
 

@@ -19,7 +19,7 @@ pub(in crate::vfi_element) struct Frame {
     pub(super) small: Option<NetworkInput>,
 }
 
-/// What the network needs of a frame.
+/// Data that the network needs of a frame.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct NetworkInput {
     pub(super) made: PreparedPicture,
@@ -28,22 +28,23 @@ pub(in crate::vfi_element) struct NetworkInput {
     pub(super) generation: u64,
 }
 
-/// The same, where frames are made.
+/// Prepared picture, in the place where frames are made.
 #[derive(Debug)]
 pub(super) enum PreparedPicture {
     Host(Box<HostFrame>),
     Device(Arc<DeviceFrame>),
 }
 
-/// What the network needs of a frame whose turn has not come yet.
+/// Data that the network needs of a frame whose turn has not come yet.
 pub(in crate::vfi_element) struct Ready {
-    /// Held, so that no other frame's has the same address.
+    /// The frame's buffer, held so that no other frame's has the same address.
     buffer: gst::Buffer,
     small: NetworkInput,
     took: Duration,
 }
 
-/// What is to be done to have it; `None` if that can't be done, which turns out again in the frame's own turn.
+/// Job that makes a frame ready; `None` if that can't be done, which turns out again in the
+/// frame's own turn.
 pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + Send>;
 
 impl Frame {
@@ -54,7 +55,8 @@ impl Frame {
 }
 
 impl Ready {
-    /// What was made, and how long that took, if it is of this frame; which nobody else holds after that.
+    /// Returns the data and how long making it took, if it is of this frame; which nobody else
+    /// holds after that.
     pub(in crate::vfi_element) fn of(
         self,
         buffer: &gst::Buffer,
@@ -64,8 +66,8 @@ impl Ready {
 }
 
 impl Engine {
-    /// What makes a frame ready that comes next, beside the network. `None` where nothing is gained: on the
-    /// host the network takes the processor anyway.
+    /// Returns a job that makes a frame ready that comes next, beside the network. `None` where
+    /// nothing is gained: on the host the network takes the processor anyway.
     pub(in crate::vfi_element) fn make_ready(&mut self, buffer: gst::Buffer) -> Option<MakeReady> {
         let Way::Device(_) = self.stage.as_ref()?.way else {
             return None;
@@ -84,7 +86,7 @@ impl Engine {
         }))
     }
 
-    /// Makes what the network needs of two frames, and gives their thumbnails.
+    /// Makes the data that the network needs of two frames, and returns their thumbnails.
     pub(in crate::vfi_element) fn prepare_pair<'f>(
         &mut self,
         a: &'f mut Frame,

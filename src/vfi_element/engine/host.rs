@@ -12,24 +12,24 @@ use crate::models::{Estimate, Interpolator, Prepared};
 use crate::vfi_element::error::Failure;
 use crate::vfi_element::settings::Look;
 
-/// What makes frames of one kind.
+/// Maker of frames of one kind, on the host.
 pub(super) struct Host {
     shrinker: Shrinker,
-    /// For what is made as a picture; without it full-size frames are warped.
+    /// Enlarger of results made as a picture; without it full-size frames are warped.
     enlarger: Option<Enlarger>,
     sampling: Sampling,
     /// Storage of a frame that is gone, for the next one.
     spare: Option<Box<HostFrame>>,
 }
 
-/// What the network needs of a frame.
+/// Data that the network needs of a frame, on the host.
 #[derive(Debug, Default)]
 pub(super) struct HostFrame {
     pub(super) picture: Picture,
     pub(super) prepared: Prepared,
     /// Its alpha as a picture of its own, where pictures are made and something shows through.
     alpha: Option<Prepared>,
-    /// What is cut off of its colours in the picture, where pictures are made.
+    /// Excess of its colours that is cut off in the picture, where pictures are made.
     excess: Option<Picture>,
 }
 
@@ -108,7 +108,7 @@ impl Host {
         Ok(Some(alpha))
     }
 
-    /// How planes are warped, if frames are made like that.
+    /// Returns how planes are warped, if frames are made like that.
     pub(super) fn warping(&self) -> Option<Sampling> {
         self.enlarger.is_none().then_some(self.sampling)
     }

@@ -40,23 +40,24 @@ pub(super) struct Engine {
     spare: Thumbnail,
     /// Which GPU is meant.
     device: i32,
-    /// For frames in CUDA's memory; made with the first one.
+    /// Copier of frames in CUDA's memory; made with the first one.
     copier: Option<Arc<Copier>>,
-    /// What is to be run once, now that the size is known.
+    /// Warm-up that is to be run once, now that the size is known.
     warm_up: Option<WarmUp>,
-    /// What could be made to make runs faster at this size, and after how many more pairs that begins.
+    /// Session that could be made for faster runs at this size, and the number of pairs until that
+    /// begins.
     fitting: Option<(Specialise, u32)>,
-    /// What runs took of what is configured.
+    /// Durations of runs under the current configuration.
     runs: RunLimit,
-    /// It has made a frame.
+    /// Whether it has made a frame.
     works: bool,
 }
 
-/// After how many pairs of one size a session for that size is made. By then a change of effort has
-/// come to rest.
+/// Number of pairs of one size after which a session for that size is made. By then a change of
+/// effort has come to rest.
 const SETTLED: u32 = 30;
 
-/// What depends on caps and settings.
+/// Parts of the engine that depend on caps and settings.
 struct Stage {
     info: gst_video::VideoInfo,
     look: Look,
@@ -65,7 +66,7 @@ struct Stage {
     generation: u64,
 }
 
-/// Where frames are made ready and made.
+/// Place where frames are made ready and made.
 enum Way {
     /// On the host, the network wherever it is.
     Host(Box<Host>),
@@ -73,7 +74,8 @@ enum Way {
     Device(Box<device::DevicePipeline>),
 }
 
-/// Tells what was prepared under one configuration of one engine from all others.
+/// Number of the next configuration, which tells frames prepared under one configuration of one
+/// engine from all others.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 impl Engine {
@@ -92,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// What the network is and where it runs.
+    /// Returns facts about the network: its kind, and where it runs.
     pub(super) fn info(&self) -> &ModelInfo {
         self.interpolator.info()
     }
@@ -106,8 +108,8 @@ impl Engine {
     /// nothing happens if they are the same as before.
     ///
     /// # Errors
-    /// What does not go together, and why. Where memory lacks, frames can't be made until this
-    /// succeeds.
+    /// An error that says what does not go together, and why. Where memory lacks, frames can't be
+    /// made until this succeeds.
     pub(super) fn configure(
         &mut self,
         info: &gst_video::VideoInfo,
@@ -167,8 +169,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Where frames like these are to be made: where the network is, if that is not the host. Pictures whose alpha
-    /// is another picture, `apart`, are made on the host.
+    /// Returns where frames like these are to be made: where the network is, if that is not the
+    /// host. Pictures whose alpha is another picture, `apart`, are made on the host.
     fn way(
         &self,
         info: &gst_video::VideoInfo,
@@ -204,7 +206,7 @@ impl Engine {
         self.info().provider.is_gpu()
     }
 
-    /// Where frames are made: `host` or `device`, if it is known yet.
+    /// Returns where frames are made: `host` or `device`, or an empty string if it isn't known yet.
     pub(super) fn place(&self) -> &'static str {
         match self.stage.as_ref().map(|stage| &stage.way) {
             Some(Way::Host(_)) => "host",
@@ -213,12 +215,13 @@ impl Engine {
         }
     }
 
-    /// What is to be run once on another thread, after a change of size.
+    /// Takes the warm-up that is to be run once on another thread, after a change of size.
     pub(super) fn take_warm_up(&mut self) -> Option<WarmUp> {
         self.warm_up.take()
     }
 
-    /// A pair is done. What is to be made now, on another thread, to make runs faster.
+    /// Counts a pair that is done, and returns the session that is to be made now, on another
+    /// thread, for faster runs.
     pub(super) fn settle(&mut self) -> Option<Specialise> {
         let (_, wait) = self.fitting.as_mut()?;
         *wait = wait.saturating_sub(1);
@@ -226,13 +229,13 @@ impl Engine {
         Some(fitting)
     }
 
-    /// Takes what came of it.
+    /// Adopts the session that was made for faster runs, if any came of it.
     pub(super) fn fit(&mut self, fitted: Option<SizedSession>) {
         self.interpolator.adopt(fitted);
         self.runs = RunLimit::default();
     }
 
-    /// A run has gone well, and taken so long.
+    /// Records a run that has gone well, and how long it took.
     pub(super) fn note_run(&mut self, took: Duration) {
         self.works = true;
         self.runs.add(took);
@@ -243,7 +246,7 @@ impl Engine {
         self.works
     }
 
-    /// How long the next run may take; `None` for the first one of what is configured.
+    /// Returns how long the next run may take; `None` for the first one under a configuration.
     pub(super) fn patience(&self) -> Option<Duration> {
         #[cfg(feature = "faults")]
         if let Some(least) = crate::faults::patience() {
@@ -259,12 +262,12 @@ impl Engine {
         self.interpolator.clear(Reason::Pressure);
     }
 
-    /// Tells what is configured now from all that was before, if anything is.
+    /// Returns the number of the current configuration, which no earlier one had, if there is one.
     pub(super) fn generation(&self) -> Option<u64> {
         self.stage.as_ref().map(|stage| stage.generation)
     }
 
-    /// Has memory that is kept for later given back, that of the network with its next run.
+    /// Gives memory that is kept for later back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
         match self.stage.as_mut().map(|stage| &mut stage.way) {
             Some(Way::Host(host)) => host.clear(reason),
@@ -274,12 +277,12 @@ impl Engine {
         self.interpolator.clear(reason);
     }
 
-    /// How often memory was given back since this was last asked.
+    /// Returns how often memory was given back since this was last asked.
     pub(super) fn take_clears(&mut self) -> Clears {
         self.interpolator.take_clears()
     }
 
-    /// What the network's session holds, if the runtime tells.
+    /// Returns the memory that the network's session holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
         let beside = match &self.stage.as_ref()?.way {
             Way::Host(_) => None,
@@ -342,8 +345,8 @@ impl Engine {
         })
     }
 
-    /// By how much two frames differ where they differ most: see [`frames::difference`]. `None` also
-    /// where there was no memory to get ready for any.
+    /// Returns by how much two frames differ where they differ most: see [`frames::difference`].
+    /// `None` also where there was no memory to get ready for any.
     pub(super) fn difference(
         &mut self,
         a: &mut Frame,

@@ -13,7 +13,8 @@ use crate::vfi_element::cuda::{self, Copier};
 use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::scene::thumbnail::Thumbnail;
 
-/// What copies a frame, if it lies in CUDA's memory on `device`; made in `place` with the first one.
+/// Returns the copier of a frame, if that lies in CUDA's memory on `device`; made in `place` with
+/// the first one.
 pub(super) fn copier(
     place: &mut Option<Arc<Copier>>,
     device: i32,
@@ -29,14 +30,14 @@ pub(super) fn copier(
     Ok(Some(Arc::clone(copier)))
 }
 
-/// All it takes to make a frame ready where the network is, on whatever thread.
+/// Preparation of a frame where the network is, on whatever thread.
 pub(super) struct Preprocessor {
     preparation: Preparation,
-    /// If the frame lies in CUDA's memory.
+    /// Copier, if the frame lies in CUDA's memory.
     copier: Option<Arc<Copier>>,
     layout: FrameLayout,
     info: gst_video::VideoInfo,
-    /// Of the network's picture.
+    /// Size of the network's picture.
     size: (usize, usize),
     generation: u64,
 }
@@ -65,7 +66,7 @@ impl Preprocessor {
     }
 }
 
-/// Has a frame made in a buffer.
+/// Makes a frame in a buffer.
 pub(super) fn finish(
     task: Task,
     copier: Option<&Copier>,
@@ -82,7 +83,7 @@ pub(super) fn finish(
 }
 
 impl Engine {
-    /// What makes a frame ready where the network is.
+    /// Returns the job that makes a frame ready where the network is.
     pub(super) fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Preprocessor, Failure> {
         let Some(stage) = &self.stage else {
             return Err(not_ready());

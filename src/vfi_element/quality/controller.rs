@@ -26,7 +26,7 @@ const SMALLEST_SIDE: f64 = 16.0;
 /// Below this side, in pixels, a picture isn't made smaller to save work: there is none to save.
 const WORTH_SHRINKING: usize = 64;
 
-/// What is asked for.
+/// Quality that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::vfi_element) struct QualityTarget {
     /// The frame's width in pixels.
@@ -48,7 +48,7 @@ pub(in crate::vfi_element) struct QualityTarget {
 }
 
 impl QualityTarget {
-    /// From most effort to least.
+    /// Returns the rungs of the ladder, from most effort to least.
     fn rungs(self) -> Vec<QualityLevel> {
         let auto = self.downscale == 0.0;
         let first = match auto {
@@ -87,7 +87,8 @@ impl QualityTarget {
         rungs
     }
 
-    /// A divisor that is larger by as many steps as memory was lacking, if there is one and a network.
+    /// Returns a divisor that is larger by as many steps as memory was lacking, if there is one and
+    /// a network.
     fn possible(self, divisor: f64) -> Option<f64> {
         if self.fails {
             return None;
@@ -100,26 +101,26 @@ impl QualityTarget {
         (self.fixed.is_none() && self.is_useful(divisor)).then_some(divisor)
     }
 
-    /// Whether a network can make something of pictures divided by this.
+    /// Returns whether a network can make something of pictures divided by this.
     fn is_useful(self, divisor: f64) -> bool {
         let (width, height) = self.network_size(divisor);
         divisor <= LARGEST_DIVISOR && width.min(height) >= WORTH_SHRINKING
     }
 
-    /// The picture that the network sees. One of a single size is given that, whatever the frame's
-    /// shape: the way back restores it.
+    /// Returns the size of the picture that the network sees. One of a single size is given that,
+    /// whatever the frame's shape: the way back restores it.
     fn network_size(self, divisor: f64) -> (usize, usize) {
         self.fixed
             .unwrap_or_else(|| network_size(self.width, self.height, divisor))
     }
 }
 
-/// What brings the long side near [`AUTO_LONG_SIDE`].
+/// Returns the divisor that brings the long side near [`AUTO_LONG_SIDE`].
 fn automatic_divisor(width: u32, height: u32) -> f64 {
     (f64::from(width.max(height)) / AUTO_LONG_SIDE).max(1.0)
 }
 
-/// The network's picture for a frame of `width` x `height` pixels.
+/// Returns the size of the network's picture for a frame of `width` x `height` pixels.
 fn network_size(width: u32, height: u32, divisor: f64) -> (usize, usize) {
     let shrink = |side: u32| {
         let side = f64::from(side);
@@ -143,7 +144,7 @@ pub(in crate::vfi_element) struct QualityController {
 }
 
 impl QualityController {
-    /// Full effort.
+    /// Creates a controller at full effort.
     pub(in crate::vfi_element) fn new(wish: QualityTarget) -> Self {
         let ladder = Ladder::new(wish.rungs());
         let mut costs = CostModel::default();
@@ -158,33 +159,36 @@ impl QualityController {
         }
     }
 
-    /// What it was made for.
+    /// Returns the target it was made for.
     pub(in crate::vfi_element) fn wish(&self) -> QualityTarget {
         self.wish
     }
 
-    /// What to do now.
+    /// Returns the level to work at now.
     pub(in crate::vfi_element) fn rung(&self) -> QualityLevel {
         self.ladder.rung()
     }
 
-    /// Width and height of the network's picture.
+    /// Returns width and height of the network's picture.
     pub(in crate::vfi_element) fn size(&self) -> (usize, usize) {
         self.wish.network_size(self.rung().divisor)
     }
 
-    /// How many rungs below full effort that is, steps for want of memory or of a network among them.
+    /// Returns how many rungs below full effort that is, steps for want of memory or of a network
+    /// among them.
     pub(in crate::vfi_element) fn step(&self) -> usize {
         self.ladder.at() + self.wish.short as usize + usize::from(self.wish.fails)
     }
 
-    /// What follows has nothing to do with what was: a flush, a gap, another segment.
+    /// Pauses learning, because the frames that follow have nothing to do with those before: a
+    /// flush, a gap, another segment.
     pub(in crate::vfi_element) fn pause(&mut self) {
         self.ladder.pause();
         self.pair = Pair::default();
     }
 
-    /// A frame is wanted at this place in the count of output frames: whether to make it.
+    /// Returns whether to make the frame that is wanted at this place in the count of output
+    /// frames.
     pub(in crate::vfi_element) fn asks(&mut self, offset: u64) -> bool {
         self.pair.wanted += 1;
         // Half of the frames is half the rate where the originals leave several between them, so
@@ -203,20 +207,20 @@ impl QualityController {
         asks
     }
 
-    /// The frame asked for last needs no effort: the pair shows nothing that moves.
+    /// Notes that the frame asked for last needs no effort: the pair shows nothing that moves.
     pub(in crate::vfi_element) fn spare(&mut self) {
         self.pair.wanted = self.pair.wanted.saturating_sub(1);
         self.pair.asked = self.pair.asked.saturating_sub(1);
         self.ahead = 0;
     }
 
-    /// Work in nanoseconds that went ahead of a frame.
+    /// Counts work, in nanoseconds, that went ahead of a frame.
     pub(in crate::vfi_element) fn spend(&mut self, work: u64) {
         self.pair.work = self.pair.work.saturating_add(work);
         self.ahead = self.ahead.saturating_add(work);
     }
 
-    /// How long the next frame is expected to take, in nanoseconds; 0 until that is known.
+    /// Returns how long the next frame is expected to take, in nanoseconds; 0 until that is known.
     ///
     /// As long as nothing is made nothing is measured, so with each frame that isn't tried hope
     /// grows, and in the end one is.
@@ -227,14 +231,14 @@ impl QualityController {
             .map_or(0, |time| (time as f64 * hope) as u64)
     }
 
-    /// A frame asked for wasn't tried.
+    /// Notes that a frame asked for wasn't tried.
     pub(in crate::vfi_element) fn not_tried(&mut self) {
         self.pair.late += 1;
         self.untried = self.untried.saturating_add(1);
     }
 
-    /// A frame was made, in nanoseconds of the element's own work and of the network; perhaps too
-    /// late.
+    /// Notes a frame that was made, in nanoseconds of the element's own work and of the network;
+    /// perhaps too late.
     pub(in crate::vfi_element) fn made(&mut self, own: u64, network: u64, late: bool) {
         self.pair.work = self.pair.work.saturating_add(own).saturating_add(network);
         self.pair.tried += 1;
@@ -244,8 +248,8 @@ impl QualityController {
         self.untried = 0;
     }
 
-    /// A frame was given up after `spent` nanoseconds. Nobody knows how long it would have taken;
-    /// twice as long is assumed, so that the next try is a while off.
+    /// Notes a frame that was given up after `spent` nanoseconds. Nobody knows how long it would
+    /// have taken; twice as long is assumed, so that the next try is a while off.
     pub(in crate::vfi_element) fn cut_short(&mut self, spent: u64) {
         self.pair.work = self.pair.work.saturating_add(spent);
         self.pair.tried += 1;
@@ -254,8 +258,8 @@ impl QualityController {
         self.untried = 0;
     }
 
-    /// The pair is done, and is shown for `span` nanoseconds. Where the stream is `paced` by a
-    /// clock, tells whether the effort has changed.
+    /// Finishes the pair, which is shown for `span` nanoseconds. Where the stream is `paced` by a
+    /// clock, returns whether the effort has changed.
     pub(in crate::vfi_element) fn finish(&mut self, span: u64, paced: bool) -> bool {
         let pair = Pair {
             span,
@@ -269,12 +273,13 @@ impl QualityController {
         changed
     }
 
-    /// Whether the present effort has held for a while, or there is no less.
+    /// Returns whether the present effort has held for a while, or there is no less.
     pub(in crate::vfi_element) fn is_settled(&self) -> bool {
         self.ladder.is_settled()
     }
 
-    /// What all but one in ten frames take at the present size. `None` until that is known.
+    /// Returns the time all but one in ten frames take at the present size. `None` until that is
+    /// known.
     pub(in crate::vfi_element) fn frame(&self) -> Option<u64> {
         self.costs.frame()
     }
@@ -405,7 +410,7 @@ mod tests {
         assert_eq!(divisors(degraded)[..3], [3.0, 4.5, 6.0]);
     }
 
-    /// The offsets of frames made of those wanted, of which originals are left out.
+    /// Returns the offsets of frames made of those wanted, of which originals are left out.
     fn made(several: bool, originals_every: u64) -> Vec<u64> {
         let mut effort = QualityController::new(QualityTarget {
             degrade: true,

@@ -1,4 +1,4 @@
-//! What a frame costs at each size of the network's picture, learned from the stream's own frames.
+//! Cost of a frame at each size of the network's picture, learned from the stream's own frames.
 //!
 //! Pure arithmetic on measured times. Shrinking and making a full-size frame cost the same whatever
 //! the network's size; the network's time is taken as affine in its pixels. A second size shows how
@@ -24,7 +24,7 @@ pub(in crate::vfi_element) struct CostModel {
     frame: SlidingPercentile,
     /// The latest size at which the network's time was known, and that time.
     known: Option<(u64, u64)>,
-    /// What part of the network's time at `known` doesn't depend on the size, times its pixels.
+    /// Part of the network's time at `known` that doesn't depend on the size, times its pixels.
     shape: Affine,
 }
 
@@ -45,8 +45,8 @@ impl Default for Affine {
 }
 
 impl Affine {
-    /// Through two points; `None` if a larger picture was no dearer, which says that the machine's
-    /// speed has changed in between.
+    /// Returns the line through two points; `None` if a larger picture was no dearer, which says
+    /// that the machine's speed has changed in between.
     fn through((p, a): (u64, u64), (q, b): (u64, u64)) -> Option<Self> {
         let slope = (b as f64 - a as f64) / (q as f64 - p as f64);
         let fixed = (a as f64 - slope * p as f64).max(0.0);
@@ -59,7 +59,7 @@ impl Affine {
 }
 
 impl CostModel {
-    /// The network sees pictures of this many pixels from now on.
+    /// Sets the pixels of the pictures the network sees from now on.
     pub(in crate::vfi_element) fn resize(&mut self, pixels: u64) {
         if pixels != self.pixels {
             self.pixels = pixels;
@@ -69,7 +69,7 @@ impl CostModel {
         }
     }
 
-    /// A frame was made: the element's own work on it, and the network's.
+    /// Adds a frame that was made: the element's own work on it, and the network's.
     pub(in crate::vfi_element) fn add(&mut self, own: u64, network: u64) {
         self.runs = self.runs.saturating_add(1);
         if self.runs <= WARM_UP {
@@ -91,7 +91,7 @@ impl CostModel {
         self.known = Some(now);
     }
 
-    /// A frame was given up; it is taken to have cost this much.
+    /// Adds a frame that was given up; it is taken to have cost this much.
     pub(in crate::vfi_element) fn add_cut_short(&mut self, spent: u64) {
         self.runs = self.runs.saturating_add(1);
         if self.runs > WARM_UP {
@@ -99,12 +99,14 @@ impl CostModel {
         }
     }
 
-    /// What all but one in ten frames stay within at the present size. `None` until that is known.
+    /// Returns the time all but one in ten frames stay within at the present size. `None` until
+    /// that is known.
     pub(in crate::vfi_element) fn frame(&self) -> Option<u64> {
         self.frame.high()
     }
 
-    /// What a frame would cost if the network saw this many pixels. `None` until anything is known.
+    /// Returns the time a frame would cost if the network saw this many pixels. `None` until
+    /// anything is known.
     pub(in crate::vfi_element) fn predict(&self, pixels: u64) -> Option<u64> {
         let (known, network) = self.known?;
         let ratio = self.shape.at(pixels) / self.shape.at(known);

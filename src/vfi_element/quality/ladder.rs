@@ -19,7 +19,7 @@ pub(in crate::vfi_element) enum FrameShare {
 }
 
 impl FrameShare {
-    /// As a part of one.
+    /// Returns the share as a part of one.
     pub(in crate::vfi_element) fn part(self) -> f64 {
         match self {
             FrameShare::All => 1.0,
@@ -32,7 +32,7 @@ impl FrameShare {
 /// One way to go about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::vfi_element) struct QualityLevel {
-    /// What the frame's width and height are divided by for the network.
+    /// Divisor of the frame's width and height for the network.
     pub divisor: f64,
     /// The pixels the network then sees.
     pub pixels: u64,
@@ -94,12 +94,13 @@ const EASY: f64 = 0.65;
 const HOLD: u64 = 4 * SECOND;
 /// and at most.
 const LONGEST_HOLD: u64 = 120 * SECOND;
-/// A rung that held this long after a climb, and as long as had been waited for it, was worth it. RunLimit is forgotten slowly, by half for
-/// each of the longest waits it held: all at once would be followed by a row of quick tries where a rung can only just be held.
+/// Time for which a rung has to hold after a climb, and as long as had been waited for it, to have
+/// been worth it. The wait is forgotten slowly, by half for each of the longest waits it held: all
+/// at once would be followed by a row of quick tries where a rung can only just be held.
 const HELD: u64 = 60 * SECOND;
 
 impl Ladder {
-    /// A ladder of these rungs, from most effort to least, at the top. There must be one.
+    /// Creates a ladder of these rungs, from most effort to least, at the top. There must be one.
     pub(in crate::vfi_element) fn new(rungs: Vec<QualityLevel>) -> Self {
         Self {
             hold: vec![HOLD; rungs.len()],
@@ -112,17 +113,17 @@ impl Ladder {
         }
     }
 
-    /// Where it stands; 0 is full effort.
+    /// Returns the rung where it stands; 0 is full effort.
     pub(in crate::vfi_element) fn at(&self) -> usize {
         self.at
     }
 
-    /// What to do there.
+    /// Returns the level of the rung at hand.
     pub(in crate::vfi_element) fn rung(&self) -> QualityLevel {
         self.rungs[self.at]
     }
 
-    /// Whether this rung has held for a while, or is the lowest.
+    /// Returns whether this rung has held for a while, or is the lowest.
     pub(in crate::vfi_element) fn is_settled(&self) -> bool {
         self.calm >= HOLD || self.at + 1 == self.rungs.len()
     }
@@ -183,7 +184,7 @@ impl Ladder {
         true
     }
 
-    /// Whether the work left no room, or more than one in eight frames was late.
+    /// Returns whether the work left no room, or more than one in eight frames was late.
     ///
     /// Lateness says something of this rung only where frames were made on it; and at first, at the
     /// start and after a fall, it comes of what was before.
@@ -193,7 +194,8 @@ impl Ladder {
         (own && late) || window.work as f64 > window.span as f64 * STRAINED
     }
 
-    /// The next rung below that is predicted to hold, else the lowest; `None` at the bottom.
+    /// Returns the next rung below that is predicted to hold, else the lowest; `None` at the
+    /// bottom.
     fn down(&self, window: Pair, costs: &CostModel) -> Option<usize> {
         let below = self.at + 1..self.rungs.len();
         let lowest = below.clone().last();
@@ -206,7 +208,7 @@ impl Ladder {
             .or(lowest)
     }
 
-    /// The next rung above, if it is time and predicted to be easy.
+    /// Returns the next rung above, if it is time and predicted to be easy.
     fn up(&self, window: Pair, costs: &CostModel) -> Option<usize> {
         let above = self.at.checked_sub(1)?;
         if self.calm.saturating_add(window.span) < self.hold[above] {
@@ -218,7 +220,7 @@ impl Ladder {
         (blind || load.is_none_or(|load| load <= EASY)).then_some(above)
     }
 
-    /// What part of its time a stream like this window's would take on a rung.
+    /// Returns the part of its time that a stream like this window's would take on a rung.
     fn load(&self, rung: usize, window: Pair, costs: &CostModel) -> Option<f64> {
         let rung = self.rungs[rung];
         if rung.share == FrameShare::None {

@@ -1,6 +1,6 @@
-//! What it leads to that frames can't be made. For want of memory: smaller pictures for the network, step
-//! by step, and after a while without any the way back. For want of a network that works: none any more,
-//! until another one or other caps come. Pure.
+//! Response to frames that can't be made. For want of memory: smaller pictures for the network,
+//! step by step, and after a while without such a want the way back. For want of a network that
+//! works: no frames any more, until another network or other caps come. Pure.
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -37,13 +37,13 @@ impl Default for MemoryBackoff {
 }
 
 impl MemoryBackoff {
-    /// How many steps smaller than wished the network's pictures are.
+    /// Returns how many steps smaller than wished the network's pictures are.
     pub(in crate::vfi_element) fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// Memory lacked: a step down. If it lacked because of a step back, the next try waits twice
-    /// as long.
+    /// Steps down, because memory lacked. If it lacked because of a step back, the next try waits
+    /// twice as long.
     pub(in crate::vfi_element) fn lacked(&mut self) {
         self.steps += 1;
         self.calm = 0;
@@ -52,18 +52,19 @@ impl MemoryBackoff {
         }
     }
 
-    /// The network does not work.
+    /// Notes that the network does not work.
     pub(in crate::vfi_element) fn fail(&mut self) {
         // another reason than memory is another thing to tell
         (self.failed, self.told) = (true, false);
     }
 
-    /// Whether that is so, and nothing is to be made.
+    /// Returns whether the network does not work, and nothing is to be made.
     pub(in crate::vfi_element) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// So many nanoseconds of the stream went by without a want. `true` if a step back is taken.
+    /// Counts nanoseconds of the stream that went by without a want. Returns `true` if a step back
+    /// is taken.
     pub(in crate::vfi_element) fn pass(&mut self, span: u64) -> bool {
         if self.failed || (self.steps == 0 && !self.tried) {
             return false;
@@ -85,8 +86,8 @@ impl MemoryBackoff {
         true
     }
 
-    /// Whether the application is to be told that only originals go out: once, until all is well
-    /// again.
+    /// Returns whether the application is to be told that only originals go out: once, until all is
+    /// well again.
     pub(in crate::vfi_element) fn tells(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }
@@ -97,8 +98,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The stream time, in seconds, at which steps back are taken, where memory lacks whenever
-    /// there are fewer than `needed`.
+    /// Returns the stream times, in seconds, at which steps back are taken, where memory lacks
+    /// whenever there are fewer than `needed`.
     fn tries(needed: u32, seconds: u64) -> Vec<u64> {
         let mut shortage = MemoryBackoff::default();
         let mut tries = Vec::new();

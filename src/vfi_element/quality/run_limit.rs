@@ -17,7 +17,7 @@ pub(in crate::vfi_element) struct RunLimit {
 }
 
 impl RunLimit {
-    /// A run has ended by itself.
+    /// Adds the time of a run that has ended by itself.
     pub(in crate::vfi_element) fn add(&mut self, took: Duration) {
         if self.runs.len() == KEPT {
             self.runs.pop_front();
@@ -25,8 +25,8 @@ impl RunLimit {
         self.runs.push_back(took);
     }
 
-    /// How long the next run may take: at least `least`. `None` for the first, which plans and compiles
-    /// on some devices.
+    /// Returns how long the next run may take: at least `least`. `None` for the first, which plans
+    /// and compiles on some devices.
     pub(in crate::vfi_element) fn limit(&self, least: Duration) -> Option<Duration> {
         let mut sorted: Vec<_> = self.runs.iter().copied().collect();
         sorted.sort_unstable();

@@ -1,4 +1,4 @@
-//! What the queue does on one thread, and where it is of no importance which comes first.
+//! Tests of the queue on one thread, and where it is of no importance which comes first.
 
 use std::sync::Arc;
 use std::thread;

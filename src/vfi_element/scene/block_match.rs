@@ -25,7 +25,7 @@ const ENOUGH: f32 = 0.99;
 /// A block that correlates less with its like has none.
 const FOUND: f32 = 0.7;
 
-/// What a search found out.
+/// Findings of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::vfi_element) struct Found {
     /// The part of the detail that is nowhere within reach, in `[0, 1]`.
@@ -35,7 +35,7 @@ pub(in crate::vfi_element) struct Found {
 }
 
 impl Found {
-    /// By how much this part of the blocks has become brighter, or more.
+    /// Returns by how much this part of the blocks has become brighter, or more.
     pub(in crate::vfi_element) fn light(&self, part: f32) -> f32 {
         let at = ((1.0 - part) * self.lights.len() as f32) as usize;
         self.lights.get(at).copied().unwrap_or(0.0)
@@ -94,7 +94,7 @@ pub(in crate::vfi_element) fn search(
     }
 }
 
-/// Where blocks begin: side by side, what is left over is shared between both ends.
+/// Returns where blocks begin: side by side, the remainder shared between both ends.
 fn spread(range: &Range<usize>, side: usize) -> impl Iterator<Item = usize> + use<> {
     let start = range.start + range.len() % side / 2;
     (0..range.len() / side).map(move |index| start + index * side)
@@ -117,7 +117,8 @@ struct Block {
 }
 
 impl Block {
-    /// A block whose cells above `limit` do not count; where most of them don't, none do.
+    /// Cuts out a block, in which cells above `limit` do not count; where most of them don't, none
+    /// do.
     fn of(thumbnail: &Thumbnail, left: usize, top: usize, side: usize, limit: f32) -> Self {
         let mut cells = [[0.0; BLOCK]; BLOCK];
         let mut counts = [[0.0; BLOCK]; BLOCK];
@@ -200,8 +201,8 @@ impl<'a> Windows<'a> {
         self.means[y * self.thumbnail.width + x]
     }
 
-    /// The best correlation within reach, and where; it is looked for from the middle outwards, and no
-    /// further than a good one.
+    /// Returns the best correlation within reach, and where; it is looked for from the middle
+    /// outwards, and no further than a good one.
     fn best(
         &self,
         columns: &Range<usize>,
@@ -232,7 +233,8 @@ impl<'a> Windows<'a> {
         best
     }
 
-    /// How alike the window at a place and a block are, from 0 (not at all, or inverse) to 1.
+    /// Returns how alike the window at a place and a block are, from 0 (not at all, or inverse)
+    /// to 1.
     fn correlation(&self, x: usize, y: usize, block: &Block) -> f32 {
         let columns = x..x + self.side;
         let rows = (y..y + self.side).map(|line| self.thumbnail.row(line, &columns));

@@ -1,9 +1,10 @@
 //! Duplicates in the source: how long they are held, and what is shown in their time. Pure.
 //!
-//! Of A A B B, the second A says nothing but that A lasts. It is held until it is known where A leads to,
-//! and then the time of both is filled with motion from A to B, the second A's own slot included.
-//! What does not move on within the bounds is no cadence but a still scene or slow motion: all that is held
-//! leaves as it came, and in a still scene what follows leaves at once.
+//! Of A A B B, the second A says nothing but that A lasts. It is held until it is known where A
+//! leads to, and then the time of both is filled with motion from A to B, the second A's own slot
+//! included. A run that does not move on within the bounds is no cadence but a still scene or slow
+//! motion: all that is held leaves as it came, and in a still scene the frames that follow leave at
+//! once.
 
 use crate::vfi_element::timing::grid::{Content, Slot, Step, inside};
 
@@ -15,8 +16,8 @@ const MOST: usize = 3;
 /// a second, one at 10.
 const LONGEST: u64 = 150_000_000;
 
-/// How much longer a frame may take, in nanoseconds, because duplicates are held; `frame` is the
-/// distance of two input frames, 0 where that varies.
+/// Returns how much longer a frame may take, in nanoseconds, because duplicates are held; `frame`
+/// is the distance of two input frames, 0 where that varies.
 pub(in crate::vfi_element) fn delay(frame: u64) -> u64 {
     match LONGEST.checked_div(frame) {
         Some(frames) => frames.min(MOST as u64) * frame,
@@ -24,26 +25,27 @@ pub(in crate::vfi_element) fn delay(frame: u64) -> u64 {
     }
 }
 
-/// The most frames that are held beside the pair.
+/// Returns the most frames that are held beside the pair.
 pub(in crate::vfi_element) const fn most() -> usize {
     MOST
 }
 
-/// The largest local difference of what may be a duplicate. Compression alone makes a repeated frame
-/// differ by up to a twenty-fifth (x264 at crf 28), motion makes it several times as much.
+/// The largest local difference of what may be a duplicate. Compression alone makes a repeated
+/// frame differ by up to a twenty-fifth (x264 at crf 28), motion makes it several times as much.
 const LIMIT: f64 = 0.04;
 
 /// How many times a duplicate's difference a frame differs by that is none.
 const MOVES: f64 = 3.0;
 
-/// What is to be done with a frame that has come.
+/// Decision on a frame that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vfi_element) enum Next {
-    /// It may be a duplicate: hold it.
+    /// Hold it: it may be a duplicate.
     Hold,
-    /// It belongs to no cadence: what is held leaves as it came, and so does this one.
+    /// Let it leave as it came, after all that is held: it belongs to no cadence.
     Pass,
-    /// What is held was duplicates, and this one moves on: so long, in nanoseconds, is the way to it.
+    /// Bridge the time to this frame, in nanoseconds: the held frames were duplicates, and it moves
+    /// on.
     Bridge(u64),
 }
 
@@ -68,13 +70,13 @@ impl<F> Default for DuplicateBuffer<F> {
 }
 
 impl<F> DuplicateBuffer<F> {
-    /// Up to where the next frame's difference has to be known.
+    /// Returns up to where the next frame's difference has to be known.
     pub(in crate::vfi_element) fn limit(&self) -> f64 {
         LIMIT.max(MOVES * self.difference)
     }
 
-    /// Decides on a frame by its difference from the frame that is held for: `None` above the limit.
-    /// What differs by no more than `still` does not move.
+    /// Decides on a frame by its difference from the frame that is held for: `None` above the
+    /// limit. A difference of no more than `still` is no motion.
     pub(in crate::vfi_element) fn next(
         &mut self,
         step: &Step,
@@ -104,14 +106,14 @@ impl<F> DuplicateBuffer<F> {
         self.difference = self.difference.max(difference);
     }
 
-    /// Everything that waits, in order.
+    /// Returns everything that waits, in order.
     pub(in crate::vfi_element) fn take(&mut self) -> Vec<(Step, F)> {
         self.difference = 0.0;
         std::mem::take(&mut self.waiting)
     }
 
-    /// From the frame that is held for to the one that comes with `step`, in nanoseconds; `None` if
-    /// there is no way from one to the other.
+    /// Returns the time from the frame that is held for to the one that comes with `step`, in
+    /// nanoseconds; `None` if there is no way from one to the other.
     fn nanoseconds(&self, step: &Step) -> Option<u64> {
         let steps = self.waiting.iter().map(|(step, _)| step).chain([step]);
         let lengths = steps.map(|step| {
@@ -131,7 +133,7 @@ pub(in crate::vfi_element) struct Part {
     total: f64,
 }
 
-/// The parts of steps that are made one, in order.
+/// Returns the parts of steps that are made one, in order.
 pub(in crate::vfi_element) fn parts<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Part> {
     let lengths: Vec<_> = steps
         .map(|step| step.before.length().unwrap_or(0))
@@ -151,7 +153,7 @@ pub(in crate::vfi_element) fn parts<'a>(steps: impl Iterator<Item = &'a Step>) -
 }
 
 impl Part {
-    /// A slot of the step, at its phase of the whole way.
+    /// Returns a slot of the step, at its phase of the whole way.
     pub(in crate::vfi_element) fn place(&self, slot: Slot) -> Slot {
         let content = match slot.content {
             Content::Between(phase) => {
@@ -179,7 +181,7 @@ mod tests {
         Timeline::new(Some(rate(input)), target, 1_000_000_000)
     }
 
-    /// The steps of frames of a rate after the first.
+    /// Returns the steps of frames of a rate after the first.
     fn steps(input: u64, output: u64, frames: u64) -> Vec<Step> {
         let mut timeline = timeline(input, output);
         let rate = Rate { num: input, den: 1 };
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!(delay(0), 150_000_000, "where the rate varies");
     }
 
-    /// What becomes of frames of these differences from the one held for.
+    /// Returns the decisions on frames of these differences from the one held for.
     fn decisions(rate: u64, differences: &[f64]) -> Vec<Next> {
         let mut hold = DuplicateBuffer::default();
         let mut found = Vec::new();
@@ -235,7 +237,8 @@ mod tests {
     }
 
     proptest! {
-        /// Slots keep their order and places, and their phases rise evenly from one end to the other.
+        /// Slots keep their order and places, and their phases rise evenly from one end to the
+        /// other.
         #[test]
         fn phases_of_one_way_rise_evenly(
             input in 10u64..61,

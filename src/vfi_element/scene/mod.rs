@@ -1,4 +1,4 @@
-//! What a pair of frames shows: whether a cut lies between them. Pure arithmetic on small pictures
+//! Content of a pair of frames: whether a cut lies between them. Pure arithmetic on small pictures
 //! of luma.
 //!
 //! A cut is what motion and light cannot explain. Three measures, each with what it was lately
@@ -23,9 +23,9 @@ const CELLS: usize = 64;
 /// Levels a histogram tells apart.
 const LEVELS: usize = 16;
 
-/// The mean difference from which on a pair differs altogether. This and the next four were chosen on
-/// consecutive, second and fourth frames of 82 clips, some 2400 cuts made by joining them, and flashes drawn over
-/// them (`vfi-lab content` shows how they do).
+/// Mean difference from which on a pair differs altogether. This and the next four were chosen on
+/// consecutive, second and fourth frames of 82 clips, some 2400 cuts made by joining them, and
+/// flashes drawn over them (`vfi-lab content` shows how they do).
 const DIFFERENT: f32 = 0.12;
 
 /// The difference of histograms from which on a pair differs altogether.
@@ -46,26 +46,28 @@ const NEWEST: f32 = 0.25;
 /// The rise of the mean difference that makes a step to or from black a cut and not a fade's last.
 const BLACKOUT: f32 = 0.15;
 
-/// By how much the light of half of a picture has to change to be a flash, and by how much that of a
-/// quarter. From a change of a twelfth on a crossfade is nearer to the truth than the network's frame (measured
-/// on clips whose frames were made brighter in turn); light that changes by so much otherwise is rare.
+/// Least change of light in half of a picture that makes a flash, followed by that in a quarter.
+/// From a change of a twelfth on a crossfade is nearer to the truth than the network's frame
+/// (measured on clips whose frames were made brighter in turn); light that changes by so much
+/// otherwise is rare.
 const LIT: f32 = 0.025;
 const BRIGHTLY_LIT: f32 = 0.08;
-/// And by how much the mean of all has to.
+/// Least change of the mean of all that a flash takes besides.
 const LIT_IN_ALL: f32 = 0.02;
 const HALF: f32 = 0.5;
 const QUARTER: f32 = 0.25;
 
-/// A change of light is even when, all frames brought to the same mean, what is left of it is less than `LIT` for nearly all
-/// that is seen; and when the brighter frame has no more than this times the light, so that little of it is white. Up to there
-/// `vfi-lite` is far ahead of a crossfade (by 4 dB at 1.35, measured on clips whose frames were made brighter in turn), and at 1.6 behind
-/// it in a quarter of the pairs.
+/// Most times the light of the darker frame that the brighter one may have for a change of light to
+/// be even, so that little of it is white. All frames brought to the same mean, what is left of the
+/// change must also be less than `LIT` for nearly all that is seen. Up to there `vfi-lite` is far
+/// ahead of a crossfade (by 4 dB at 1.35, measured on clips whose frames were made brighter in
+/// turn), and at 1.6 behind it in a quarter of the pairs.
 const MUCH_BRIGHTER: f32 = 1.45;
 /// Added to means before they are compared, so that what is nearly black isn't taken for dim light.
 const NEARLY_BLACK: f32 = 0.03;
 
-/// And nearly all must not have become darker by more than this: what was mistaken for something else goes
-/// either way.
+/// Most by which nearly all may have become darker in a flash: what was mistaken for something else
+/// goes either way.
 const DIMMED: f32 = 0.01;
 const NEARLY_ALL: f32 = 0.9;
 
@@ -84,7 +86,7 @@ pub(super) struct SceneDetector {
     usual: Measures,
 }
 
-/// What a pair differs by.
+/// Differences of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Measures {
     /// The mean of the cells' differences.
@@ -95,12 +97,13 @@ struct Measures {
     unexplained: f32,
 }
 
-/// What changes from one frame to the next, beside motion.
+/// Change from one frame to the next, beside motion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Nothing that matters.
     None,
-    /// The light, of all that is seen alike and not by too much: a fade, an exposure that is adjusted.
+    /// The light, of all that is seen alike and not by too much: a fade, an exposure that is
+    /// adjusted.
     Exposure,
     /// The light, and in such a way that motion can't be followed: a flash, a fade that is quick.
     Light,
@@ -109,8 +112,9 @@ pub(super) enum Change {
 }
 
 impl SceneDetector {
-    /// What changes between two frames, and takes note of the pair; `threshold`, from 0 to 1, is how
-    /// sure a cut has to be. What needs a search is left out where nothing could come of it.
+    /// Returns the change between two frames, and takes note of the pair; `threshold`, from 0 to 1,
+    /// is how sure a cut has to be. Measures that need a search are left out where nothing could
+    /// come of them.
     pub(super) fn judge(&mut self, a: &Thumbnail, b: &Thumbnail, threshold: f64) -> Change {
         if (a.width, a.height) != (b.width, b.height) || a.luma.is_empty() {
             return Change::None;
@@ -241,7 +245,8 @@ impl Part {
         search(a, b, &self.columns, &self.rows, brighter)
     }
 
-    /// Whether all that the darker frame shows is brighter in the other one in the same measure.
+    /// Returns whether all that the darker frame shows is brighter in the other one in the same
+    /// measure.
     fn is_evenly_lit(&self, bright: &Thumbnail, dark: &Thumbnail) -> bool {
         let level =
             |of: &Thumbnail| of.luma.iter().sum::<f32>() / of.luma.len() as f32 + NEARLY_BLACK;
@@ -270,7 +275,7 @@ impl Part {
     }
 }
 
-/// What lies between the bars at both ends of a side; nothing if all of it is bars.
+/// Returns the range between the bars at both ends of a side; nothing if all of it is bars.
 fn inner(side: usize, is_bar: impl Fn(usize) -> bool) -> Range<usize> {
     let start = (0..side).find(|at| !is_bar(*at)).unwrap_or(0);
     let end = (start..side)
@@ -279,7 +284,7 @@ fn inner(side: usize, is_bar: impl Fn(usize) -> bool) -> Range<usize> {
     start..end
 }
 
-/// What lies between two frames.
+/// Kind of difference between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pair {
     /// Motion, to be followed.

@@ -6,7 +6,8 @@ use crate::vfi_element::settings::Settings;
 const WIDTH: usize = 160;
 const HEIGHT: usize = 90;
 
-/// A camera on a drawn scene: where it looks, in frame widths, how near, and how much light falls in.
+/// A camera on a drawn scene: where it looks, in frame widths, how near, and how much light falls
+/// in.
 #[derive(Clone, Copy)]
 struct Shot {
     scene: u32,
@@ -39,7 +40,7 @@ impl Shot {
         Self { gain, ..self }
     }
 
-    /// Luma of the frame; what is too bright is white.
+    /// Returns the luma of the frame; what is too bright is white.
     fn take(&self) -> Vec<f32> {
         let pixel = |i: usize| {
             let across = (i % WIDTH) as f32 / WIDTH as f32 - 0.5;
@@ -51,7 +52,8 @@ impl Shot {
     }
 }
 
-/// A scene without end: clouds of several sizes, and boxes with edges; each has its own light.
+/// Returns the luma of a scene without end: clouds of several sizes, and boxes with edges; each has
+/// its own light.
 fn luma(scene: u32, x: f32, y: f32) -> f32 {
     let light = 0.25 + 0.5 * random(scene, 0, 0, 99);
     let clouds: f32 = [2.0, 7.0, 23.0]
@@ -70,7 +72,7 @@ fn luma(scene: u32, x: f32, y: f32) -> f32 {
     light + clouds + edge
 }
 
-/// Noise between the corners of a grid.
+/// Returns noise between the corners of a grid.
 fn smooth(scene: u32, x: f32, y: f32) -> f32 {
     let (column, row) = (x.floor() as i32, y.floor() as i32);
     let ease = |t: f32| t * t * (3.0 - 2.0 * t);
@@ -81,7 +83,7 @@ fn smooth(scene: u32, x: f32, y: f32) -> f32 {
     top * (1.0 - v) + bottom * v
 }
 
-/// A number in `[0, 1)` that is always the same for the same place.
+/// Returns a number in `[0, 1)` that is always the same for the same place.
 fn random(scene: u32, x: i32, y: i32, salt: u32) -> f32 {
     let mut hash = 2_166_136_261u32;
     for part in [scene, x as u32, y as u32, salt] {
@@ -98,7 +100,7 @@ fn blend(a: &[f32], b: &[f32], part: f32) -> Vec<f32> {
     a.iter().zip(b).map(mix).collect()
 }
 
-/// Black bars above and below, a part of the height each.
+/// Adds black bars above and below, a part of the height each.
 fn letterbox(mut frame: Vec<f32>, part: f32) -> Vec<f32> {
     let bar = (part * HEIGHT as f32) as usize * WIDTH;
     let end = frame.len() - bar;
@@ -115,12 +117,12 @@ fn noisy(mut frame: Vec<f32>, amount: f32, seed: u32) -> Vec<f32> {
     frame
 }
 
-/// The frames that a cut lies before.
+/// Returns the frames that a cut lies before.
 fn cuts(frames: impl IntoIterator<Item = Vec<f32>>) -> Vec<usize> {
     changes(frames, Change::Cut)
 }
 
-/// The frames that a change of this kind lies before.
+/// Returns the frames that a change of this kind lies before.
 fn changes(frames: impl IntoIterator<Item = Vec<f32>>, wanted: Change) -> Vec<usize> {
     let threshold = Settings::default().scene_threshold;
     let mut scenes = SceneDetector::default();
@@ -145,7 +147,7 @@ fn changes(frames: impl IntoIterator<Item = Vec<f32>>, wanted: Change) -> Vec<us
 
 const NONE: [usize; 0] = [];
 
-/// A calm shot of a scene: the camera moves a little.
+/// Returns a calm shot of a scene: the camera moves a little.
 fn calm(scene: u32, frames: usize) -> impl Iterator<Item = Vec<f32>> {
     (0..frames).map(move |k| Shot::of(scene).at(0.004 * k as f32, 0.0).take())
 }

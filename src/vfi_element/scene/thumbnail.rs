@@ -14,7 +14,7 @@ pub(in crate::vfi_element) struct Thumbnail {
 }
 
 impl Thumbnail {
-    /// How many columns and rows there are of a picture of this size.
+    /// Returns how many columns and rows there are of a picture of this size.
     pub(in crate::vfi_element) fn cells((width, height): (usize, usize)) -> (usize, usize) {
         let cells = |side: usize| (side * CELLS / width.max(height).max(1)).clamp(1, side.max(1));
         if width.max(height) > CELLS {
@@ -24,14 +24,15 @@ impl Thumbnail {
         }
     }
 
-    /// Of a picture of this size, its cells known already; in storage that is reused.
+    /// Sets the thumbnail of a picture of this size, its cells known already; in storage that is
+    /// reused.
     pub(in crate::vfi_element) fn set_cells(&mut self, picture: (usize, usize), luma: &[f32]) {
         (self.width, self.height) = Self::cells(picture);
         self.luma.clear();
         self.luma.extend_from_slice(luma);
     }
 
-    /// Of a picture, in storage that is reused.
+    /// Sets the thumbnail of a picture, in storage that is reused.
     pub(in crate::vfi_element) fn set(&mut self, picture: &Picture) {
         let (width, height) = (picture.width, picture.height);
         (self.width, self.height) = Self::cells((width, height));
@@ -65,7 +66,7 @@ impl Thumbnail {
         }
     }
 
-    /// Some columns of a row.
+    /// Returns some columns of a row.
     pub(in crate::vfi_element) fn row(&self, y: usize, columns: &Range<usize>) -> &[f32] {
         &self.luma[y * self.width..][columns.clone()]
     }

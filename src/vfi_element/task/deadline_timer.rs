@@ -7,7 +7,7 @@ use gst::prelude::*;
 use crate::models::RunCanceller;
 use crate::sync::lock;
 
-/// What the clock's thread and the task know of it.
+/// State the clock's thread and the task share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Set,
@@ -15,8 +15,8 @@ enum State {
     QualityLevel,
 }
 
-/// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has to
-/// be rearmed.
+/// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has
+/// to be rearmed.
 #[derive(Debug)]
 pub(super) struct DeadlineTimer {
     id: gst::SingleShotClockId,
@@ -24,7 +24,7 @@ pub(super) struct DeadlineTimer {
 }
 
 impl DeadlineTimer {
-    /// Sets one. `None` if the clock can't do that.
+    /// Arms a timer. Returns `None` if the clock can't do that.
     pub(super) fn set(
         clock: &gst::Clock,
         time: gst::ClockTime,
@@ -45,7 +45,7 @@ impl DeadlineTimer {
         Some(Self { id, state })
     }
 
-    /// Stops it; tells whether it has rung already.
+    /// Stops the timer and returns whether it has rung already.
     pub(super) fn stop(self) -> bool {
         let rung = {
             let mut state = lock(&self.state);

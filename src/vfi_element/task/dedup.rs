@@ -83,7 +83,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes a frame in the place of a duplicate; if it would be late, the duplicate itself is sent.
+    /// Makes a frame in the place of a duplicate; if it would be late, the duplicate itself is
+    /// sent.
     fn replace(
         &mut self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! The time for which no new frame comes is filled with the one that is held.
+//! Holes: the time for which no new frame comes is filled with the one that is held.
 
 use super::Worker;
 use crate::vfi_element::context::Context;
@@ -34,8 +34,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Fills the time in which upstream has nothing; tells whether that was done to its end, so that
-    /// there is no gap any more. Where holes stay open, the held frame goes.
+    /// Fills the time in which upstream has nothing. Returns whether that was done to its end, so
+    /// that there is no gap any more. Where holes stay open, the held frame goes.
     pub(super) fn fill_gap(
         &mut self,
         context: &Context,
@@ -60,8 +60,8 @@ impl Worker {
         Ok(duration.is_some())
     }
 
-    /// Keeps the timeline to the longest gaps. Holes of a live source stay open: once the next frame has
-    /// come, what would fill them is late.
+    /// Keeps the timeline to the longest gaps. Holes of a live source stay open: once the next
+    /// frame has come, what would fill them is late.
     pub(super) fn limit_holes(&mut self, context: &Context) {
         let live = context.promise().live;
         if let Some(timeline) = &mut self.timeline {

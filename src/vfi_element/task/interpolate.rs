@@ -1,4 +1,4 @@
-//! What leaves between two originals: made, repeated or left out, and given its place in time.
+//! Output between two originals: frames made, repeated or left out, and given their place in time.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use crate::vfi_element::task::{Item, stamp};
 use crate::vfi_element::timing::grid::{Content, Slot};
 
 impl Worker {
-    /// The slots between two frames. What the pair shows is found out when the first slot needs it,
-    /// unless it is known already.
+    /// Fills the slots between two frames. Finds out what the pair shows when the first slot needs
+    /// it, unless it is known already.
     pub(super) fn before(
         &mut self,
         context: &Context,
@@ -74,7 +74,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What a pair shows, and counts it.
+    /// Returns what a pair shows, and counts it.
     fn judge(
         &mut self,
         context: &Context,
@@ -89,7 +89,8 @@ impl Worker {
         self.judge_moving(context, held, new)
     }
 
-    /// By how much two frames differ where they differ most; `None` if that is more than `limit`.
+    /// Returns by how much two frames differ where they differ most; `None` if that is more than
+    /// `limit`.
     pub(super) fn difference(
         &mut self,
         context: &Context,
@@ -108,7 +109,7 @@ impl Worker {
         }
     }
 
-    /// What a pair shows that is not still, and counts it.
+    /// Returns what a pair shows that is not still, and counts it.
     pub(super) fn judge_moving(
         &mut self,
         context: &Context,
@@ -147,7 +148,7 @@ impl Worker {
         })
     }
 
-    /// What is sent where no frame was made.
+    /// Sends a frame in the place of one that was not made, where the settings ask for it.
     fn instead(
         &mut self,
         context: &Context,
@@ -162,8 +163,8 @@ impl Worker {
         self.repeat(context, nearer(held, new, phase), slot)
     }
 
-    /// Makes a frame; `None` if it is too late, which has then been told, or there is no memory or no
-    /// network for any.
+    /// Makes a frame. Returns `None` if it is too late, which has then been told, or there is no
+    /// memory or no network for any.
     pub(super) fn synthesise(
         &mut self,
         context: &Context,
@@ -254,7 +255,7 @@ impl Worker {
         Ok(None)
     }
 
-    /// A new buffer for a slot, described as `like` is, that `fill` fills.
+    /// Returns a new buffer for a slot, described as `like` is, that `fill` fills.
     fn make(
         &mut self,
         context: &Context,
@@ -276,7 +277,8 @@ impl Worker {
         Ok(buffer)
     }
 
-    /// The network is about to run: has the frame that comes next made ready beside it, if that is there.
+    /// Makes the next frame ready, if it is there, beside the run of the network that is about to
+    /// begin.
     fn look_ahead(&mut self, context: &Context) {
         let Some(engine) = self.engine.as_mut().filter(|_| self.output.can_fetch()) else {
             return;
@@ -302,7 +304,7 @@ impl Worker {
     }
 }
 
-/// The frame of two that is nearer in time.
+/// Returns the frame of two that is nearer in time.
 fn nearer<'f>(held: &'f Frame, new: &'f Frame, phase: f64) -> &'f Frame {
     if phase < 0.5 { held } else { new }
 }

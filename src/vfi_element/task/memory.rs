@@ -1,5 +1,5 @@
-//! The task's dealings with memory: when what is kept is given back; and what is done when frames can't be
-//! made, for want of it or of a network that works.
+//! Memory in the task: when what is kept is given back, and what is done when frames can't be made,
+//! for want of memory or of a network that works.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,12 @@ use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::log::CAT;
 use crate::vfi_element::quality::ladder::FrameShare;
 
-/// How long what is left is not asked again: it takes some 50 us.
+/// Time for which the free memory is not asked for again: asking takes some 50 us.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// A pair is done, after `span` nanoseconds of the stream.
+    /// Gives memory back where it is time, after a pair of `span` nanoseconds of the stream is
+    /// done.
     pub(super) fn tend_memory(&mut self, context: &Context, span: u64) {
         let is_short = self.is_short();
         let due = self
@@ -60,7 +61,7 @@ impl Worker {
         }
     }
 
-    /// Whether little memory is left, asked now and then.
+    /// Returns whether little memory is left, asking only now and then.
     fn is_short(&mut self) -> bool {
         if self.looked.is_some_and(|last| last.elapsed() < LOOK) {
             return false;
@@ -71,9 +72,10 @@ impl Worker {
         room.is_some_and(MemoryStatus::is_short)
     }
 
-    /// A frame could not be made, for want of memory although what was kept had been given back, or of a
-    /// network that works. The network is to see smaller pictures, or the one before it takes its
-    /// place; and where neither can be, only originals go out. `false` in that case.
+    /// Responds to a frame that could not be made, for want of memory although what was kept had
+    /// been given back, or of a network that works. The network is to see smaller pictures, or the
+    /// one before it takes its place; and where neither can be, only originals go out. Returns
+    /// `false` in that case.
     ///
     /// # Errors
     /// If the engine can't do that for another reason.
@@ -106,7 +108,7 @@ impl Worker {
         Ok(!only_originals)
     }
 
-    /// Has the network before run again.
+    /// Goes back to the network before.
     fn go_back(&mut self, context: &Context, before: Engine, reason: &str) {
         let name = before.info().name.clone();
         self.take_over(context, before);
@@ -118,7 +120,8 @@ impl Worker {
         );
     }
 
-    /// Fits the engine to what can still be done, with smaller pictures until there is memory for it.
+    /// Fits the engine to what can still be done, with smaller pictures until there is memory for
+    /// it.
     fn make_do(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         loop {
             self.fit_effort(context);
@@ -130,7 +133,7 @@ impl Worker {
         }
     }
 
-    /// Whether for want of memory or of a network nothing is made.
+    /// Returns whether for want of memory or of a network nothing is made.
     fn sends_originals_only(&self) -> bool {
         self.effort.as_ref().is_none_or(|effort| {
             let wish = effort.wish();

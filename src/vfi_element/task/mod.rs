@@ -50,25 +50,25 @@ pub(super) struct Worker {
     arrivals: Arrivals,
     spans: Spans,
     segment: Option<gst::Segment>,
-    /// The application knows that frames of this segment were dropped.
+    /// Whether the application knows that frames of this segment were dropped.
     told_drop: bool,
-    /// The application knows that a hole of this segment was left open.
+    /// Whether the application knows that a hole of this segment was left open.
     told_hole: bool,
     held: Option<Frame>,
     /// Duplicates of the held frame.
     hold: DuplicateBuffer<Frame>,
-    /// What pairs were like lately.
+    /// Detector of cuts, with what pairs were like lately.
     scenes: SceneDetector,
-    /// When memory is given back.
+    /// Schedule by which memory is given back.
     clearing: Clearing,
-    /// When it was last asked how much is left.
+    /// Time when the free memory was last asked for.
     looked: Option<Instant>,
-    /// Whether it has lacked.
+    /// Response to a shortage of memory, and whether there was one.
     shortage: MemoryBackoff,
 }
 
 impl Worker {
-    /// A worker with a loaded network, before the first event.
+    /// Creates a worker with a loaded network, before the first event.
     pub(super) fn new(settings: Settings, engine: Engine, context: Arc<Context>) -> Self {
         Self {
             output: Output::new(context),
@@ -92,7 +92,7 @@ impl Worker {
         }
     }
 
-    /// Begins a round of the queue: what belongs to another is forgotten.
+    /// Begins a round of the queue and forgets what belongs to another.
     pub(super) fn begin(&mut self, round: u64) {
         if self.output.round() != round {
             self.flush();
@@ -100,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// Forgets what came in, as a flush does; caps stay.
+    /// Forgets everything that came in, as a flush does; caps stay.
     pub(super) fn flush(&mut self) {
         self.halt();
         self.held = None;
@@ -118,7 +118,7 @@ impl Worker {
     /// Deals with one item.
     ///
     /// # Errors
-    /// What upstream is to be told.
+    /// Returns the flow error that upstream is to be told.
     pub(super) fn handle(&mut self, context: &Context, item: Item) -> Result<(), gst::FlowError> {
         match item {
             Item::Buffer(buffer, arrival) => {
@@ -162,7 +162,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What follows has nothing to do with what was.
+    /// Ends a stretch of the stream: the frames that follow have nothing to do with those before.
     fn finish_stretch(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         self.drain(context)?;
         (self.told_drop, self.told_hole) = (false, false);
@@ -336,8 +336,8 @@ impl Worker {
         passed
     }
 
-    /// Has what is made now sent while the next frame, which is there, is dealt with; `false` where that
-    /// gains nothing.
+    /// Defers what is made now, so that it is sent while the task deals with the next frame, which
+    /// is there. Returns `false` where that gains nothing.
     fn defers(&mut self, context: &Context) -> bool {
         let gains = self.engine.as_ref().is_some_and(Engine::gains_by_deferring);
         gains && context.queue.has_frame() && !self.is_paced(context) && self.output.defer()
@@ -346,7 +346,7 @@ impl Worker {
     /// Waits until everything has left that was handed over, and learns from it.
     ///
     /// # Errors
-    /// What upstream is to be told of it.
+    /// Returns the flow error that upstream is to be told of it.
     fn settle(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         let Some((report, sent)) = self.output.settle() else {
             return Ok(());
@@ -365,7 +365,7 @@ impl Worker {
         sent
     }
 
-    /// What was made of this frame before its turn.
+    /// Returns what was made of this frame before its turn.
     fn take_ready(&mut self, context: &Context, buffer: &gst::Buffer) -> Option<NetworkInput> {
         let ready = self.output.take_ready()?;
         let (small, took) = ready.of(buffer)?;
@@ -373,13 +373,13 @@ impl Worker {
         Some(small)
     }
 
-    /// Waits until nothing leaves or is made ready any more, whatever becomes of it: a flush or a stop is
-    /// under way.
+    /// Waits until nothing leaves or is made ready any more, whatever the outcome: a flush or a
+    /// stop is under way.
     pub(super) fn halt(&mut self) {
         self.output.halt();
     }
 
-    /// A frame has no place: counts it, and tells the application of the first one in a segment.
+    /// Counts a frame that has no place, and tells the application of the first one in a segment.
     fn drop_frame(&mut self, context: &Context, buffer: &gst::BufferRef, refusal: Refusal) {
         gst::warning!(
             CAT,
@@ -423,7 +423,7 @@ impl Worker {
         self.arrive(context, new, step.original.is_some())
     }
 
-    /// A frame is through: it is sent, if it has a slot of its own, and held.
+    /// Finishes with a frame: sends it, if it has a slot of its own, and holds it.
     fn arrive(
         &mut self,
         _context: &Context,
@@ -443,7 +443,7 @@ impl Worker {
         }
     }
 
-    /// Takes over what was changed from outside: settings, a new network, downstream's wishes.
+    /// Applies what was changed from outside: settings, a new network, downstream's wishes.
     fn take_changes(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         let settings = context.settings().clone();
         let multiplied = settings.multiplier != self.settings.multiplier;
@@ -482,7 +482,7 @@ impl Worker {
         self.configure(context)
     }
 
-    /// Another network runs from now on; gives back the one that did.
+    /// Puts another network to work; gives back the one before it.
     fn take_over(&mut self, context: &Context, engine: Engine) -> Option<Engine> {
         context.adopt(&engine);
         // What another network costs is to be found out, and what it needs.
@@ -491,7 +491,7 @@ impl Worker {
         self.engine.replace(engine)
     }
 
-    /// Makes the engine do what the effort asks for.
+    /// Configures the engine as the effort asks.
     fn configure(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         let fitted = self.fit_engine();
         if let Some(engine) = &mut self.engine {
@@ -528,7 +528,8 @@ impl Worker {
     }
 }
 
-/// Whether timestamps of one segment mean the same time in the other: that may begin or stop elsewhere.
+/// Returns whether timestamps of one segment mean the same time in the other, which may begin or
+/// stop elsewhere.
 fn goes_on(from: &gst::Segment, to: &gst::Segment) -> bool {
     let times = |segment: &gst::Segment| {
         let segment = segment.downcast_ref::<gst::ClockTime>()?;

@@ -1,12 +1,13 @@
-//! What leaves the element: at once, or on a thread of its own while the next pair is at the network.
+//! Output of the element: sent at once, or on a thread of its own while the network runs on the
+//! next pair.
 //!
 //! Where the network runs on a device and no clock sets the pace, a pair's frames are finished and
-//! pushed on a thread behind the task: at most two pairs are under way, and what
-//! leaves, leaves in order, because a pair is handed over when the one before has left. Before
-//! anything else leaves, that is waited for. When it has left, the same thread makes the frame ready
-//! that is next in the queue, so that the task finds it ready: one thread for both, because a third
-//! pair is not begun before the first has left. Where a clock sets the pace nothing of this happens,
-//! and all that is decided by time is decided as ever.
+//! pushed on a thread behind the task. At most two pairs are under way, and everything leaves in
+//! order, because a pair is handed over only when the one before has left. The task waits for that
+//! before it sends anything else. When a pair has left, the same thread makes the frame ready that
+//! is next in the queue, so that the task finds it ready: one thread for both, because a third pair
+//! is not begun before the first has left. Where a clock sets the pace nothing of this happens, and
+//! all that is decided by time is decided as ever.
 
 use std::any::Any;
 use std::io;
@@ -25,7 +26,7 @@ use crate::vfi_element::log::CAT;
 use crate::vfi_element::stats::Times;
 use crate::vfi_element::timing::grid::Slot;
 
-/// Something that leaves.
+/// Item that leaves the element.
 pub(super) enum OutputItem {
     /// An original.
     Original(gst::Buffer),
@@ -33,38 +34,38 @@ pub(super) enum OutputItem {
     Repeat(gst::Buffer),
     /// A frame that was made.
     Made(gst::Buffer),
-    /// One that is to be finished yet, and what it has taken so far.
+    /// A frame that is yet to be finished, and the time it has taken so far.
     Unfinished {
         /// The frame.
         buffer: gst::Buffer,
-        /// What finishes it.
+        /// Work that finishes it.
         finish: Finish,
-        /// What it has taken so far.
+        /// Time it has taken so far.
         times: Times,
         /// Its place in time.
         slot: Slot,
-        /// Tells under which configuration of the engine it was begun.
+        /// Configuration of the engine under which it was begun.
         generation: Option<u64>,
     },
 }
 
-/// What is to be learned from what was sent.
+/// Facts the task learns from what was sent.
 #[derive(Default)]
 pub(super) struct Report {
-    /// Where frames were finished, and what that took.
+    /// Slots of frames that were finished, and the time that took.
     pub(super) made: Vec<(Slot, Times)>,
-    /// Why frames could not be, and the generation they were begun under.
+    /// Reasons why frames could not be finished, and the generation they were begun under.
     pub(super) lacking: Vec<(Want, Option<u64>)>,
 }
 
-/// Sends what leaves.
+/// Sender of everything that leaves.
 pub(super) struct Output {
     context: Arc<Context>,
-    /// Which round of the queue everything belongs to.
+    /// Round of the queue that everything belongs to.
     round: u64,
-    /// What leaves with the pair at hand, where that is handed over.
+    /// Items that leave with the pair at hand, where that is handed over.
     pending: Option<Vec<OutputItem>>,
-    /// The thread it is handed to, if that was ever so.
+    /// Thread the pair is handed to, if one was ever started.
     sender: Option<SenderThread>,
 }
 
@@ -78,20 +79,20 @@ impl Output {
         }
     }
 
-    /// The round of the queue that everything belongs to.
+    /// Returns the round of the queue that everything belongs to.
     pub(super) fn round(&self) -> u64 {
         self.round
     }
 
-    /// Begins another round: what was handed over before does not leave any more.
+    /// Begins another round: items handed over before do not leave any more.
     pub(super) fn set_round(&mut self, round: u64) {
         self.round = round;
     }
 
-    /// Sends something, or keeps it until the pair at hand is handed over.
+    /// Sends an item, or keeps it until the pair at hand is handed over.
     ///
     /// # Errors
-    /// What upstream is to be told.
+    /// Returns the flow error that upstream is to be told.
     pub(super) fn send(&mut self, item: OutputItem) -> Result<(), gst::FlowError> {
         match &mut self.pending {
             Some(pending) => {
@@ -102,13 +103,13 @@ impl Output {
         }
     }
 
-    /// Whether what is made now is handed over.
+    /// Returns whether what is made now is handed over.
     pub(super) fn is_deferring(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Keeps what is sent from now on, to be handed over; `false` where there is no thread for it, and all is
-    /// sent at once, as elsewhere.
+    /// Keeps what is sent from now on, to be handed over. Returns `false` where there is no thread
+    /// for it, and everything is sent at once, as elsewhere.
     pub(super) fn defer(&mut self) -> bool {
         if self.sender.is_none() {
             self.sender = SenderThread::start(&self.context).ok();
@@ -119,7 +120,7 @@ impl Output {
         self.sender.is_some()
     }
 
-    /// Hands over what was kept. What was handed over before has to be settled.
+    /// Hands over what was kept. Whatever was handed over before has to be settled.
     pub(super) fn hand_over(&mut self) {
         let pending = self.pending.take().unwrap_or_default();
         if let Some(sender) = &mut self.sender {
@@ -129,17 +130,18 @@ impl Output {
         }
     }
 
-    /// Waits until all that was handed over has left; what came of it, if that was not told before.
+    /// Waits until all that was handed over has left. Returns the outcome, unless it was returned
+    /// before.
     pub(super) fn settle(&mut self) -> Option<(Report, Result<(), gst::FlowError>)> {
         self.sender.as_mut()?.settle()
     }
 
-    /// Whether the thread can make a frame ready: it is there, and has none.
+    /// Returns whether the thread can make a frame ready: it is there, and has none.
     pub(super) fn can_fetch(&self) -> bool {
         self.sender.as_ref().is_some_and(|sender| !sender.fetches)
     }
 
-    /// Has a frame made ready, when what is under way has left.
+    /// Makes a frame ready on the thread, once what is under way has left.
     pub(super) fn fetch(&mut self, make_ready: MakeReady) {
         if let Some(sender) = &mut self.sender {
             #[cfg(feature = "faults")]
@@ -148,13 +150,13 @@ impl Output {
         }
     }
 
-    /// Waits until that is ready, if it can be; once.
+    /// Waits for the frame that is made ready and takes it, once; `None` if it can't be made.
     pub(super) fn take_ready(&mut self) -> Option<Ready> {
         self.sender.as_mut()?.take_ready()
     }
 
-    /// Waits until nothing leaves or is made ready any more, whatever becomes of it: a flush or a stop is under
-    /// way.
+    /// Waits until nothing leaves or is made ready any more, whatever the outcome: a flush or a
+    /// stop is under way.
     pub(super) fn halt(&mut self) {
         self.pending = None;
         if let Some(sender) = &mut self.sender {
@@ -164,24 +166,24 @@ impl Output {
     }
 }
 
-/// What the thread is to do.
+/// Work for the thread.
 enum Load {
-    /// To send what belongs to this round of the queue.
+    /// Sends items that belong to this round of the queue.
     Send(u64, Vec<OutputItem>),
-    /// To make a frame ready.
+    /// Makes a frame ready.
     Fetch(MakeReady),
 }
 
-/// The thread, which ends with it.
+/// Thread that sends, which ends with this.
 struct SenderThread {
-    /// There until it is dropped.
+    /// Channel to the thread, there until this is dropped.
     loads: Option<Sender<Load>>,
     reports: Receiver<(Report, Result<(), gst::FlowError>)>,
     frames: Receiver<Option<Ready>>,
     thread: Option<JoinHandle<()>>,
-    /// Something is under way.
+    /// Whether something is under way.
     sends: bool,
-    /// A frame is being made ready, or is ready.
+    /// Whether a frame is being made ready, or is ready.
     fetches: bool,
 }
 
@@ -333,7 +335,7 @@ fn push(context: &Context, round: u64, buffer: gst::Buffer) -> Result<(), gst::F
     Ok(())
 }
 
-/// The running time of a frame that is about to leave.
+/// Returns the running time of a frame that is about to leave.
 fn running_time(context: &Context, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
     let event = context.srcpad.sticky_event::<gst::event::Segment>(0)?;
     let segment = event.segment().downcast_ref::<gst::ClockTime>()?;

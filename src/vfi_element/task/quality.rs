@@ -1,5 +1,5 @@
-//! The task's dealings with time: what is too late, how much effort frames are worth, what the
-//! latency has to be, and when to report.
+//! Time in the task: which frames are too late, how much effort frames are worth, what the latency
+//! has to be, and when to report.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::vfi_element::timing::deadlines;
 use crate::vfi_element::timing::grid::Slot;
 
 impl Worker {
-    /// Whether a frame is to be made at this slot. If it would be too late, that is told.
+    /// Returns whether a frame is to be made at this slot. If it would be too late, tells so.
     pub(super) fn has_time(&mut self, context: &Context, slot: &Slot) -> bool {
         let asks = self
             .effort
@@ -39,7 +39,7 @@ impl Worker {
         false
     }
 
-    /// By how much a frame would be too late to be of use, if it would.
+    /// Returns by how much a frame would be too late to be of use, if it would.
     fn lateness(&self, context: &Context, slot: &Slot) -> Option<u64> {
         if self.settings.overload == Overload::None {
             return None;
@@ -53,7 +53,8 @@ impl Worker {
         reported.or_else(|| self.overdue(context, slot, expected))
     }
 
-    /// By how much a frame that is ready in `more` nanoseconds breaks the promise, if it does.
+    /// Returns by how much a frame that is ready in `more` nanoseconds breaks the promise, if it
+    /// does.
     fn overdue(&self, context: &Context, slot: &Slot, more: u64) -> Option<u64> {
         let deadline = self.deadline(context, slot)?.nseconds();
         let now = context.running_time()?.nseconds();
@@ -61,7 +62,7 @@ impl Worker {
         ready.checked_sub(deadline).filter(|late| *late > 0)
     }
 
-    /// The running time at which a frame has to be out, where somebody waits for it.
+    /// Returns the running time at which a frame has to be out, where somebody waits for it.
     fn deadline(&self, context: &Context, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.running_time(Some(clock_time(slot.pts)))?;
         let (promise, held) = (context.promise(), lock(&context.holds).level());
@@ -69,7 +70,7 @@ impl Worker {
         deadline.map(clock_time)
     }
 
-    /// Sees to it that what is being made is given up when it can't be in time any more.
+    /// Arms a timer that cancels the run when its frame can't be in time any more.
     pub(super) fn alarm(&self, context: &Context, slot: &Slot) -> Option<DeadlineTimer> {
         if self.settings.overload == Overload::None {
             return None;
@@ -80,8 +81,8 @@ impl Worker {
         DeadlineTimer::set(&clock, time, canceller)
     }
 
-    /// Sees to it that a run that seems never to end is given up, whether a clock sets the pace or not; and
-    /// says after how long.
+    /// Arms a timer that cancels a run that seems never to end, whether a clock sets the pace or
+    /// not. Returns it with the time limit.
     pub(super) fn watch(&self) -> Option<(DeadlineTimer, Duration)> {
         let engine = self.engine.as_ref()?;
         let limit = engine.patience()?;
@@ -90,7 +91,7 @@ impl Worker {
         Some((DeadlineTimer::set(&clock, end, engine.canceller())?, limit))
     }
 
-    /// A frame was made. By how much it is too late to be sent, if it is.
+    /// Notes a frame that was made. Returns by how much it is too late to be sent, if it is.
     pub(super) fn note_made(
         &mut self,
         context: &Context,
@@ -113,14 +114,14 @@ impl Worker {
         late
     }
 
-    /// A frame that was asked for needs no effort: there is nothing to make.
+    /// Notes a frame that was asked for but needs no effort: there is nothing to make.
     pub(super) fn note_spared(&mut self) {
         if let Some(effort) = &mut self.effort {
             effort.spare();
         }
     }
 
-    /// A pair was shrunk, and looked at, to find out what it shows.
+    /// Notes a pair that was shrunk, and looked at, to find out what it shows.
     pub(super) fn note_content(&mut self, context: &Context, shrink: Duration, content: Duration) {
         if let Some(effort) = &mut self.effort {
             effort.spend(nanoseconds(shrink + content));
@@ -128,7 +129,7 @@ impl Worker {
         context.stats().add_content(shrink, content);
     }
 
-    /// A frame was given up because of the alarm.
+    /// Notes a frame that was given up because of the alarm.
     pub(super) fn note_cut_short(&mut self, spent: Duration) {
         if let Some(effort) = &mut self.effort {
             effort.cut_short(nanoseconds(spent));
@@ -166,7 +167,7 @@ impl Worker {
         context.post(message);
     }
 
-    /// A pair is done: learns from it what to do with the next one.
+    /// Learns from a pair that is done what to do with the next one.
     ///
     /// # Errors
     /// If the engine can't do what the new effort asks for.
@@ -195,16 +196,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether a clock sets the pace: that of a live source, or of a sink that waits for it, which
-    /// was found or has told so.
+    /// Returns whether a clock sets the pace: that of a live source, or of a sink that waits for
+    /// it, which was found or has told so.
     pub(super) fn is_paced(&self, context: &Context) -> bool {
         let promise = context.promise();
         let found = promise.live || promise.sink.is_some();
         found || (self.settings.qos && context.downstream().paced())
     }
 
-    /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as long
-    /// as less effort may do.
+    /// Allows more time for a frame if that is what frames take, in a live pipeline; but not as
+    /// long as less effort may do.
     fn raise_latency(&mut self, context: &Context) {
         let frame = context.rates().frame;
         let Some(effort) = self.effort.as_ref().filter(|effort| effort.is_settled()) else {
@@ -265,7 +266,8 @@ impl Worker {
         }
     }
 
-    /// What follows has nothing to do with what was, as to time.
+    /// Pauses what is learned from time: the frames that follow have nothing to do with those
+    /// before.
     pub(super) fn pause_pacing(&mut self) {
         self.arrivals.reset();
         if let Some(effort) = &mut self.effort {
@@ -283,7 +285,7 @@ impl Worker {
         }
     }
 
-    /// The running time of a timestamp, in a segment that has one for it.
+    /// Returns the running time of a timestamp, in a segment that has one for it.
     fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
         self.time_segment()?.to_running_time(pts)
     }
@@ -306,7 +308,7 @@ impl Worker {
         }
     }
 
-    /// Posts what happened lately, if it is time.
+    /// Posts a report of what happened lately, if it is time.
     pub(super) fn report(&self, context: &Context) {
         let interval = self.settings.stats_interval.nseconds();
         if interval == 0 {
@@ -324,7 +326,8 @@ impl Worker {
         }
     }
 
-    /// Says where the effort stands now; to the application, if that is another step than before.
+    /// Reports where the effort stands now; to the application, if that is another step than
+    /// before.
     fn tell_effort(&self, context: &Context) {
         let Some(effort) = &self.effort else {
             return;
@@ -360,7 +363,7 @@ impl Worker {
     }
 }
 
-/// The time from one frame to the other, in nanoseconds.
+/// Returns the time from one frame to the other, in nanoseconds.
 fn apart(held: &Frame, new: &Frame) -> u64 {
     let times = new.buffer.pts().zip(held.buffer.pts());
     let apart = times.and_then(|(new, held)| new.checked_sub(held));

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-/// What the caps fix.
+/// Facts that the caps fix.
 pub(super) struct Stream {
     pub(super) input: gst::Caps,
     pub(super) output: gst::Caps,

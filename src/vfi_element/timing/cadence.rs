@@ -39,16 +39,17 @@ const SLACK_PART: u64 = 16;
 /// and half a frame is made up for within a few seconds.
 const GLIDE: u64 = 256;
 
-/// How far the frames of a rate may be off their places for reasons of no importance, in
+/// Returns how far the frames of a rate may be off their places for reasons of no importance, in
 /// nanoseconds.
 pub(in crate::vfi_element) fn slack(frame: u64) -> u64 {
     SLACK.max(frame / SLACK_PART)
 }
 
-/// Whether the first frame was cut to the segment, as decoders do after a seek into the middle of one:
-/// the next one comes too soon, and when the duration of the first, if it has one, is over. When that
-/// frame began by itself isn't known, so it is no anchor for others. `apart` is how far apart the two
-/// are and should be; a first frame without a duration has to be where the segment begins.
+/// Returns whether the first frame was cut to the segment, as decoders do after a seek into the
+/// middle of one: the next one comes too soon, and when the duration of the first, if it has one,
+/// is over. When that frame began by itself isn't known, so it is no anchor for others. `apart` is
+/// how far apart the two are and should be; a first frame without a duration has to be where the
+/// segment begins.
 pub(in crate::vfi_element) fn is_cut(
     duration: Option<u64>,
     apart: (u64, u64),
@@ -74,7 +75,7 @@ pub(in crate::vfi_element) enum Place {
     Anew(i128),
 }
 
-/// What the frames so far tell.
+/// Facts the frames so far tell.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::vfi_element) struct Cadence {
     /// Frames take their places, rather than timestamps count.
@@ -103,8 +104,8 @@ impl Default for Cadence {
 }
 
 impl Cadence {
-    /// Where a frame belongs that came at `real`, after one at `previous`; all in ticks of which
-    /// `frame` go to a frame of the declared rate.
+    /// Returns where a frame belongs that came at `real`, after one at `previous`; all in ticks of
+    /// which `frame` go to a frame of the declared rate.
     pub(in crate::vfi_element) fn place(
         &mut self,
         real: u128,
@@ -117,7 +118,7 @@ impl Cadence {
         }
     }
 
-    /// A frame is at the next place if it is less than half a frame off it (containers round,
+    /// Places a frame at the next place if it is less than half a frame off it (containers round,
     /// sources jitter), or at a later place that it is nearly at (frames are missing).
     fn place_steady(&mut self, real: u128, previous: u128, frame: u128) -> Place {
         let due = (previous / frame + 1).saturating_mul(frame);
@@ -188,10 +189,10 @@ impl Cadence {
         };
     }
 
-    /// A frame has taken the place that was due, so many nanoseconds later than that: by how much
-    /// the grid is to be moved. Where frames are off it on the whole (the first one may have been
-    /// early or late itself, and clocks differ), it glides there: phases, and which frame takes
-    /// which slot, stay as they are. `frame` and `slot` are how long a frame and a slot last.
+    /// Returns by how much the grid is to be moved after a frame has taken the place that was due,
+    /// `late` nanoseconds later than that. Where frames are off it on the whole (the first one may
+    /// have been early or late itself, and clocks differ), it glides there: phases, and which frame
+    /// takes which slot, stay as they are. `frame` and `slot` are how long a frame and a slot last.
     pub(in crate::vfi_element) fn glide(&mut self, late: i64, frame: u64, slot: u64) -> i64 {
         self.late += (late - self.late) / WEIGHT;
         let most = (frame / GLIDE).min(slot / 4);

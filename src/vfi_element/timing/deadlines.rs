@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use super::percentile::SlidingPercentile;
 use super::steady::Steady;
 
-/// What downstream's QoS events tell: the rule of GStreamer's filters (gstdeinterlace.c,
-/// `gst_deinterlace_src_event`). When downstream is late by `diff`, the next frame worth making is
-/// the one that is due after twice that delay.
+/// Lateness that downstream's QoS events tell, by the rule of GStreamer's filters
+/// (gstdeinterlace.c, `gst_deinterlace_src_event`). When downstream is late by `diff`, the next
+/// frame worth making is the one that is due after twice that delay.
 ///
-/// A delay that stays the same whatever is made comes from an offset between the clock and the frames;
-/// it is learnt, and what is later than that counts.
+/// A delay that stays the same whatever is made comes from an offset between the clock and the
+/// frames; it is learnt, and only lateness beyond it counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::vfi_element) struct Downstream {
     earliest: Option<u64>,
@@ -32,9 +32,9 @@ impl Downstream {
         self.earliest = None;
     }
 
-    /// Downstream tells how late (`diff > 0`) or early the frame of running time `timestamp` was;
-    /// `frame` is the distance of two output frames. Where a delay stays, frames may be later than it
-    /// by what is `allowed` for making them.
+    /// Learns from downstream how late (`diff > 0`) or early the frame of running time `timestamp`
+    /// was; `frame` is the distance of two output frames. Where a delay stays, frames may be later
+    /// than it by what is `allowed` for making them.
     pub(in crate::vfi_element) fn observe(
         &mut self,
         proportion: f64,
@@ -64,19 +64,20 @@ impl Downstream {
         self.earliest = Some(earliest);
     }
 
-    /// How far behind its time a frame of this running time would be: `None` if it is in time.
+    /// Returns how far behind its time a frame of this running time would be: `None` if it is in
+    /// time.
     pub(in crate::vfi_element) fn late_by(&self, running_time: u64) -> Option<u64> {
         self.earliest?
             .checked_sub(running_time)
             .filter(|late| *late > 0)
     }
 
-    /// The proportion of the last event, for QoS messages.
+    /// Returns the proportion of the last event, for QoS messages.
     pub(in crate::vfi_element) fn proportion(&self) -> f64 {
         self.proportion
     }
 
-    /// Whether downstream shows frames by a clock.
+    /// Returns whether downstream shows frames by a clock.
     pub(in crate::vfi_element) fn paced(&self) -> bool {
         self.paced
     }
@@ -91,7 +92,7 @@ pub(in crate::vfi_element) struct Sink {
     pub lateness: u64,
 }
 
-/// What a pipeline relies on: a live one was told of the element's latency, another has a sink.
+/// Latency a pipeline relies on: a live one was told of the element's latency, another has a sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::vfi_element) struct LatencyBudget {
     /// Whether upstream is live.
@@ -100,15 +101,17 @@ pub(in crate::vfi_element) struct LatencyBudget {
     pub upstream: u64,
     /// How long it may take from there until it goes out; unknown for a rate that varies.
     pub wait: Option<u64>,
-    /// What the pipeline has made of it: how long after its time a frame is shown. 0 while unknown.
+    /// Latency the pipeline has made of it: how long after its time a frame is shown. 0 while
+    /// unknown.
     pub configured: u64,
-    /// What shows frames by the clock, if it could be found.
+    /// Sink that shows frames by the clock, if it could be found.
     pub sink: Option<Sink>,
 }
 
 impl LatencyBudget {
-    /// When a frame of this running time has to be out, if frames come in `delay` after their time,
-    /// and downstream holds them until so long after it. `None` where nobody waits for it.
+    /// Returns when a frame of this running time has to be out, if frames come in `delay` after
+    /// their time, and downstream holds them until so long after it. `None` where nobody waits for
+    /// it.
     ///
     /// A live pipeline was promised a moment. It may show the frame later, but only where downstream
     /// is seen to wait for that by itself is it known that nobody there needs the time in between.
@@ -132,7 +135,7 @@ impl LatencyBudget {
         Some(running_time.saturating_add(own.max(held)))
     }
 
-    /// How much longer a frame may take that is made than one that passes.
+    /// Returns how much longer a frame may take that is made than one that passes.
     pub(in crate::vfi_element) fn allowed(&self) -> u64 {
         self.wait.filter(|_| self.live).unwrap_or(0)
     }
@@ -146,7 +149,7 @@ impl Arrivals {
     /// How many are remembered.
     const LENGTH: usize = 16;
 
-    /// A frame of running time `due` came in at `now`.
+    /// Notes that a frame of running time `due` came in at `now`.
     pub(in crate::vfi_element) fn add(&mut self, due: u64, now: u64) {
         if self.0.len() == Self::LENGTH {
             self.0.pop_front();
@@ -154,8 +157,8 @@ impl Arrivals {
         self.0.push_back(now.saturating_sub(due));
     }
 
-    /// The shortest of the latest delays: what upstream always takes, without what comes of waiting
-    /// for this element.
+    /// Returns the shortest of the latest delays: what upstream always takes, without what comes of
+    /// waiting for this element.
     pub(in crate::vfi_element) fn delay(&self) -> u64 {
         self.0.iter().copied().min().unwrap_or(0)
     }
@@ -168,9 +171,10 @@ impl Arrivals {
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// What to allow instead of `allowed` when something takes the time of `high` (the high percentile
-/// of a [`SlidingPercentile`]): a quarter more than that, in whole milliseconds. `None` where it is enough as
-/// it is, and where no more than `most` may be allowed: that is no matter of patience.
+/// Returns the time to allow instead of `allowed` when something takes the time of `high` (the high
+/// percentile of a [`SlidingPercentile`]): a quarter more than that, in whole milliseconds. `None`
+/// where it is enough as it is, and where no more than `most` may be allowed: that is no matter of
+/// patience.
 ///
 /// Each step is by a quarter at least and none leads back, so there are few of them.
 pub(in crate::vfi_element) fn raised(high: u64, allowed: u64, most: u64) -> Option<u64> {
@@ -186,8 +190,8 @@ pub(in crate::vfi_element) fn raised(high: u64, allowed: u64, most: u64) -> Opti
 pub(in crate::vfi_element) struct Spans(SlidingPercentile);
 
 impl Spans {
-    /// A pair is this far apart. `Some` if the distance to reckon with, `known` so far, is to grow;
-    /// it never does beyond `most`.
+    /// Notes how far apart a pair is. Returns the distance to reckon with if it, `known` so far, is
+    /// to grow; it never does beyond `most`.
     pub(in crate::vfi_element) fn add(&mut self, span: u64, known: u64, most: u64) -> Option<u64> {
         self.0.add(span);
         let grown = raised(self.0.high()?, known, most)?;

@@ -15,7 +15,8 @@ pub(in crate::vfi_element) struct Rate {
 }
 
 impl Rate {
-    /// The fraction in caps; `None` for 0/1 (variable) and for what is no rate at all.
+    /// Returns the rate in caps; `None` for 0/1 (variable) and for a fraction that is no rate at
+    /// all.
     pub(in crate::vfi_element) fn from_caps(num: i32, den: i32) -> Option<Self> {
         match (u64::try_from(num), u64::try_from(den)) {
             (Ok(num @ 1..), Ok(den @ 1..)) => Some(Self { num, den }),
@@ -23,7 +24,8 @@ impl Rate {
         }
     }
 
-    /// The same, but no more than one a nanosecond: others would share their timestamps.
+    /// Returns the same rate, but no more than one a nanosecond: others would share their
+    /// timestamps.
     pub(in crate::vfi_element) fn told_apart(self) -> Self {
         match self.num > self.den.saturating_mul(SECOND) {
             true => Self {
@@ -34,19 +36,19 @@ impl Rate {
         }
     }
 
-    /// Time of tick `n`, rounded down; saturates.
+    /// Returns the time of tick `n`, rounded down; saturates.
     pub(in crate::vfi_element) fn time(self, n: u64) -> u64 {
         let t = u128::from(n) * u128::from(self.den) * u128::from(SECOND) / u128::from(self.num);
         u64::try_from(t).unwrap_or(u64::MAX)
     }
 }
 
-/// How many times out of `wanted` can be told apart within so many nanoseconds.
+/// Returns how many times out of `wanted` can be told apart within so many nanoseconds.
 pub(in crate::vfi_element) fn parts(wanted: u32, nanoseconds: u64) -> u64 {
     u64::from(wanted).min(nanoseconds).max(1)
 }
 
-/// What a slot shows.
+/// Content of a slot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::vfi_element) enum Content {
     /// The frame that has just arrived, untouched.
@@ -69,7 +71,7 @@ pub(in crate::vfi_element) struct Slot {
     pub offset: u64,
     /// First output after a reset or a gap.
     pub discont: bool,
-    /// What it shows.
+    /// Content it shows.
     pub content: Content,
 }
 
@@ -88,8 +90,8 @@ impl Slots {
         self.pair.map(|(a, b)| b - a)
     }
 
-    /// Where a slot of this grid lies between the two frames; the second frame's own is at 1, give
-    /// or take what it was moved by to be on it.
+    /// Returns where a slot of this grid lies between the two frames; the second frame's own is at
+    /// 1, give or take what it was moved by to be on it.
     pub(in crate::vfi_element) fn phase_of(&self, slot: &Slot) -> Option<f64> {
         let (a, b) = self.pair?;
         let n = slot.offset.checked_sub(self.grid.origin.offset)?;
@@ -110,19 +112,20 @@ impl Iterator for Slots {
     }
 }
 
-/// What follows from the arrival of a frame.
+/// Slots that follow from the arrival of a frame.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct Step {
     /// The slots before the new frame, in order.
     pub before: Slots,
     /// The new frame's own slot, if it falls on one.
     pub original: Option<Slot>,
-    /// How far from the frame before, in nanoseconds, where that is too far for a fixed rate to be kept.
+    /// How far from the frame before, in nanoseconds, where that is too far for a fixed rate to be
+    /// kept.
     pub too_long: Option<u64>,
 }
 
 impl Step {
-    /// The new frame's own slot, for a frame made in its place.
+    /// Returns the new frame's own slot, for a frame made in its place.
     pub(in crate::vfi_element) fn stand_in(&self) -> Option<Slot> {
         let own = self.original?;
         Some(Slot {
@@ -132,8 +135,8 @@ impl Step {
     }
 }
 
-/// A phase so near to either frame that a 32-bit float, which networks take, would be on it, as the
-/// last before it.
+/// Returns the phase, or the last one before a frame where it is so near to that frame that a
+/// 32-bit float, which networks take, would be on it.
 pub(in crate::vfi_element) fn inside(phase: f64) -> f64 {
     const LEAST: f64 = f32::EPSILON as f64 / 2.0;
     phase.clamp(LEAST, 1.0 - LEAST)
@@ -154,7 +157,7 @@ pub(in crate::vfi_element) struct Grid {
 pub(in crate::vfi_element) struct Origin {
     /// Its time.
     pub base: u64,
-    /// What that was rounded down by, in ticks.
+    /// Amount that the time was rounded down by, in ticks.
     pub part: u64,
     /// Its count.
     pub offset: u64,
@@ -169,30 +172,30 @@ impl Grid {
         position * u128::from(self.output.num)
     }
 
-    /// The first slot at or after a position.
+    /// Returns the first slot at or after a position.
     pub(in crate::vfi_element) fn first_slot_from(&self, position: u128) -> u64 {
         let n = self.units(position).div_ceil(self.slot_units());
         u64::try_from(n).unwrap_or(u64::MAX)
     }
 
-    /// The first slot at or after a time.
+    /// Returns the first slot at or after a time.
     pub(in crate::vfi_element) fn first_slot_at(&self, time: u64) -> u64 {
         self.first_slot_from(self.position(time))
     }
 
-    /// The first slot that lies more than half a slot before a position, or after it.
+    /// Returns the first slot that lies more than half a slot before a position, or after it.
     pub(in crate::vfi_element) fn first_slot_around(&self, position: u128) -> u64 {
         let from = self.units(position).saturating_sub(self.slot_units() / 2);
         u64::try_from(from.div_ceil(self.slot_units())).unwrap_or(u64::MAX)
     }
 
-    /// The position of a time; 0 for what lies before the grid.
+    /// Returns the position of a time; 0 for what lies before the grid.
     pub(in crate::vfi_element) fn position(&self, time: u64) -> u128 {
         let since = u128::from(time.saturating_sub(self.origin.base));
         (since * u128::from(self.ticks_in_ns)).saturating_sub(self.origin.part.into())
     }
 
-    /// The slot 0 of a grid that begins at a position, with this count.
+    /// Returns the slot 0 of a grid that begins at a position, with this count.
     pub(in crate::vfi_element) fn origin_at(&self, position: u128, offset: u64) -> Origin {
         let ticks = position.saturating_add(self.origin.part.into());
         let in_ns = u128::from(self.ticks_in_ns);
@@ -204,7 +207,7 @@ impl Grid {
         }
     }
 
-    /// The slot that a position falls on, if it does, give or take `tolerance` units.
+    /// Returns the slot that a position falls on, if it does, give or take `tolerance` units.
     pub(in crate::vfi_element) fn slot_of(&self, position: u128, tolerance: u128) -> Option<u64> {
         let (position, slot) = (self.units(position), self.slot_units());
         let n = (position + slot / 2) / slot;
@@ -213,7 +216,7 @@ impl Grid {
             .flatten()
     }
 
-    /// Where slot `n` lies between positions `a` and `b`.
+    /// Returns where slot `n` lies between positions `a` and `b`.
     fn phase(&self, n: u64, a: u128, b: u128) -> f64 {
         let after = (u128::from(n) * self.slot_units()).saturating_sub(self.units(a));
         after as f64 / self.units(b - a) as f64

@@ -25,13 +25,13 @@ impl SlidingPercentile {
         self.samples.clear();
     }
 
-    /// What all but one in ten stay within; at least one outlier is always left out. `None` while
-    /// there are too few to tell.
+    /// Returns the value all but one in ten stay within; at least one outlier is always left out.
+    /// `None` while there are too few to tell.
     pub(in crate::vfi_element) fn high(&self) -> Option<u64> {
         self.rank(|last| last * 9 / 10)
     }
 
-    /// The middle one. `None` while there are too few to tell.
+    /// Returns the middle value. `None` while there are too few to tell.
     pub(in crate::vfi_element) fn median(&self) -> Option<u64> {
         self.rank(|last| last / 2)
     }

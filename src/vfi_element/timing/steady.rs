@@ -22,12 +22,12 @@ impl Steady {
         self.0.push_back(sample);
     }
 
-    /// Nothing could be measured: the oldest measurement counts no more.
+    /// Drops the oldest measurement, because nothing could be measured.
     pub(in crate::vfi_element) fn miss(&mut self) {
         self.0.pop_front();
     }
 
-    /// The lowest one, if three of four are hardly above it.
+    /// Returns the lowest measurement, if three of four are hardly above it.
     pub(in crate::vfi_element) fn level(&self) -> Option<i64> {
         let lowest = *self.0.iter().min()?;
         let near = |sample: &&i64| sample.saturating_sub(lowest) <= Self::APART;
@@ -36,9 +36,9 @@ impl Steady {
     }
 }
 
-/// How much later than their running time frames are taken downstream, where that waits for a moment:
-/// a sink for its clock, and whatever offset its pads and properties have. Seen from pushes, which last
-/// until then.
+/// Level of how much later than their running time frames are taken downstream, where that waits
+/// for a moment: a sink for its clock, and whatever offset its pads and properties have. It is seen
+/// from pushes, which last until then.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::vfi_element) struct Holds(Steady);
 
@@ -46,7 +46,7 @@ impl Holds {
     /// A push that takes less waits for nothing.
     const AT_ONCE: u64 = 1_000_000;
 
-    /// A frame of running time `due` was pushed from one moment to another.
+    /// Notes that a frame of running time `due` was pushed from one moment to another.
     pub(in crate::vfi_element) fn add(&mut self, due: u64, begin: u64, end: u64) {
         match end.saturating_sub(begin) > Self::AT_ONCE {
             true => self.0.add(signed(end).saturating_sub(signed(due))),
@@ -54,7 +54,8 @@ impl Holds {
         }
     }
 
-    /// How long after its running time a frame is early enough. `None` while that is unknown.
+    /// Returns how long after its running time a frame is early enough. `None` while that is
+    /// unknown.
     pub(in crate::vfi_element) fn level(&self) -> Option<i64> {
         self.0.level()
     }
@@ -70,7 +71,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Pushes of frames that are 20 ms apart, each begun and ended so many milliseconds after its time.
+    /// Pushes of frames that are 20 ms apart, each begun and ended so many milliseconds after its
+    /// time.
     fn holds(pushes: impl IntoIterator<Item = (u64, u64)>) -> Holds {
         let mut holds = Holds::default();
         for (n, (begin, end)) in (0..).zip(pushes) {

@@ -1,4 +1,4 @@
-//! What went into the element, what came out, and whether that is as it should be.
+//! Ledger of what went into the element and what came out, and whether that is as it should be.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ impl Drop for Tracked {
 }
 
 impl Alive {
-    /// A frame of these bytes.
+    /// Returns a frame of these bytes.
     pub(super) fn frame(self: &Arc<Self>, number: u64, bytes: Vec<u8>) -> gst::Buffer {
         lock(&self.0).insert(bytes.as_ptr() as usize, number);
         let mut buffer = gst::Buffer::from_slice(Tracked {
@@ -45,12 +45,12 @@ impl Alive {
         buffer
     }
 
-    /// How many frames somebody holds.
+    /// Returns how many frames somebody holds.
     pub(super) fn count(&self) -> usize {
         lock(&self.0).len()
     }
 
-    /// The number of an original: the memory that went in, and what was said of it.
+    /// Returns the number of an original: the memory that went in, and what was said of it.
     fn number(&self, buffer: &gst::BufferRef) -> Option<u64> {
         let said = buffer.meta::<gst::ReferenceTimestampMeta>()?.timestamp();
         let memory = buffer.peek_memory(0).map_readable().ok()?;
@@ -62,7 +62,7 @@ impl Alive {
 
 const TAG: &str = "timestamp/x-vfi-lab";
 
-/// What came out, since that was last asked.
+/// Frames that came out, since that was last asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Out {
     pub originals: u64,
@@ -93,7 +93,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A stretch begins; `replaced` counts duplicates that the element has replaced so far.
+    /// Begins a stretch; `replaced` counts duplicates that the element has replaced so far.
     pub(super) fn begin(&mut self, strict: bool, replaced: u64) {
         self.waiting.clear();
         self.passed.clear();
@@ -107,8 +107,8 @@ impl Ledger {
         self.strict = false;
     }
 
-    /// A frame goes in, perhaps at an odd time and marked as one that continues nothing: then time may
-    /// go back with it.
+    /// Notes a frame that goes in, perhaps at an odd time and marked as one that continues nothing:
+    /// then time may go back with it.
     pub(super) fn send(&mut self, number: u64, odd: bool, discont: bool) {
         self.waiting.push_back(number);
         self.odd += u64::from(odd);
@@ -117,10 +117,10 @@ impl Ledger {
         }
     }
 
-    /// Everything that went in has been dealt with.
+    /// Closes the account: everything that went in has been dealt with.
     ///
     /// # Errors
-    /// What is missing.
+    /// Returns what is missing, in words.
     pub(super) fn settle(&mut self, replaced: u64) -> Result<(), String> {
         self.passed.extend(self.waiting.drain(..));
         let missing = self.passed.len() as u64;
@@ -136,7 +136,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A serialized event came out.
+    /// Checks a serialized event that came out.
     pub(super) fn event(&mut self, event: &gst::EventRef) -> Result<(), String> {
         match event.view() {
             gst::EventView::Caps(caps) => {
@@ -164,10 +164,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// A frame came out.
+    /// Checks a frame that came out.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with it, in words.
     pub(super) fn frame(&mut self, alive: &Alive, buffer: &gst::BufferRef) -> Result<(), String> {
         let info = self.info.as_ref().ok_or("a frame before caps")?;
         let segment = self.segment.as_ref().ok_or("a frame before a segment")?;

@@ -14,14 +14,14 @@ use super::stream::{Outlet, Stream};
 use crate::element;
 use crate::watchdog::Watchdog;
 
-/// What is common to the source's thread, the sink and whoever is in command.
+/// State common to the source's thread, the sink and whoever is in command.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub element: gst::Element,
     pub source: gst::Pad,
     pub alive: Arc<Alive>,
     pub ledger: Mutex<Ledger>,
-    /// What the source is at; locked while it pushes, as a source's stream lock is.
+    /// State of the source's stream; locked while it pushes, as a source's stream lock is.
     stream: Mutex<Stream>,
     gate: Mutex<Gate>,
     moved: Condvar,
@@ -42,7 +42,7 @@ struct Gate {
     /// Frames that were taken.
     sent: u64,
     ended: bool,
-    /// What went wrong.
+    /// First fault found, in words.
     wrong: Option<String>,
 }
 
@@ -72,13 +72,13 @@ impl Shared {
         element::stat(&self.element, name).unwrap_or(0)
     }
 
-    /// Whether downstream leaves the rate open, so that every original has a place.
+    /// Returns whether downstream leaves the rate open, so that every original has a place.
     fn open(&self) -> bool {
         lock(&self.rates).is_any()
     }
 
-    /// Makes the source stand still, as soon as what it is at lets it; frames it has sent may be lost
-    /// from here on.
+    /// Makes the source stand still, as soon as what it is at lets it; frames it has sent may be
+    /// lost from here on.
     pub(super) fn stop(&self, interrupt: impl FnOnce()) -> Standstill<'_> {
         lock(&self.gate).closed = true;
         interrupt();
@@ -88,7 +88,7 @@ impl Shared {
         }
     }
 
-    /// Nothing that went in before is accounted for from here on.
+    /// Begins the account anew: nothing that went in before is accounted for from here on.
     pub(super) fn begin(&self, stream: &Stream) {
         let strict = self.open() && stream.is_regular();
         lock(&self.ledger).begin(strict, self.stat("duplicates"));
@@ -134,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// Downstream gets a frame.
+    /// Takes a frame as downstream does.
     fn chain(&self, buffer: &gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         if self.sated.load(Ordering::SeqCst) {
             return Err(gst::FlowError::Eos);
@@ -196,7 +196,7 @@ impl Outlet for Shared {
 }
 
 impl Rig {
-    /// The element, not started, and all around it.
+    /// Creates the element, not started, and all around it.
     pub(super) fn new(rng: Rng, watchdog: &Watchdog) -> Result<Self> {
         let element = crate::clip::make("vfiinterp")?;
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
@@ -263,8 +263,8 @@ impl Rig {
         })
     }
 
-    /// Waits until so many frames were taken in all. At the latest then everything is known to be right
-    /// so far.
+    /// Waits until so many frames were taken in all. At the latest then everything is known to be
+    /// right so far.
     pub(super) fn wait(&self, frames: u64) -> Result<u64> {
         let mut gate = lock(&self.shared.gate);
         while gate.sent < frames && gate.wrong.is_none() {
@@ -288,7 +288,7 @@ impl Rig {
         self.shared.warnings.load(Ordering::Relaxed)
     }
 
-    /// Downstream takes other rates from here on.
+    /// Sets the rates downstream takes from here on.
     pub(super) fn set_rates(&self, caps: gst::Caps) {
         // Frames that are under way may find no place.
         lock(&self.shared.ledger).loosen();
@@ -296,7 +296,7 @@ impl Rig {
         self.sink.push_event(gst::event::Reconfigure::new());
     }
 
-    /// Downstream has had enough, until the stream begins anew.
+    /// Marks downstream as having had enough, until the stream begins anew.
     pub(super) fn sate(&self) {
         self.shared.sated.store(true, Ordering::SeqCst);
     }
@@ -323,7 +323,7 @@ impl Standstill<'_> {
         begun.map_err(|flow| anyhow::anyhow!("the stream can't begin: {flow}"))
     }
 
-    /// The source goes on.
+    /// Lets the source go on.
     pub(super) fn go(self) {
         self.shared.sated.store(false, Ordering::SeqCst);
         self.shared.begin(&self.stream);
@@ -334,7 +334,7 @@ impl Standstill<'_> {
 }
 
 impl Shared {
-    /// Downstream wants something of the source: a seek.
+    /// Handles an event by which downstream wants something of the source: a seek.
     fn upstream_event(&self, event: &gst::Event) -> bool {
         let gst::EventView::Seek(seek) = event.view() else {
             return true;

@@ -1,4 +1,4 @@
-//! What a source sends: frames, and whatever else may come between them.
+//! Stream of a source: frames, and whatever else may come between them.
 
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +38,7 @@ enum Pace {
     Wild,
 }
 
-/// What frames show.
+/// Content of frames.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
     Moving,
@@ -65,22 +65,22 @@ pub(super) struct Stream {
     latest: Option<ClockTime>,
     /// Frames in all.
     number: u64,
-    /// What pictures are cut from, and where.
+    /// Texture that pictures are cut from, and where.
     texture: Vec<u8>,
     place: usize,
 }
 
 /// The place where a stream comes out.
 pub(super) trait Outlet {
-    /// The pad it is pushed by.
+    /// Returns the pad it is pushed by.
     fn source(&self) -> &gst::Pad;
-    /// Whose frames' memory is counted.
+    /// Returns the account of frames whose memory is counted.
     fn alive(&self) -> &Arc<Alive>;
-    /// Notes what went in.
+    /// Returns the ledger, which notes what went in.
     fn ledger(&self) -> &Mutex<Ledger>;
-    /// Has everything dealt with that went in.
+    /// Settles the account of all that went in, and begins it anew.
     fn settle(&self, stream: &Stream);
-    /// The reason why something was refused.
+    /// Returns the reason why something was refused.
     fn why_refused(&self) -> gst::FlowError;
 }
 
@@ -106,7 +106,8 @@ impl Stream {
         }
     }
 
-    /// Whether each frame has a place of its own in what comes out, where the rate there is open.
+    /// Returns whether each frame has a place of its own in what comes out, where the rate there is
+    /// open.
     pub(super) fn is_regular(&self) -> bool {
         self.pace != Pace::Wild || !self.is_declared()
     }
@@ -158,7 +159,7 @@ impl Stream {
         Ok(0)
     }
 
-    /// The stream's beginning, with a time of its own.
+    /// Sends the stream's beginning, with a time of its own.
     pub(super) fn begin_anew(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         let id = format!("stream {}", self.rng.u32(..));
         send(outlet, gst::event::StreamStart::new(&id))?;
@@ -206,7 +207,7 @@ impl Stream {
         (self.base, self.count, self.latest) = (at, 0, None);
     }
 
-    /// A format, size and rate other than before.
+    /// Sends a format, size and rate other than before.
     fn change_caps(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         let rng = &mut self.rng;
         let (num, den) = rng.choice(RATES).unwrap_or((30, 1));
@@ -250,13 +251,13 @@ impl Stream {
         send(outlet, gap.build())
     }
 
-    /// The end of the stream, and another stream behind it.
+    /// Sends the end of the stream, and another stream behind it.
     fn end(&mut self, outlet: &impl Outlet) -> Result<(), gst::FlowError> {
         send(outlet, gst::event::Eos::new())?;
         self.begin_anew(outlet)
     }
 
-    /// The time of a frame that comes so many frames from now.
+    /// Returns the time of a frame that comes so many frames from now.
     fn time(&self, ahead: u64) -> ClockTime {
         let rate = self.info.as_ref().map(gst_video::VideoInfo::fps);
         let rate = rate.filter(|rate| rate.numer() > 0);
@@ -270,7 +271,7 @@ impl Stream {
         }
     }
 
-    /// The next frame, or the end of the segment in its place.
+    /// Sends the next frame, or the end of the segment in its place.
     fn frame(&mut self, outlet: &impl Outlet) -> Result<u64, gst::FlowError> {
         let (now, next) = (self.time(0), self.time(1));
         let over = match self.segment.rate() < 0.0 {
@@ -324,7 +325,8 @@ impl Stream {
         Ok(1)
     }
 
-    /// When a frame says that it is, and whether that is odd, so that it may be refused.
+    /// Returns the time a frame says that it is at, and whether that is odd, so that it may be
+    /// refused.
     fn timestamp(&mut self, now: ClockTime, length: ClockTime) -> (Option<ClockTime>, bool) {
         match self.rng.u8(..200) {
             0 => return (None, true),

@@ -6,14 +6,14 @@ use gst::glib::{self, prelude::*};
 
 use crate::networks::Networks;
 
-/// What an application may set.
+/// Values an application may set.
 #[derive(Debug)]
 pub(super) struct Values {
     properties: Vec<glib::ParamSpec>,
     models: Vec<String>,
 }
 
-/// What `model-info` may be set to, sense and nonsense.
+/// Values that `model-info` may be set to, sense and nonsense.
 const INFOS: [&str; 7] = [
     "",
     "align=8",
@@ -25,7 +25,7 @@ const INFOS: [&str; 7] = [
 ];
 
 impl Values {
-    /// All properties of an element's own class.
+    /// Collects all properties of an element's own class.
     pub(super) fn new(element: &gst::Element, networks: &Networks) -> Self {
         let own = element.type_();
         let properties = element.list_properties();
@@ -38,13 +38,13 @@ impl Values {
         }
     }
 
-    /// One of the properties.
+    /// Returns one of the properties.
     pub(super) fn property(&self, rng: &mut Rng) -> Result<&glib::ParamSpec> {
         rng.choice(&self.properties).context("no properties")
     }
 
-    /// A value that GLib lets through for this property; whether it makes sense is for the element to
-    /// tell. `None` if it can't be set.
+    /// Returns a value that GLib lets through for this property; whether it makes sense is for the
+    /// element to tell. `None` if it can't be set.
     pub(super) fn value(&self, property: &glib::ParamSpec, rng: &mut Rng) -> Option<glib::Value> {
         if !property.flags().contains(glib::ParamFlags::WRITABLE) {
             return None;
@@ -93,7 +93,7 @@ impl Values {
     }
 }
 
-/// A whole number within bounds: one of them, a small one, or one of any size.
+/// Returns a whole number within bounds: one of them, a small one, or one of any size.
 fn whole(rng: &mut Rng, least: u64, most: u64) -> u64 {
     match rng.u8(..8) {
         0 => least,

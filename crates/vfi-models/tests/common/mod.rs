@@ -1,4 +1,4 @@
-//! What the tests of the program have in common.
+//! Helpers that the tests of the program have in common.
 #![allow(dead_code)] // no test program uses all of it
 
 use std::path::{Path, PathBuf};

@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
         bytes.map_or(0, |bytes| i32::from_le_bytes(*bytes))
     }
 
-    /// Where `byte` of tap row `tap` of row `y` lies.
+    /// Returns the address of `byte` of tap row `tap` of row `y`.
     #[inline(always)]
     fn at(&self, y: i32, tap: usize, byte: i32) -> *const u8 {
         debug_assert!(byte >= 0 && byte + 16 <= self.row_bytes);
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What eight pixels are made from.
+/// Positions and weights that eight pixels are made from.
 #[derive(Clone, Copy)]
 struct Taps {
     /// Column and row of the pixel left of and above each position.
@@ -297,7 +297,8 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// What is to be read for eight positions, and how much of it; `weight` is the source's own.
+/// Returns what is to be read for eight positions, and how much of it; `weight` is the source's
+/// own.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(

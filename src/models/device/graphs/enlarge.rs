@@ -34,7 +34,8 @@ pub(crate) fn append(
     }
 }
 
-/// What is given back to `picture`, in levels `[1, 3, height, width]`: as `frames::excess_between` has it.
+/// Appends the excess that is given back to `picture`, in levels `[1, 3, height, width]`, as
+/// `frames::excess_between` has it, and returns its name.
 fn excess(gamut: &Gamut, graph: &mut Appender, picture: &str) -> String {
     let (zero, one) = (graph.constant(0.0), graph.constant(1.0));
     let rest = graph.node("Sub", &[&one, "moment"], vec![]);

@@ -1,4 +1,4 @@
-//! What a network wants beside two pictures, or instead of them, made where they lie.
+//! Inputs that a network takes beside two pictures, or instead of them, made where they lie.
 
 use onnx_graph::proto::ModelProto;
 

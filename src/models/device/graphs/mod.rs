@@ -36,26 +36,26 @@ const OPSET: i64 = 17;
 /// Sides below this are not for these graphs: the converter's ways for tiny lines differ.
 const SMALLEST: usize = 16;
 
-/// What frames look like, and what a network sees of them.
+/// Properties of frames, and of the pictures of them that a network sees.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Geometry {
     /// Format, size, colorimetry and chroma siting.
     pub info: VideoInfo,
     /// Width and height of the network's picture.
     pub small: (usize, usize),
-    /// The same with the network's padding.
+    /// Width and height of that picture with the network's padding.
     pub padded: (usize, usize),
-    /// What is in the padding.
+    /// Contents of the padding.
     pub padding: Padding,
-    /// How frames are shrunk.
+    /// Method by which frames are shrunk.
     pub downscale: ScaleMethod,
-    /// How frames are read along motion, and pictures enlarged.
+    /// Method by which frames are read along motion, and pictures enlarged.
     pub upscale: ScaleMethod,
     /// Whether frames are made of pictures.
     pub pictures: bool,
 }
 
-/// What a finishing graph begins with.
+/// Kind of network output that a finishing graph begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputKind {
     /// Motion on a grid of so many columns and rows: the frames' planes are warped.
@@ -111,7 +111,7 @@ impl Geometry {
         difference::graph(self)
     }
 
-    /// What is cut off of colours, where that is to be given back.
+    /// Returns the gamut of the colours that are cut off, where those are to be given back.
     pub(crate) fn gamut(&self) -> Option<Gamut> {
         Gamut::new(&self.info).filter(|_| self.pictures)
     }

@@ -24,7 +24,7 @@ pub(crate) enum Side {
     Down,
 }
 
-/// What a pass makes of its sums.
+/// Rounding that a pass applies to its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Rounding {
     /// Bytes, nearest ones (halves upwards).
@@ -71,8 +71,8 @@ pub(crate) fn apply(passes: &[Pass], graph: &mut Appender, value: &str) -> Strin
         .fold(value, |value, pass| pass.apply(graph, &value))
 }
 
-/// How a plane of bytes is shrunk. `single` says that its samples lie alone, so that the converter halves it where
-/// that is what linear scaling is asked for.
+/// Returns the passes that shrink a plane of bytes. `single` says that its samples lie alone, so
+/// that the converter halves it where that is what linear scaling is asked for.
 pub(crate) fn shrink(
     method: ScaleMethod,
     from: (usize, usize),
@@ -101,7 +101,7 @@ pub(crate) fn shrink(
     passes
 }
 
-/// How a picture of bytes is enlarged.
+/// Returns the passes that enlarge a picture of bytes.
 pub(crate) fn enlarge(method: ScaleMethod, from: (usize, usize), to: (usize, usize)) -> Vec<Pass> {
     let linear = method == ScaleMethod::Bilinear;
     let across = Pass {
@@ -131,7 +131,7 @@ pub(crate) fn enlarge(method: ScaleMethod, from: (usize, usize), to: (usize, usi
     in_turn(passes, from, to)
 }
 
-/// How words of levels up to `most` are scaled.
+/// Returns the passes that scale words of levels up to `most`.
 pub(crate) fn words(
     method: ScaleMethod,
     from: (usize, usize),

@@ -139,7 +139,7 @@ fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> Str
     drop_first(graph, &picture)
 }
 
-/// What the picture cuts off of the colours: see `frames::excess`.
+/// Appends the excess, which the picture cuts off of the colours: see `frames::excess`.
 fn excess(geometry: &Geometry, gamut: &Gamut, grey: bool, graph: &mut Appender, levels: &str) {
     let count = if grey { 1 } else { 3 };
     let colours = |graph: &mut Appender, times: f32| {

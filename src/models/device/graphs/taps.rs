@@ -9,7 +9,7 @@ use crate::frames::ScaleMethod;
 /// The converter takes no more weights than this for a sample.
 const MOST: usize = 128;
 
-/// What one sample is made of: weights of samples that follow each other.
+/// Makeup of one sample: weights of samples that follow each other.
 #[derive(Clone, Debug, PartialEq)]
 struct Tap {
     first: usize,

@@ -28,7 +28,7 @@ pub(crate) struct Field<'a> {
     pub(crate) unit: f64,
 }
 
-/// Where the pixels of planes of one size are read, and how much the first frame counts.
+/// Places where the pixels of planes of one size are read, and how much the first frame counts.
 #[derive(Debug)]
 pub(crate) struct Reading {
     sampling: Sampling,

@@ -28,7 +28,7 @@ use terms::{CHANNELS, Names, Terms, is_work};
 use crate::models::signature::Signature;
 use crate::models::signature::types::Inputs;
 
-/// How the encoder calls its picture, where the network has no input for one alone.
+/// The encoder's name for its picture, where the network has no input for one alone.
 const PICTURE: &str = "vfiinterp/encoder/picture";
 
 /// A network in two parts.
@@ -38,12 +38,12 @@ pub(crate) struct Parts {
     pub encoder: ModelProto,
     /// From what the network takes, and both pictures' features, to what it gives.
     pub rest: ModelProto,
-    /// What the encoder calls its picture.
+    /// The encoder's name for its picture.
     pub picture: String,
-    /// What the rest calls the features of the first and of the second picture; the encoder calls them as
-    /// those of the first.
+    /// The rest's names for the features of the first and of the second picture; the encoder calls
+    /// them as those of the first.
     pub features: [Vec<String>; 2],
-    /// How many nodes that are work the encoder has, and the network.
+    /// Numbers of nodes that are work: the encoder's, and the network's.
     pub work: (usize, usize),
 }
 

@@ -1,4 +1,5 @@
-//! What the values of a graph are made of, so that those of both pictures that are the same are found.
+//! Terms that the values of a graph are made of, so that those of both pictures that are the same
+//! are found.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -12,17 +13,18 @@ use crate::models::signature::types::Inputs;
 
 /// The dimension of channels.
 pub(crate) const CHANNELS: i64 = 1;
-/// Of values with more channels, none is told from the others.
+/// Most channels of a value; of one with more, none is told from the others.
 const MOST_CHANNELS: usize = 32;
-/// Encoders that look for more are left where they are. FILM's looks for some twenty.
+/// Most features of an encoder; one that looks for more is left where it is. FILM's looks for some
+/// twenty.
 const MOST_FEATURES: usize = 64;
 
-/// What makes it worth while: an encoder has at least one of these. They are what networks spend their
-/// time on, and whatever follows one is small beside it.
+/// Operators that make a split worth while: an encoder has at least one of these. They are what
+/// networks spend their time on, and whatever follows one is small beside it.
 const WORK: [&str; 4] = ["Conv", "ConvTranspose", "MatMul", "Gemm"];
 
-/// What only moves values about is left to the rest, where it stands behind all work: features are not
-/// kept twice, nor joined to the picture.
+/// Operators that only move values about. They are left to the rest, where they stand behind all
+/// work: features are not kept twice, nor joined to the picture.
 const MOVES: [&str; 11] = [
     "Identity",
     "Concat",
@@ -50,7 +52,7 @@ fn is_move(node: &NodeProto) -> bool {
     is_onnx(node.domain.as_deref()) && MOVES.contains(&node.op_type())
 }
 
-/// What numbers a value is made of, beside what the network stores.
+/// Numbers that a value is made of, beside what the network stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// None that come in: shapes at most.
@@ -77,7 +79,7 @@ impl Source {
 /// The number of a term.
 type Term = usize;
 
-/// What a term is made of.
+/// Makeup of a term.
 #[derive(PartialEq, Eq, Hash)]
 enum Formula<'a> {
     /// A channel of a picture, whichever of the two.
@@ -102,7 +104,7 @@ enum Formula<'a> {
 struct Value {
     source: Source,
     term: Term,
-    /// The same of each channel, where one can be told from the others.
+    /// Source and term of each channel, where one can be told from the others.
     channels: Option<Vec<(Source, Term)>>,
 }
 
@@ -113,7 +115,7 @@ pub(crate) struct Terms<'a> {
     stored: HashMap<&'a str, &'a TensorProto>,
     values: HashMap<&'a str, Value>,
     known: HashMap<Formula<'a>, Term>,
-    /// Of each term, whether there is work in it.
+    /// For each term, whether there is work in it.
     works: Vec<bool>,
 }
 
@@ -379,7 +381,8 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// What a node makes of each channel of one of its inputs; its others are the same for all.
+    /// Returns what a node makes of each channel of one of its inputs; its others are the same for
+    /// all.
     fn each_channel(
         &mut self,
         node: &'a NodeProto,
@@ -426,7 +429,8 @@ impl<'a> Terms<'a> {
         shared
     }
 
-    /// Those of the twins that the rest of the graph needs; `None` if the graph gives one of them itself.
+    /// Returns the twins that the rest of the graph needs; `None` if the graph gives one of them
+    /// itself.
     fn frontier(&self, shared: &HashMap<Term, Names<'a>>) -> Option<Vec<Names<'a>>> {
         let nodes = self.graph.node.iter();
         let makers: HashMap<&str, &NodeProto> = nodes
@@ -462,7 +466,7 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// What is in a stored tensor, whatever it is called.
+/// Returns what is in a stored tensor, whatever it is called.
 fn contents(tensor: &TensorProto) -> Formula<'_> {
     let bytes = match &tensor.raw_data {
         Some(raw) => Cow::Borrowed(&raw[..]),

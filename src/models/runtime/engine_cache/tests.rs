@@ -1,4 +1,4 @@
-//! What is kept on disk, and what goes.
+//! Tests of what is kept on disk, and of what goes.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -27,7 +27,7 @@ impl Drop for Folder {
     }
 }
 
-/// What is in the store, without the folders that are worked in.
+/// Returns the names of what is in the store, without the folders that are worked in.
 fn names(store: &Store) -> Vec<String> {
     let entries = fs::read_dir(&store.0).unwrap();
     let mut names: Vec<_> = entries

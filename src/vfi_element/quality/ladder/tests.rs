@@ -24,7 +24,8 @@ impl Machine {
         }
     }
 
-    /// Own work and the network's on a frame of a thousand kilopixels, give or take the noise.
+    /// Returns own work and the network's on a frame of a thousand kilopixels, give or take the
+    /// noise.
     fn make(&mut self, pixels: u64) -> (u64, u64) {
         self.seed = self
             .seed

@@ -84,14 +84,14 @@ impl Time {
     }
 }
 
-/// What has to hold from one slot to the next.
+/// State of the rules that have to hold from one slot to the next.
 struct Watch {
     /// Its count and its time.
     last: Option<(u64, u64)>,
     /// Where slot 0 of an exact grid lies: one that follows no declared rate.
     exact: Option<u64>,
-    /// A frame was drained, perhaps for longer than until the next one: originals that have no room yet
-    /// leave later than their slots say, until one leaves in time.
+    /// Whether a frame was drained, perhaps for longer than until the next one: originals that have
+    /// no room yet leave later than their slots say, until one leaves in time.
     drained: bool,
 }
 
@@ -118,7 +118,7 @@ impl Watch {
         self.last = Some((slot.offset, slot.pts));
     }
 
-    /// The first and last slots of a run, which may be long where gaps may be.
+    /// Checks the first and last slots of a run, which may be long where gaps may be.
     fn slots(&mut self, slots: &Slots, target: Target) {
         let run = slots.run.clone();
         let late = run.end.saturating_sub(WALKED).max(run.start);
@@ -146,8 +146,8 @@ fn most(target: Target, time: u64) -> u64 {
     }
 }
 
-/// Any bytes as what happens to a timeline. Slots come in order and where the rate says, phases lie
-/// between the two frames, and there are no more slots than the time that passed has room for.
+/// Runs a timeline on events made of any bytes. Slots come in order and where the rate says, phases
+/// lie between the two frames, and there are no more slots than the time that passed has room for.
 pub fn fuzz_timeline(bytes: &[u8]) {
     let Ok(case) = Case::arbitrary(&mut Unstructured::new(bytes)) else {
         return;

@@ -2,19 +2,20 @@
 
 use super::{Grid, Held, LONGEST_FRAME, Newest, SECOND, Slots, Target, Timeline};
 
-/// So long, in nanoseconds, a frame is shown at the end of a segment whose stop is known, as videorate
-/// does: a container's may be that of its sound.
+/// Longest time, in nanoseconds, a frame is shown at the end of a segment whose stop is known, as
+/// videorate does: a container's may be that of its sound.
 const LONGEST_END: u64 = SECOND;
 
 impl Timeline {
-    /// The newest frame is the last for now (end of stream, gap, change of caps): the slots that
-    /// are left of its own time, before `stop`. The next frame has no partner.
+    /// Ends the newest frame's time, because it is the last for now (end of stream, gap, change of
+    /// caps). Returns the slots that are left of that time, before `stop`. The next frame has no
+    /// partner.
     pub(in crate::vfi_element) fn drain(&mut self, stop: Option<u64>) -> Slots {
         self.let_go(0, stop)
     }
 
-    /// The stream is over: what is left as in [`Self::drain`], and where a fixed rate is kept, what is left up
-    /// to the segment's stop.
+    /// Ends the stream. Returns the slots that are left, as in [`Self::drain`], and where a fixed
+    /// rate is kept, those that are left up to the segment's stop.
     pub(in crate::vfi_element) fn end(&mut self) -> Slots {
         let stop = self.segment.1.filter(|_| self.can_fill(0));
         let newest = self.newest.map_or(0, |newest| newest.pts);
@@ -22,7 +23,8 @@ impl Timeline {
         self.let_go(until, None)
     }
 
-    /// The newest frame goes: the slots that are left of its own time, and those before `until`.
+    /// Lets the newest frame go. Returns the slots that are left of its own time, and those before
+    /// `until`.
     fn let_go(&mut self, until: u64, stop: Option<u64>) -> Slots {
         let Some(newest) = self.hold_for(Held::Gone) else {
             let grid = self.grid(0);
@@ -33,8 +35,9 @@ impl Timeline {
         self.repeats(grid, own.max(grid.first_slot_at(until)), stop)
     }
 
-    /// Upstream says that nothing comes until this time: the slots before it, which show the newest
-    /// frame; that is no pair with the next one. `None` where holes stay open, or this one is too long.
+    /// Fills the time up to `until`, in which upstream says that nothing comes. Returns the slots
+    /// before it, which show the newest frame; that is no pair with the next one. `None` where
+    /// holes stay open, or this one is too long.
     pub(in crate::vfi_element) fn pause(&mut self, until: u64) -> Option<Slots> {
         let newest = self.newest.filter(|newest| newest.held != Held::Gone)?;
         if !self.can_fill(until.saturating_sub(newest.pts)) {
@@ -53,7 +56,8 @@ impl Timeline {
         Some(was)
     }
 
-    /// The newest frame once more in all free slots up to `end`, before the segment's stop and `stop`.
+    /// Returns all free slots up to `end`, before the segment's stop and `stop`, with the newest
+    /// frame once more.
     fn repeats(&mut self, grid: Grid, end: u64, stop: Option<u64>) -> Slots {
         let stop = stop.into_iter().chain(self.segment.1).min();
         let stop = stop.map_or(u64::MAX, |stop| grid.first_slot_at(stop));
@@ -69,26 +73,26 @@ impl Timeline {
         }
     }
 
-    /// Whether frames so far apart are no pair. Those that are as far apart as their rate says are one
-    /// always.
+    /// Returns whether frames so far apart are no pair. Those that are as far apart as their rate
+    /// says are always one.
     pub(super) fn is_gap(&self, apart: u64) -> bool {
         let frame = self.input.map_or(0, |rate| rate.time(1));
         apart > self.max_gap.max(frame.saturating_add(frame / 2))
     }
 
-    /// Whether a hole of this length is filled with the frame before it.
+    /// Returns whether a hole of this length is filled with the frame before it.
     pub(super) fn can_fill(&self, apart: u64) -> bool {
         self.fills && matches!(self.target, Target::Fixed(_)) && apart <= LONGEST_FRAME
     }
 
-    /// How long a frame that has no rate lasts, in nanoseconds, if that is known.
+    /// Returns how long a frame that has no rate lasts, in nanoseconds, if that is known.
     pub(super) fn lasts(&self, newest: &Newest) -> Option<u64> {
         let known = Some(self.nanoseconds(newest.lasts)).filter(|lasts| *lasts > 0);
         known.or(self.input.map(|rate| rate.time(1)))
     }
 
-    /// How many ticks a frame lasts: a frame of the declared rate, else its duration, or as long as
-    /// the one before.
+    /// Returns how many ticks a frame lasts: a frame of the declared rate, else its duration, or as
+    /// long as the one before.
     pub(super) fn lasting(&self, duration: Option<u64>, previous: u128) -> u128 {
         let own = duration.filter(|d| *d > 0);
         let own = own.map(|d| u128::from(d.min(LONGEST_FRAME)));

@@ -15,7 +15,7 @@ fn walk(timeline: &mut Timeline, times: &[u64]) -> (Vec<Slot>, Vec<Option<u64>>)
     (slots, holes)
 }
 
-/// Whether slots are those of a rate from the first one on, without a hole.
+/// Returns whether slots are those of a rate from the first one on, without a hole.
 fn is_whole(slots: &[Slot], output: Rate) -> bool {
     let expected = (0..).map(|n| slots[0].pts + output.time(n));
     slots

@@ -25,11 +25,11 @@ const SNAP: u128 = 16;
 /// A timestamp that goes back by more, in nanoseconds, is no frame out of order: time begins anew.
 const LONGEST_STEP_BACK: u64 = 10 * SECOND;
 
-/// No frame is shown longer than this, in nanoseconds, whatever it says and however late the next one
+/// Longest time a frame is shown, in nanoseconds, whatever it says and however late the next one
 /// comes: an output that is filled with a frame for years would fill disks too.
 pub(in crate::vfi_element) const LONGEST_FRAME: u64 = 600 * SECOND;
 
-/// What rate the output has.
+/// Rate of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vfi_element) enum Target {
     /// A fixed rate: slots on a grid that starts at the first frame.
@@ -97,8 +97,8 @@ pub(in crate::vfi_element) struct Timeline {
 }
 
 impl Timeline {
-    /// A timeline for frames at `input` (`None`: variable) that leave at `target`; between frames
-    /// further apart than `max_gap` nanoseconds nothing is interpolated.
+    /// Creates a timeline for frames at `input` (`None`: variable) that leave at `target`; between
+    /// frames further apart than `max_gap` nanoseconds nothing is interpolated.
     pub(in crate::vfi_element) fn new(input: Option<Rate>, target: Target, max_gap: u64) -> Self {
         Self {
             input,
@@ -129,8 +129,8 @@ impl Timeline {
         self.segment = (start, stop);
     }
 
-    /// The next frame is marked as one that continues nothing: if it lies before the others, time
-    /// begins anew.
+    /// Expects that the next frame, marked as one that continues nothing, may lie before the
+    /// others: then time begins anew.
     pub(in crate::vfi_element) fn expect_jump(&mut self) {
         self.may_go_back = true;
     }
@@ -140,7 +140,7 @@ impl Timeline {
         (self.max_gap, self.fills) = (max_gap, fills);
     }
 
-    /// What comes next begins a grid of its own, behind all that has left.
+    /// Begins a grid of its own with what comes next, behind all that has left.
     pub(in crate::vfi_element) fn part(&mut self) {
         if let Some(newest) = self.newest {
             let left = self.last_slot().max(newest.pts).saturating_add(1);
@@ -187,9 +187,9 @@ impl Timeline {
         });
     }
 
-    /// A frame arrives. Without a timestamp it is taken to follow the one before at the declared
-    /// rate, else when that one's duration is over; the first one is taken to be at the segment's
-    /// start.
+    /// Takes a frame that arrives. Without a timestamp it is taken to follow the one before at the
+    /// declared rate, else when that one's duration is over; the first one is taken to be at the
+    /// segment's start.
     ///
     /// # Errors
     /// [`Refusal`] says why a frame has no place; the timeline is then unchanged.
@@ -284,8 +284,8 @@ impl Timeline {
         })
     }
 
-    /// The first frame, or the first after a gap: it is slot 0 of a new grid, at its own time;
-    /// nothing can be made before it.
+    /// Starts with the first frame, or the first after a gap: it is slot 0 of a new grid, at its
+    /// own time; nothing can be made before it.
     fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
         self.cadence = Cadence::default();
         self.begin(Origin {
@@ -315,19 +315,19 @@ impl Timeline {
         }
     }
 
-    /// The time of the slot that has left last.
+    /// Returns the time of the slot that has left last.
     fn last_slot(&self) -> u64 {
         self.grid(1).time(self.next.saturating_sub(1))
     }
 
-    /// A new grid, whose first slot has left.
+    /// Begins a new grid, whose first slot has left.
     fn begin(&mut self, origin: Origin) {
         self.origin = origin;
         self.next = 1;
     }
 
-    /// The newest frame, at a position of this grid, is the first slot of a new one that goes on
-    /// after it.
+    /// Begins a new grid that goes on after the newest frame, at a position of this grid. Returns
+    /// that frame's slot, the new grid's first.
     fn begin_again(&mut self, grid: &Grid, at: u128, pts: u64) -> Slot {
         self.floor = self.floor.max(self.last_slot().saturating_add(1));
         let offset = grid.origin.offset.saturating_add(self.next);
@@ -339,7 +339,7 @@ impl Timeline {
         self.own_slot(&grid, 0, pts, None)
     }
 
-    /// The declared rate, where the output has a fixed one too.
+    /// Returns the declared rate, where the output has a fixed one too.
     fn declared(&self) -> Option<Rate> {
         match self.target {
             Target::Fixed(_) => self.input,
@@ -367,7 +367,7 @@ impl Timeline {
         self.grid(1).origin_at(position, 0).base
     }
 
-    /// The grid for a pair that is `length` ticks apart.
+    /// Returns the grid for a pair that is `length` ticks apart.
     fn grid(&self, length: u128) -> Grid {
         let output = match self.target {
             Target::Fixed(rate) => rate.told_apart(),
@@ -386,7 +386,8 @@ impl Timeline {
         }
     }
 
-    /// A frame near a slot is taken to lie on it where frames have no exact place; see [`SNAP`].
+    /// Returns how near a slot a frame has to be to be taken to lie on it, where frames have no
+    /// exact place; see [`SNAP`].
     fn tolerance(&self, grid: &Grid, at: u128) -> u128 {
         match self.frame() {
             Some(frame) if at.is_multiple_of(frame) => 0,
@@ -394,8 +395,8 @@ impl Timeline {
         }
     }
 
-    /// Where a frame with this timestamp lies, after frame `a`, and whether a grid is to begin
-    /// there.
+    /// Returns where a frame with this timestamp lies, after frame `a`, and whether a grid is to
+    /// begin there.
     fn position(&mut self, pts: u64, a: &Newest) -> Result<(u128, bool), Refusal> {
         let real = self.grid(1).position(pts);
         let Some(frame) = self.frame() else {
@@ -437,14 +438,14 @@ impl Timeline {
         self.origin.base = self.origin.base.saturating_add_signed(by);
     }
 
-    /// The first slot that may still leave.
+    /// Returns the first slot that may still leave.
     fn free(&self, grid: &Grid) -> u64 {
         self.next.max(grid.first_slot_at(self.floor))
     }
 
-    /// The slot of an input frame, as soon as it may leave, and within the segment if its timestamp
-    /// is. In a stream of variable rate its duration is its share of the frame's own, because the
-    /// next frame's time isn't known yet.
+    /// Returns the slot of an input frame, as soon as it may leave, and within the segment if its
+    /// timestamp is. In a stream of variable rate its duration is its share of the frame's own,
+    /// because the next frame's time isn't known yet.
     fn own_slot(&mut self, grid: &Grid, n: u64, pts: u64, duration: Option<u64>) -> Slot {
         let mut slot = grid.slot(n, Content::Original);
         if let Target::Multiple(m) = self.target {
@@ -470,7 +471,7 @@ impl Timeline {
         slot
     }
 
-    /// With a variable output rate every input frame begins a grid of its own.
+    /// Begins a grid of its own at an input frame where the output rate is variable.
     fn rebase_multiple(&mut self, grid: &Grid) {
         if let (Target::Multiple(_), Some(newest)) = (self.target, &mut self.newest) {
             newest.at = 0;

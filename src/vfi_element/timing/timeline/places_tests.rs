@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::tests::{GAP, fixed, rate};
 use super::*;
 
-/// Noise with a standard deviation of about 1, from a seed.
+/// Returns noise with a standard deviation of about 1, from a seed.
 fn noise(seed: u64) -> impl FnMut() -> f64 {
     let mut state = seed;
     let mut next = move || {
@@ -18,15 +18,15 @@ fn noise(seed: u64) -> impl FnMut() -> f64 {
     move || (0..12).map(|_| next()).sum::<f64>() - 6.0
 }
 
-/// How many of these frames have a slot of their own, from frame `from` on.
+/// Returns how many of these frames have a slot of their own, from frame `from` on.
 fn shown(mut timeline: Timeline, times: &[u64], from: usize) -> usize {
     let steps = times.iter().map(|pts| timeline.advance(Some(*pts), None));
     let shown = steps.map(|step| step.is_ok_and(|step| step.original.is_some()));
     shown.skip(from).filter(|shown| *shown).count()
 }
 
-/// Frames of a camera whose timestamps are off by `jitter` milliseconds, and some of which come late or early by so
-/// many parts of a frame.
+/// Returns frames of a camera whose timestamps are off by `jitter` milliseconds, and some of which
+/// come late or early by so many parts of a frame.
 fn camera(declared: (u64, u64), speed: f64, jitter: f64, late: &[(usize, f64)]) -> Vec<u64> {
     let frame = 1e9 * declared.1 as f64 / declared.0 as f64;
     let mut noise = noise(5);

@@ -356,7 +356,8 @@ fn doubled(declared: (u64, u64), times: impl Iterator<Item = u64>) -> Vec<u64> {
 }
 
 proptest! {
-    /// Frames that are rounded, down, up or to the nearest, lie where the rate says to the nanosecond.
+    /// Frames that are rounded, down, up or to the nearest, lie where the rate says to the
+    /// nanosecond.
     #[test]
     fn rounded_timestamps_leave_no_trace(
         (num, den) in prop::sample::select(vec![(24, 1), (24_000, 1001), (25, 1), (30_000, 1001), (50, 1), (60_000, 1001), (120, 1)]),
@@ -372,8 +373,8 @@ proptest! {
         }
     }
 
-    /// A first frame that is off its place, and jitter, are made up for: frames leave when they came
-    /// on the whole.
+    /// A first frame that is off its place, and jitter, are made up for: frames leave when they
+    /// came on the whole.
     #[test]
     fn a_grid_settles_where_the_frames_are(
         num in prop::sample::select(vec![24u64, 30, 60]),

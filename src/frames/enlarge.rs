@@ -45,8 +45,9 @@ impl Enlarger {
         })
     }
 
-    /// Enlarges two pictures into `out`: one as [`Shrinker::shrink`] makes them where something shows through,
-    /// and one of alpha, as [`Shrinker::shrink_alpha`] does.
+    /// Enlarges two pictures into `out`: one as [`shrink`](super::Shrinker::shrink) makes them where
+    /// something shows through, and one of alpha, as [`shrink_alpha`](super::Shrinker::shrink_alpha)
+    /// does.
     ///
     /// # Errors
     /// As [`enlarge`](Self::enlarge).

@@ -451,11 +451,8 @@ impl Timeline {
         if let Target::Multiple(m) = self.target {
             slot.duration = duration.map(|d| d / parts(m, d));
         }
-        if let Some(stop) = self
-            .segment
-            .1
-            .filter(|stop| (pts + 1..=slot.pts).contains(stop))
-        {
+        let stop = self.segment.1;
+        if let Some(stop) = stop.filter(|stop| pts < *stop && *stop <= slot.pts) {
             let before = n
                 .checked_sub(1)
                 .map_or(0, |n| grid.time(n).saturating_add(1));

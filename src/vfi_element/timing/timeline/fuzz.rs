@@ -200,7 +200,9 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                 if input.is_some() || clips {
                     watch.exact = None;
                 }
-                if let (Some(pts), Some(before)) = (pts.filter(|pts| *pts >= last), before) {
+                if let (Some(pts), Some(before)) =
+                    (pts.filter(|pts| *pts >= latest.unwrap_or(last)), before)
+                {
                     // a declared rate may place a frame half a frame later than its timestamp
                     let frame = input.map_or(0, |rate| rate.time(1));
                     let passed = pts.saturating_sub(before).saturating_add(frame);

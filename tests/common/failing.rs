@@ -11,7 +11,7 @@ const PICTURE: &[i64] = &[1, 3, -1, -1];
 /// More than any side.
 const WHOLE: i64 = 1 << 40;
 
-/// What they can't bear.
+/// Content that such a network can't bear.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
     /// A first picture whose mean is above nine tenths; that of noise is not.
@@ -20,7 +20,7 @@ pub(crate) enum When {
     Width(i64),
 }
 
-/// What they do then.
+/// Behaviour of such a network then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Then {
     /// An operator fails.

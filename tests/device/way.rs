@@ -81,7 +81,7 @@ fn a_want_of_memory_is_survived() {
     assert!(rig.stat("synthesised") > 0, "at a smaller size");
 }
 
-/// What frames take of the sessions' arenas is as much after many of them as after few.
+/// Frames take as much of the sessions' arenas after many of them as after few.
 #[test]
 fn memory_is_flat() {
     init();

@@ -121,20 +121,32 @@ impl Cadence {
     /// Places a frame at the next place if it is less than half a frame off it (containers round,
     /// sources jitter), or at a later place that it is nearly at (frames are missing).
     fn place_steady(&mut self, real: u128, previous: u128, frame: u128) -> Place {
+        let place = self.expect(real, previous, frame);
+        match place {
+            Place::Due(_) => self.kept = (self.kept + 1).min(MOST),
+            Place::Later(_) => {}
+            _ => match self.kept.checked_sub(STRAY) {
+                Some(kept) => self.kept = kept,
+                None => self.doubt(),
+            },
+        }
+        place
+    }
+
+    /// Returns where a frame will belong that comes at `real`, by what is known now.
+    pub(in crate::vfi_element) fn expect(&self, real: u128, previous: u128, frame: u128) -> Place {
+        if !self.steady {
+            return Place::Own;
+        }
         let due = (previous / frame + 1).saturating_mul(frame);
         if real.abs_diff(due) < frame / 2 {
-            self.kept = (self.kept + 1).min(MOST);
             return Place::Due(due);
         }
         let nearest = (real + frame / 2) / frame * frame;
-        if nearest > due && real.abs_diff(nearest) < frame / 4 {
-            return Place::Later(nearest);
+        match nearest > due && real.abs_diff(nearest) < frame / 4 {
+            true => Place::Later(nearest),
+            false => Place::Own,
         }
-        match self.kept.checked_sub(STRAY) {
-            Some(kept) => self.kept = kept,
-            None => self.doubt(),
-        }
-        Place::Own
     }
 
     fn place_on_trial(&mut self, real: u128, previous: u128, frame: u128) -> Place {

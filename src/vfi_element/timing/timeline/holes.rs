@@ -1,6 +1,6 @@
 //! How long a frame lasts, and how much of the time for which no new one comes is filled with it.
 
-use super::{Grid, Held, LONGEST_FRAME, Newest, SECOND, Slots, Target, Timeline};
+use super::{Grid, Held, LONGEST_FRAME, Newest, Place, SECOND, Slots, Target, Timeline};
 
 /// Longest time, in nanoseconds, a frame is shown at the end of a segment whose stop is known, as
 /// videorate does: a container's may be that of its sound.
@@ -36,8 +36,9 @@ impl Timeline {
     }
 
     /// Fills the time up to `until`, in which upstream says that nothing comes. Returns the slots
-    /// before it, which show the newest frame; that is no pair with the next one. `None` where
-    /// holes stay open, or this one is too long.
+    /// before the place of a frame that comes then, as its timestamp may be rounded where `until`
+    /// is not; they show the newest frame, which is no pair with the next one. `None` where holes
+    /// stay open, or this one is too long.
     pub(in crate::vfi_element) fn pause(&mut self, until: u64) -> Option<Slots> {
         let newest = self.newest.filter(|newest| newest.held != Held::Gone)?;
         if !self.can_fill(until.saturating_sub(newest.pts)) {
@@ -45,7 +46,20 @@ impl Timeline {
         }
         self.hold_for(Held::ToRepeat);
         let grid = self.grid(1);
-        Some(self.repeats(grid, grid.first_slot_at(until), None))
+        let at = self.expected(&grid, until, &newest);
+        let own = grid.slot_of(at, self.tolerance(&grid, at));
+        let end = own.unwrap_or_else(|| grid.first_slot_from(at));
+        Some(self.repeats(grid, end, None))
+    }
+
+    /// Returns the position of a frame that will come at a time.
+    fn expected(&self, grid: &Grid, time: u64, newest: &Newest) -> u128 {
+        let real = grid.position(time);
+        let place = (self.frame()).map(|frame| self.cadence.expect(real, newest.at, frame));
+        match place {
+            Some(Place::Due(at) | Place::Later(at)) => at,
+            _ => real,
+        }
     }
 
     /// Changes for what the newest frame is there, if it is; gives it as it was.

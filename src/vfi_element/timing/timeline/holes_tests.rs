@@ -148,7 +148,56 @@ fn a_gap_is_filled_up_to_the_segment_s_stop() {
     assert_eq!(timeline.pause(5 * SECOND).unwrap().count(), 59);
 }
 
+/// Returns whether a frame has a slot of its own that follows a gap after this one.
+fn leaves_behind_a_gap(mut timeline: Timeline, first: u64, until: u64, next: u64) -> bool {
+    timeline.advance(Some(first), None).unwrap();
+    assert!(timeline.pause(until).unwrap().count() > 0);
+    timeline
+        .advance(Some(next), None)
+        .unwrap()
+        .original
+        .is_some()
+}
+
+#[test]
+fn a_gap_leaves_its_place_to_a_frame_whose_timestamp_is_rounded() {
+    let timeline = || fixed((24, 1), (120, 1));
+    let at = |frame: u64| 700_000 + rate(24, 1).time(frame);
+    let rounded = |time: u64| time / 1_000_000 * 1_000_000;
+    let (first, until) = (rounded(at(1)), at(4));
+    assert!(leaves_behind_a_gap(
+        timeline(),
+        first,
+        until,
+        rounded(until)
+    ));
+    let varying = || Timeline::new(None, Target::Fixed(rate(50, 1)), GAP);
+    assert!(leaves_behind_a_gap(varying(), 0, 100_900_000, 100_000_000));
+}
+
 proptest! {
+    /// Containers round timestamps to milliseconds, and not always what gaps say.
+    #[test]
+    fn frames_that_keep_to_their_rate_leave_behind_any_gap(
+        input in prop::sample::select(&[(5, 1), (24_000, 1001), (24, 1), (25, 1), (60, 1), (120, 1)]),
+        multiplier in 1u64..65,
+        start in 0u64..1_000_000_000,
+        frames in prop::collection::vec(1u64..4, 1..200),
+    ) {
+        let mut timeline = fixed(input, (input.0 * multiplier, input.1));
+        let mut count = 0;
+        for gap in frames {
+            let at = |frame: u64| start + rate(input.0, input.1).time(frame);
+            let rounded = at(count) / 1_000_000 * 1_000_000;
+            let step = timeline.advance(Some(rounded), None).unwrap();
+            prop_assert!(step.original.is_some(), "frame {count}");
+            count += gap;
+            if gap > 1 {
+                let _filled = timeline.pause(at(count)).unwrap();
+            }
+        }
+    }
+
     /// As many frames as videorate makes: one for each slot up to the last frame's.
     #[test]
     fn a_fixed_rate_is_whole_whatever_comes(

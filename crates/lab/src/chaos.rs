@@ -301,6 +301,7 @@ impl Chaos {
         ] {
             element.set_property_from_str(name, value);
         }
+        self.rig.set_live(self.rng.u8(..4) > 0);
         // Everything may be far too late, or early.
         let now = element
             .clock()

@@ -1,5 +1,7 @@
 //! Ends the program with an explanation if it hangs, instead of never.
 
+use std::io;
+use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -36,6 +38,9 @@ impl Watchdog {
             let doing = shown.lock().unwrap_or_else(PoisonError::into_inner);
             eprintln!("vfi-lab: nothing has happened for {PATIENCE:?}, while: {doing}");
             eprintln!("threads: {:?}", process::threads().unwrap_or_default());
+            if let Err(error) = tell_stacks() {
+                eprintln!("no debugger tells where they wait: {error}");
+            }
             eprintln!("{advice}");
             std::process::abort();
         };
@@ -62,4 +67,13 @@ impl Watchdog {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
         self.beat();
     }
+}
+
+/// Tells where each thread of this process waits, where there is a debugger to ask.
+fn tell_stacks() -> io::Result<()> {
+    let process = std::process::id().to_string();
+    let mut debugger = Command::new("gdb");
+    debugger.args(["-nx", "-batch", "-p", &process]);
+    debugger.args(["-ex", "thread apply all backtrace"]);
+    debugger.status().map(drop)
 }

@@ -90,7 +90,12 @@ pub(super) struct Ledger {
     jumps: HashSet<u64>,
     ended: bool,
     pub(super) out: Out,
+    /// The latest that went in and came out, in words.
+    latest_moves: VecDeque<String>,
 }
+
+/// Moves that are told of where an original is lost.
+const MOVES: usize = 60;
 
 impl Ledger {
     /// Begins a stretch; `replaced` counts duplicates that the element has replaced so far.
@@ -109,12 +114,26 @@ impl Ledger {
 
     /// Notes a frame that goes in, perhaps at an odd time and marked as one that continues nothing:
     /// then time may go back with it.
-    pub(super) fn send(&mut self, number: u64, odd: bool, discont: bool) {
+    pub(super) fn send(
+        &mut self,
+        number: u64,
+        pts: Option<gst::ClockTime>,
+        odd: bool,
+        discont: bool,
+    ) {
+        self.note(format!("in {number} at {pts:?}, {odd} {discont}"));
         self.waiting.push_back(number);
         self.odd += u64::from(odd);
         if odd && discont {
             self.jumps.insert(number);
         }
+    }
+
+    fn note(&mut self, what: String) {
+        if self.latest_moves.len() == MOVES {
+            self.latest_moves.pop_front();
+        }
+        self.latest_moves.push_back(what);
     }
 
     /// Closes the account: everything that went in has been dealt with.
@@ -127,10 +146,11 @@ impl Ledger {
         let allowed = self.odd + replaced.saturating_sub(self.replaced);
         if self.strict && missing > allowed {
             return Err(format!(
-                "lost {missing} originals, among them {:?}, where {} came at odd times and {} were replaced",
+                "lost {missing} originals, among them {:?}, where {} came at odd times and {} were replaced; at last {:#?}",
                 self.passed.iter().take(5).collect::<Vec<_>>(),
                 self.odd,
-                replaced - self.replaced
+                replaced - self.replaced,
+                self.latest_moves
             ));
         }
         Ok(())
@@ -138,6 +158,11 @@ impl Ledger {
 
     /// Checks a serialized event that came out.
     pub(super) fn event(&mut self, event: &gst::EventRef) -> Result<(), String> {
+        self.note(match event.view() {
+            gst::EventView::Caps(caps) => format!("out {}", caps.caps()),
+            gst::EventView::Segment(segment) => format!("out {:?}", segment.segment()),
+            _ => format!("out {:?}", event.type_()),
+        });
         match event.view() {
             gst::EventView::Caps(caps) => {
                 let info = gst_video::VideoInfo::from_caps(caps.caps());
@@ -178,7 +203,9 @@ impl Ledger {
             return Err(format!("{buffer:?} is no frame of {info:?}"));
         }
         let number = alive.number(buffer);
-        if segment.rate() > 0.0 {
+        let rate = segment.rate();
+        self.note(format!("out {number:?} at {:?}", buffer.pts()));
+        if rate > 0.0 {
             let pts = buffer.pts().ok_or("a frame without a time")?;
             let jumps = number.is_some_and(|number| self.jumps.remove(&number));
             if !jumps && self.latest.is_some_and(|latest| pts <= latest) {

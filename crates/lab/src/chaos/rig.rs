@@ -29,6 +29,8 @@ pub(super) struct Shared {
     rates: Mutex<gst::Caps>,
     /// Downstream says that it has had enough.
     sated: AtomicBool,
+    /// The source is live, so that holes stay open and what is late is left out.
+    live: AtomicBool,
     /// How many frames were warned of.
     warnings: AtomicU64,
     watchdog: Watchdog,
@@ -136,6 +138,8 @@ impl Shared {
 
     /// Takes a frame as downstream does.
     fn chain(&self, buffer: &gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // One frame that goes in may be hundreds that come out.
+        self.watchdog.beat();
         if self.sated.load(Ordering::SeqCst) {
             return Err(gst::FlowError::Eos);
         }
@@ -200,7 +204,7 @@ impl Rig {
     pub(super) fn new(rng: Rng, watchdog: &Watchdog) -> Result<Self> {
         let element = crate::clip::make("vfiinterp")?;
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
-            let asked = shared.clone();
+            let (asked, timed) = (shared.clone(), shared.clone());
             let source = gst::Pad::builder(gst::PadDirection::Src)
                 .name("source")
                 .event_function(move |_, _, event| {
@@ -210,7 +214,9 @@ impl Rig {
                 })
                 .query_function(move |pad, parent, query| match query.view_mut() {
                     gst::QueryViewMut::Latency(query) => {
-                        query.set(true, gst::ClockTime::from_mseconds(20), None);
+                        let shared = timed.upgrade();
+                        let live = shared.is_none_or(|shared| shared.live.load(Ordering::SeqCst));
+                        query.set(live, gst::ClockTime::from_mseconds(20), None);
                         true
                     }
                     gst::QueryViewMut::Caps(query) => {
@@ -233,6 +239,7 @@ impl Rig {
                 moved: Condvar::new(),
                 rates: Mutex::new(gst::Caps::new_any()),
                 sated: AtomicBool::new(false),
+                live: AtomicBool::new(true),
                 warnings: AtomicU64::new(0),
                 watchdog: watchdog.clone(),
             }
@@ -290,10 +297,17 @@ impl Rig {
 
     /// Sets the rates downstream takes from here on.
     pub(super) fn set_rates(&self, caps: gst::Caps) {
+        // No stretch begins before the element has heard of it.
+        let _still = lock(&self.shared.stream);
         // Frames that are under way may find no place.
         lock(&self.shared.ledger).loosen();
         *lock(&self.shared.rates) = caps;
         self.sink.push_event(gst::event::Reconfigure::new());
+    }
+
+    /// Sets whether the source is live from the next start on.
+    pub(super) fn set_live(&self, live: bool) {
+        self.shared.live.store(live, Ordering::SeqCst);
     }
 
     /// Marks downstream as having had enough, until the stream begins anew.

@@ -63,6 +63,10 @@ pub(super) struct Stream {
     count: u64,
     /// The latest time since the last reset.
     latest: Option<ClockTime>,
+    /// No frame was sent since that.
+    begins: bool,
+    /// Since then, each frame has a place of its own in what comes out, where the rate there is open.
+    regular: bool,
     /// Frames in all.
     number: u64,
     /// Texture that pictures are cut from, and where.
@@ -100,6 +104,8 @@ impl Stream {
             base: ClockTime::ZERO,
             count: 0,
             latest: None,
+            begins: true,
+            regular: true,
             number: 0,
             texture,
             place: 0,
@@ -107,8 +113,13 @@ impl Stream {
     }
 
     /// Returns whether each frame has a place of its own in what comes out, where the rate there is
-    /// open.
+    /// open. One that has none makes others lose theirs until time begins anew.
     pub(super) fn is_regular(&self) -> bool {
+        self.regular
+    }
+
+    /// Returns whether frames keep to the rate, if they declare one.
+    fn keeps_rate(&self) -> bool {
         self.pace != Pace::Wild || !self.is_declared()
     }
 
@@ -137,10 +148,17 @@ impl Stream {
             18..20 => self.begin_anew(outlet)?,
             20..22 => send(outlet, gst::event::Segment::new(&self.segment))?,
             22..25 => {
-                let step = ClockTime::from_mseconds(self.rng.u64(..200));
+                // Later, as else it is the same segment; and it begins where the next frame does.
+                let step = ClockTime::from_mseconds(self.rng.u64(1..200));
                 self.segment
                     .set_base(self.segment.base().unwrap_or_default() + step);
-                self.start_stretch(self.time(0));
+                let now = self.time(0);
+                let is_within = self.segment.stop().is_none_or(|stop| now < stop);
+                if self.segment.rate() > 0.0 && is_within {
+                    self.segment.set_start(now);
+                    self.segment.set_time(now);
+                }
+                self.start_stretch(now);
                 self.send_segment(outlet);
             }
             25..26 => self.end(outlet)?,
@@ -205,6 +223,13 @@ impl Stream {
 
     fn start_stretch(&mut self, at: ClockTime) {
         (self.base, self.count, self.latest) = (at, 0, None);
+        (self.begins, self.regular) = (true, self.keeps_rate());
+    }
+
+    /// Notes that frames may have no place of their own from here on.
+    fn loosen(&mut self, outlet: &impl Outlet) {
+        self.regular = false;
+        lock(outlet.ledger()).loosen();
     }
 
     /// Sends a format, size and rate other than before.
@@ -236,8 +261,8 @@ impl Stream {
             _ => Pace::Exact,
         };
         (self.info, self.caps) = (Some(info), Some(caps.clone()));
-        if !self.is_regular() {
-            lock(outlet.ledger()).loosen();
+        if !self.keeps_rate() {
+            self.loosen(outlet);
         }
         send(outlet, gst::event::Caps::new(&caps))
     }
@@ -289,10 +314,11 @@ impl Stream {
         }
         let length = now.max(next) - now.min(next);
         let (pts, odd) = self.timestamp(now, length);
-        if pts.is_none() && !self.is_declared() {
-            // It is taken to be as long after the one before as that was after its own, and that may have
-            // been long; what comes sooner is refused.
-            lock(outlet.ledger()).loosen();
+        let begins = std::mem::take(&mut self.begins);
+        if pts.is_none() && (begins || !self.is_declared()) {
+            // It is taken to be where time begins, or as long after the one before as that was after its own,
+            // and that may have been long: what comes sooner is refused, and may be off the rate.
+            self.loosen(outlet);
         }
         // Some frames are missing, and sometimes many.
         self.count += match self.rng.u8(..100) {
@@ -305,7 +331,7 @@ impl Stream {
             1..4 => None,
             4 if self.rng.u8(..8) == 0 => {
                 // It is shown for so long where nothing follows at once; the next ones may be too late then.
-                lock(outlet.ledger()).loosen();
+                self.loosen(outlet);
                 Some(ClockTime::from_mseconds(self.rng.u64(..400)))
             }
             _ => Some(length),
@@ -320,7 +346,11 @@ impl Stream {
                 frame.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        lock(outlet.ledger()).send(self.number, odd, discont);
+        if odd && discont {
+            // Time may begin anew with it, beside the rate of those that follow.
+            self.loosen(outlet);
+        }
+        lock(outlet.ledger()).send(self.number, pts, odd, discont);
         outlet.source().push(buffer)?;
         Ok(1)
     }

@@ -91,10 +91,21 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
     let (expected, within) =
         bounds(&pspec, value.as_ref()).unwrap_or_else(|| (kinds(&pspec), value.is_some()));
     let value = value
-        .filter(|_| within)
+        .filter(|value| within && is_as_written(value, text))
         .with_context(|| format!("{name}={text}: expected {expected}"))?;
     element.set_property_from_value(name, &value);
     Ok(())
+}
+
+/// Returns whether a whole number is the one in the text: GStreamer reads -1 as the largest one where
+/// there is none below 0, and cuts off what is too long.
+fn is_as_written(value: &glib::Value, text: &str) -> bool {
+    let whole = |text: &str| text.trim().parse::<i128>().ok();
+    let read = value.serialize().ok();
+    let read = read.and_then(|read| whole(&read));
+    whole(text)
+        .zip(read)
+        .is_none_or(|(written, read)| written == read)
 }
 
 /// Returns a number's bounds as text, and whether `value` keeps them.
@@ -165,6 +176,11 @@ mod tests {
         let said = |name, text| set(&queue, name, text).unwrap_err().to_string();
         assert!(said("leaky", "sideways").contains("no, upstream, downstream"));
         assert!(said("max-size-time", "long").contains("from 0 to 18446744073709551615"));
+        // which GStreamer takes for others that are in the range
+        assert!(said("max-size-time", "-1").contains("from 0 to 18446744073709551615"));
+        assert!(said("max-size-buffers", "4294967298").contains("from 0 to 4294967295"));
+        set(&queue, "max-size-buffers", "7").unwrap();
+        assert_eq!(queue.property::<u32>("max-size-buffers"), 7);
         let convert = make("videoconvert").unwrap();
         for (name, text, range) in [
             ("alpha-value", "1.5", "from 0 to 1"),

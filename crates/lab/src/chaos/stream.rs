@@ -409,3 +409,62 @@ fn send(outlet: &impl Outlet, event: gst::Event) -> Result<(), gst::FlowError> {
     }
     Err(outlet.why_refused())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes everything, and keeps no account.
+    struct Nowhere {
+        source: gst::Pad,
+        alive: Arc<Alive>,
+        ledger: Mutex<Ledger>,
+    }
+
+    impl Outlet for Nowhere {
+        fn source(&self) -> &gst::Pad {
+            &self.source
+        }
+        fn alive(&self) -> &Arc<Alive> {
+            &self.alive
+        }
+        fn ledger(&self) -> &Mutex<Ledger> {
+            &self.ledger
+        }
+        fn settle(&self, _: &Stream) {}
+        fn why_refused(&self) -> gst::FlowError {
+            gst::FlowError::Error
+        }
+    }
+
+    #[test]
+    fn frames_off_the_rate_count_until_time_begins_anew() {
+        gst::init().unwrap();
+        let outlet = Nowhere {
+            source: gst::Pad::builder(gst::PadDirection::Src).build(),
+            alive: Arc::default(),
+            ledger: Mutex::default(),
+        };
+        let sink = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok))
+            .event_function(|_, _, _| true)
+            .build();
+        outlet.source.link(&sink).unwrap();
+        for pad in [&outlet.source, &sink] {
+            pad.set_active(true).unwrap();
+        }
+        let mut stream = Stream::new(Rng::with_seed(1));
+        stream.begin_anew(&outlet).unwrap();
+        let is_off = |stream: &Stream| stream.pace == Pace::Wild && stream.is_declared();
+        while !is_off(&stream) {
+            stream.change_caps(&outlet).unwrap();
+        }
+        while is_off(&stream) {
+            assert!(!stream.is_regular());
+            stream.change_caps(&outlet).unwrap();
+        }
+        assert!(!stream.is_regular(), "the element has seen the others");
+        stream.start_stretch(ClockTime::ZERO);
+        assert!(stream.is_regular());
+    }
+}

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::tests::{GAP, fixed, rate};
-use super::*;
+use super::super::*;
+use super::{GAP, fixed, rate};
 
 /// Returns noise with a standard deviation of about 1, from a seed.
 fn noise(seed: u64) -> impl FnMut() -> f64 {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::tests::{GAP, fixed, rate};
-use super::*;
+use super::super::*;
+use super::{GAP, fixed, rate};
 
 /// Frames at these times: what leaves, and what was said of holes.
 fn walk(timeline: &mut Timeline, times: &[u64]) -> (Vec<Slot>, Vec<Option<u64>>) {

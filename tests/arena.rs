@@ -1,10 +1,8 @@
-//! What a session's arena takes and gives back, by the runtime's own figures.
+//! A session's arena takes memory and gives it back, by the runtime's own figures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use test_support::fixtures;
 
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::memory::{Reason, Usage};

@@ -1,9 +1,10 @@
-//! What is particular about this way.
+//! Matters of the device alone.
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
 
-use crate::common::*;
+use test_support::fixtures;
+use test_support::rig::*;
 
 const TEXT: &str = "NV12 320x240 30/1";
 
@@ -57,10 +58,7 @@ fn a_device_makes_what_the_host_makes() {
 }
 
 fn moving_model() -> TemporaryFile {
-    TemporaryFile::new(
-        "moving.onnx",
-        &crate::fixtures::constant_motion([3.0, -1.5], 2, 8),
-    )
+    TemporaryFile::new("moving.onnx", &fixtures::constant_motion([3.0, -1.5], 2, 8))
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use gst::prelude::*;
 
-use crate::common::*;
-use crate::fixtures;
+use test_support::fixtures;
+use test_support::rig::*;
 
 /// The one error a pipeline with this model ends with.
 pub(crate) fn error_of(model: &str) -> String {

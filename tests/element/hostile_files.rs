@@ -2,9 +2,9 @@
 
 use gst::prelude::*;
 
-use crate::common::*;
 use crate::faults::error_of;
-use crate::hostile;
+use test_support::fixtures::hostile;
+use test_support::rig::*;
 
 #[test]
 fn each_ends_its_pipeline_with_one_error_and_the_next_one_plays() {

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::common::*;
+use test_support::rig::*;
 
 fn accepts(pad: &str, text: &str) -> bool {
     let (element, _model) = element();

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::common::*;
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 64x64 30/1";
 

@@ -2,10 +2,10 @@
 
 use gst::prelude::*;
 
-use crate::device::*;
-use crate::rig::{Rig, blending_model, caps, frame, info};
+use test_support::cuda::*;
+use test_support::rig::{Rig, blending_model, caps, frame, info};
 
-/// What comes out of the element for frames in CUDA's memory, with what went in.
+/// The element with a pool of frames in CUDA's memory.
 struct Device {
     rig: Rig,
     pool: gst::BufferPool,

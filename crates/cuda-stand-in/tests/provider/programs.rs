@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use crate::device::driver_file;
 use crate::provider;
+use test_support::cuda::driver_file;
 
 fn launch(element: &str, variable: (&str, &str)) -> Output {
     let pipeline = format!(

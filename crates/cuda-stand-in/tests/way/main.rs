@@ -3,25 +3,19 @@
 //! device is the CPU, and the driver the stand-in: logic alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "../common/mod.rs"]
-mod device;
-#[path = "../../../../tests/common/fixtures.rs"]
-mod fixtures;
-#[allow(dead_code)] // made for other tests
-#[path = "../../../../tests/element/common.rs"]
-mod rig;
-
-use device::*;
 use gst::prelude::*;
-use rig::{Rig, blending_model, caps, frame, info};
+use test_support::cuda::*;
+use test_support::rig;
+use test_support::rig::{Rig, blending_model, caps, frame, info};
 
-/// Before the first test of a process; `rig` calls it.
-fn set_up() {
-    gstvfiinterp::faults::force_device(true);
-}
+test_support::before_main!(gstvfiinterp::faults::force_device(true));
 
 /// The frames that leave for these that come, each with a number for what it shows.
-fn through(stream: &str, numbers: &[u64], set: impl Fn(&gst::Element)) -> (Rig, Vec<gst::Buffer>) {
+fn push_through(
+    stream: &str,
+    numbers: &[u64],
+    set: impl Fn(&gst::Element),
+) -> (Rig, Vec<gst::Buffer>) {
     let mut rig = Rig::with_model_and(blending_model(), set);
     let (caps, info) = (on_device(&caps(stream)), info(stream));
     rig.harness.set_src_caps(caps.clone());
@@ -60,7 +54,7 @@ fn frames_are_those_of_the_host_s_memory() {
         // an even height: GStreamer 1.22 copies odd I420 without its last plane
         let stream = format!("{format} 70x52 30/1");
         let info = info(&stream);
-        let (rig, on_device) = through(&stream, &[0, 1, 2], |_| {});
+        let (rig, on_device) = push_through(&stream, &[0, 1, 2], |_| {});
         let place: String = rig
             .element
             .property::<gst::Structure>("stats")
@@ -92,10 +86,10 @@ fn frames_that_are_finished_beside_the_network_are_the_same() {
         let info = info(stream);
         out.iter().map(|buffer| download(buffer, &info)).collect()
     };
-    let (_rig, in_turn) = through(stream, &numbers, |_| {});
+    let (_rig, in_turn) = push_through(stream, &numbers, |_| {});
     let pinned = driver.counts().pinned;
     gstvfiinterp::faults::set_apart(true);
-    let (_rig, apart) = through(stream, &numbers, |_| {});
+    let (_rig, apart) = push_through(stream, &numbers, |_| {});
     assert!(gstvfiinterp::faults::sent_apart() > 0);
     gstvfiinterp::faults::set_apart(false);
     assert_eq!(
@@ -112,7 +106,7 @@ fn made_frames_never_lie_on_the_host() {
         return;
     };
     let before = driver.counts();
-    let (_rig, out) = through("NV12 70x52 30/1", &[0, 1, 2, 3], |_| {});
+    let (_rig, out) = push_through("NV12 70x52 30/1", &[0, 1, 2, 3], |_| {});
     let counts = driver.counts();
     assert_eq!(out.len(), 8);
     // this test writes four frames through GStreamer's staging; what is made has none
@@ -128,7 +122,7 @@ fn still_pairs_are_found_where_they_lie() {
         return;
     };
     let before = driver.counts();
-    let (rig, out) = through("NV12 70x52 30/1", &[5, 5, 6, 6], |_| {});
+    let (rig, out) = push_through("NV12 70x52 30/1", &[5, 5, 6, 6], |_| {});
     let counts = driver.counts();
     assert_eq!(rig.stat("stills"), 2);
     assert_eq!(out.len(), 8);
@@ -140,7 +134,7 @@ fn repeated_frames_make_way_for_motion() {
     let Some(_driver) = Driver::load() else {
         return;
     };
-    let (rig, out) = through("NV12 70x52 30/1", &[0, 0, 1, 1, 2, 2], |element| {
+    let (rig, out) = push_through("NV12 70x52 30/1", &[0, 0, 1, 1, 2, 2], |element| {
         element.set_property("dedup", true);
     });
     assert!(rig.stat("duplicates") >= 2, "{}", rig.stat("duplicates"));
@@ -155,9 +149,12 @@ fn a_context_of_a_neighbour_s_own_is_crossed() {
     let stream = "NV12 70x52 30/1";
     rig::init();
     let foreign = driver.foreign_context(0);
-    let (rig, foreign_out) = through(stream, &[0, 1], |element| element.set_context(&foreign));
-    assert_eq!(asked(&rig.element, "src"), Some(carried(&foreign)));
-    let (_rig, own_out) = through(stream, &[0, 1], |_| {});
+    let (rig, foreign_out) = push_through(stream, &[0, 1], |element| element.set_context(&foreign));
+    assert_eq!(
+        ask_for_context(&rig.element, "src"),
+        Some(carried_object(&foreign))
+    );
+    let (_rig, own_out) = push_through(stream, &[0, 1], |_| {});
     let bytes = |out: &[gst::Buffer]| -> Vec<_> {
         out.iter()
             .map(|buffer| download(buffer, &info(stream)))

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use test_support::fixtures;
 
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::memory::{Reason, Usage};
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared,
 };
+use test_support::fixtures;
 
 /// Networks loaded alike share a session and its arena, in which one test at a time is to look.
 fn alone() -> MutexGuard<'static, ()> {

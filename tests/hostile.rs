@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions};
-use test_support::fixtures;
-use test_support::fixtures::TemporaryFile;
-use test_support::fixtures::hostile;
+use test_support::fixtures::{self, TemporaryFile, hostile};
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {

@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 /// Tells a child how many MiB it may have beyond what it has when it is at work.

@@ -5,7 +5,6 @@
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Precision, Prepared,
 };
-
 use test_support::fixtures;
 use test_support::waves::picture;
 

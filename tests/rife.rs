@@ -6,7 +6,6 @@ use gstvfiinterp::frames::{Picture, Sampling};
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelKind, Prepared,
 };
-
 use test_support::fixtures;
 use test_support::waves::picture;
 

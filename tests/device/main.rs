@@ -6,6 +6,6 @@
 #[allow(dead_code)] // some of it is for the element's other tests
 #[path = "../element/host_and_device/mod.rs"]
 mod host_and_device;
-mod way;
+mod on_device;
 
 test_support::before_main!(gstvfiinterp::faults::force_device(true));

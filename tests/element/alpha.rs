@@ -1,7 +1,6 @@
 //! Frames of which not all shows.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

@@ -1,7 +1,6 @@
 //! Errors: each is reported once, with the file and the reason, and the pipeline ends in order.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 16x16 30/1";

@@ -1,7 +1,6 @@
 //! Latency and lateness that a live pipeline is told of.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

@@ -1,7 +1,6 @@
 //! Memory that is kept is given back, and bounded, as the element's own figures show.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

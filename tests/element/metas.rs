@@ -1,7 +1,6 @@
 //! Which of the originals' metas the frames between them have.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 type Metas = Vec<&'static str>;

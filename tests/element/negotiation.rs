@@ -1,7 +1,6 @@
 //! Caps that the pads say they accept.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 fn accepts(pad: &str, text: &str) -> bool {

@@ -1,7 +1,6 @@
 //! Where a clock sets the pace, and how late it lets frames be.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 16x16 25/1";

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
 use gst_base::prelude::*;
-
 use test_support::rig::*;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);

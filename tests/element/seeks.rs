@@ -7,7 +7,6 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);

@@ -8,7 +8,6 @@ use gstvfiinterp::models::memory::Reason;
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared,
 };
-
 use test_support::fixtures;
 use test_support::rig::*;
 use test_support::waves::picture;

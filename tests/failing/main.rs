@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-
 use test_support::fixtures::failing::{Then, When, failing};
 use test_support::rig::*;
 

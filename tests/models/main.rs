@@ -16,9 +16,8 @@ use gstvfiinterp::models::{
 use onnx_graph::build::{GraphBuilder, int};
 use onnx_graph::encode;
 use onnx_graph::proto::TensorProto;
-use test_support::fixtures;
-use test_support::fixtures::TemporaryFile;
 use test_support::fixtures::foreign::{Answer, Foreign, Form};
+use test_support::fixtures::{self, TemporaryFile};
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {

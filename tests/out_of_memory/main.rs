@@ -5,7 +5,6 @@
 use gst::prelude::*;
 use gstvfiinterp::faults;
 use gstvfiinterp::models::memory::MemoryStatus;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

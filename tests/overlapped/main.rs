@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

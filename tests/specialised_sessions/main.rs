@@ -7,7 +7,6 @@ use std::sync::mpsc::Sender;
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

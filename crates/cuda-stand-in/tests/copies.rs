@@ -16,12 +16,13 @@ mod models {
     pub(crate) use gstvfiinterp::models::device;
 }
 
-use frame::Copier;
 use gst::prelude::*;
 use gst_video::prelude::*;
-use models::device::Dense;
 use test_support::cuda::*;
 use test_support::rig;
+
+use frame::Copier;
+use models::device::Dense;
 
 /// Width and height of the planes of `NV12 70x52`, in bytes.
 const PLANES: [(usize, usize); 2] = [(70, 52), (70, 26)];

@@ -1,7 +1,6 @@
 //! Frames shown between originals that are no motion: still pictures and cuts.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

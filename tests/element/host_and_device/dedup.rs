@@ -1,7 +1,6 @@
 //! Duplicates of the source make way for motion.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 32x32 24/1";

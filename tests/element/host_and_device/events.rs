@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

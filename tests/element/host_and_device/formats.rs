@@ -2,7 +2,6 @@
 
 use gst_video::prelude::*;
 use gstvfiinterp::frames::FORMATS;
-
 use test_support::rig::*;
 
 /// Originals in, doubled, out: the originals bit by bit, and as many others.

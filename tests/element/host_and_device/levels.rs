@@ -1,7 +1,6 @@
 //! Levels of frames made of pictures beside those of their originals.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 /// Frames of NV12 at `upscale=image`, the originals equal and of one colour: the luma and chroma between.

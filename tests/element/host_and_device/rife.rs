@@ -3,7 +3,6 @@
 use gst::prelude::*;
 use onnx_graph::proto::StringStringEntryProto;
 use onnx_graph::{decode, encode};
-
 use test_support::fixtures;
 use test_support::rig::*;
 

@@ -1,7 +1,6 @@
 //! Properties, and changing them while playing.
 
 use gst::prelude::*;
-
 use test_support::fixtures;
 use test_support::rig::*;
 

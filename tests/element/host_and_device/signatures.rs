@@ -1,7 +1,6 @@
 //! Every signature met in the wild reproduces its network's known answer through the element.
 
 use gst::prelude::*;
-
 use test_support::fixtures::TemporaryFile;
 use test_support::fixtures::foreign::{Answer, Foreign, Form, random_film};
 use test_support::rig::*;

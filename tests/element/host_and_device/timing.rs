@@ -1,7 +1,6 @@
 //! Counts, timestamps, durations and offsets of what comes out.
 
 use gst::prelude::*;
-
 use test_support::rig::*;
 
 /// Sends `frames` frames through and checks that the output is `outputs` frames on the exact grid.

@@ -1,7 +1,6 @@
 //! Whose CUDA context is used.
 
 use gst::prelude::*;
-
 use test_support::cuda::*;
 use test_support::rig::{element, init};
 

@@ -1,7 +1,6 @@
 //! Frames in CUDA's memory on their way through the element.
 
 use gst::prelude::*;
-
 use test_support::cuda::*;
 use test_support::rig::{Rig, blending_model, caps, frame, info};
 

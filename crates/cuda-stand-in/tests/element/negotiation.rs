@@ -1,7 +1,6 @@
 //! Which memory neighbours are offered.
 
 use gst::prelude::*;
-
 use test_support::cuda::*;
 use test_support::rig::{caps, element};
 

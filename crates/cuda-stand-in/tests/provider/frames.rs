@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use gstvfiinterp::frames::FORMATS;
+use test_support::cuda::{Counts, Loaded};
+use test_support::rig::{self, Rig, SECOND};
 
 use crate::{
     BLANK, FRAME, NAME, SMALL, THUMBNAIL, collect_warnings, concerns, provider, read_stat, start,
 };
-use test_support::cuda::{Counts, Loaded};
-use test_support::rig::{self, Rig, SECOND};
 
 /// Pushes frames, and counts after each.
 fn push(rig: &mut Rig, driver: &Loaded, frames: std::ops::Range<u64>) -> Vec<Counts> {

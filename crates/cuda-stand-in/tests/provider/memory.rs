@@ -1,12 +1,12 @@
 //! Frames that lie in CUDA's memory already: GStreamer's and ONNX Runtime's dealings with one device.
 
 use gst::prelude::*;
+use test_support::cuda::{Counts, Loaded, is_on_device, offered_pool, on_device, upload};
+use test_support::rig::{self, Rig, SECOND};
 
 use crate::{
     FRAME, NAME, SMALL, THUMBNAIL, collect_warnings, concerns, provider, read_stat, start,
 };
-use test_support::cuda::{Counts, Loaded, is_on_device, offered_pool, on_device, upload};
-use test_support::rig::{self, Rig, SECOND};
 
 /// Bytes of a frame with what may lie between its lines.
 const PITCHED: u64 = 512 * 240 * 3 / 2;

@@ -2,8 +2,9 @@
 
 use std::process::{Command, Output};
 
-use crate::provider;
 use test_support::cuda::driver_file;
+
+use crate::provider;
 
 fn launch(element: &str, variable: (&str, &str)) -> Output {
     let pipeline = format!(

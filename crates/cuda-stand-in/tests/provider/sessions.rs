@@ -5,9 +5,9 @@ use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{
     ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, ModelError, Precision, Prepared,
 };
+use test_support::rig::{self, Rig};
 
 use crate::{NAME, collect_warnings, concerns, provider, read_stat, start};
-use test_support::rig::{self, Rig};
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {

@@ -1,8 +1,9 @@
 //! Matters of the device alone.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use gst::prelude::*;
 use gstvfiinterp::faults;
-
 use test_support::fixtures;
 use test_support::rig::*;
 
@@ -13,8 +14,25 @@ fn place(rig: &Rig) -> String {
     stats.get("frames-made-on").unwrap()
 }
 
+/// Keeps others waiting that look at where frames are made, or change it.
+fn lock_place() -> MutexGuard<'static, ()> {
+    static PLACE: Mutex<()> = Mutex::new(());
+    PLACE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Otherwise the element's tests would be run on the host once more.
+#[test]
+fn the_program_begins_on_the_device() {
+    let _place = lock_place();
+    let mut rig = Rig::new(TEXT, None);
+    (0..2).for_each(|k| drop(rig.push(&info(TEXT), k)));
+    rig.settle();
+    assert_eq!(place(&rig), "device");
+}
+
 #[test]
 fn frames_are_made_where_the_network_is() {
+    let _place = lock_place();
     for (forced, expected) in [(true, "device"), (false, "host")] {
         init();
         faults::force_device(forced);
@@ -31,6 +49,7 @@ fn frames_are_made_where_the_network_is() {
 /// Both ways give the same frames but for rounding.
 #[test]
 fn a_device_makes_what_the_host_makes() {
+    let _place = lock_place();
     init();
     let made = |forced, upscale: &str| {
         faults::force_device(forced);

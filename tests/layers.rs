@@ -311,7 +311,7 @@ fn imports_of(files: &[(&str, &str)]) -> Imports {
     imports(modules)
 }
 
-/// What is found where `frames`, the lowest layer, has this source.
+/// Finds what runs up where `frames`, the lowest layer, has this source.
 fn upwards_from_frames(source: &str) -> Vec<String> {
     let files = [
         ("frames", source),

@@ -76,8 +76,8 @@ impl<J, D> Jobs<J, D> {
         lock(&self.state).busy = None;
     }
 
-    /// Whether it is the job of this number that is wanted.
-    pub(super) fn wants(&self, count: u64) -> bool {
+    /// Returns whether it is the job of this number that is wanted.
+    pub(super) fn is_wanted(&self, count: u64) -> bool {
         lock(&self.state).count == count
     }
 

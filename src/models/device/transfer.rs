@@ -1,4 +1,4 @@
-//! Ways in which a frame comes to a stage and leaves it.
+//! Ways in which a frame comes to a pipeline and leaves it.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::frames::{Plane, PlaneMut};
 use crate::models::runtime::tensor_pool::Buffer;
 
-/// A plane as a stage has it: rows that follow one another without anything in between.
+/// A plane as a pipeline has it: rows that follow one another without anything in between.
 #[derive(Debug)]
 pub struct Dense<'a> {
     address: *mut c_void,
@@ -76,7 +76,7 @@ pub enum Sink<'a, 'p> {
     Copied(&'a mut Transfer<'a>),
 }
 
-/// Copies planes to or from values of a stage, with `copy`.
+/// Copies planes to or from values of a pipeline, with `copy`.
 pub(crate) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
     let planes = values.iter_mut().map(|value| {
         let size = value.size();

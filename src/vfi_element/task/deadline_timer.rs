@@ -1,4 +1,4 @@
-//! Gives up a run of the network at a moment.
+//! Gives up a run of the network when a clock reaches a time.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::sync::lock;
 enum State {
     Set,
     Stopped,
-    QualityLevel,
+    Rung,
 }
 
 /// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has
@@ -37,7 +37,7 @@ impl DeadlineTimer {
             let mut state = lock(&shared);
             // Under the lock, so that once it is stopped it cancels nothing that comes later.
             if reached.is_some() && *state == State::Set {
-                *state = State::QualityLevel;
+                *state = State::Rung;
                 canceller.cancel();
             }
         })
@@ -49,7 +49,7 @@ impl DeadlineTimer {
     pub(super) fn stop(self) -> bool {
         let rung = {
             let mut state = lock(&self.state);
-            std::mem::replace(&mut *state, State::Stopped) == State::QualityLevel
+            std::mem::replace(&mut *state, State::Stopped) == State::Rung
         };
         self.id.unschedule();
         rung

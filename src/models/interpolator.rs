@@ -8,7 +8,7 @@ use ort::value::DynValue;
 use super::bisect::{self, Bisection, Place, Step};
 use super::error::ModelError;
 use super::loading::specialise::Specialise;
-use super::loading::{self, Key, catalog};
+use super::loading::{self, Key, LoadJob, catalog};
 use super::memory::{Clears, Reason, Usage, available};
 use super::network::Network;
 use super::network::estimate::{Estimate, Inference};
@@ -137,17 +137,19 @@ impl Interpolator {
         let runtime = runtime()?;
         let key = Key::new(contents.digest, options, stated.clone());
         let loaded = loading::loaded(key.clone(), || {
+            let job = LoadJob {
+                runtime,
+                options,
+                label: &label,
+                file: &contents.bytes,
+                interrupt,
+            };
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
-            let load = || {
-                loading::load(
-                    runtime, options, &label, &contents, &stated, measured, interrupt,
-                )
-            };
-            match load() {
+            match job.load(&contents, &stated, measured) {
                 Err(ModelError::Memory { .. }) => {
                     available::trim();
-                    load()
+                    job.load(&contents, &stated, measured)
                 }
                 result => result,
             }

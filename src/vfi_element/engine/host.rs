@@ -293,3 +293,36 @@ impl PictureMaker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::ScaleMethod;
+    use crate::vfi_element::settings::Upscale;
+
+    #[test]
+    fn storage_is_used_again_once_nobody_needs_it() {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(gst_video::VideoFormat::Nv12, 32, 16);
+        let look = Look {
+            size: (16, 8),
+            downscale_method: ScaleMethod::Bilinear,
+            upscale: Upscale::Auto,
+            upscale_method: ScaleMethod::Bilinear,
+        };
+        let mut host = Host::new(&info.build().unwrap(), &look, false).unwrap();
+        let (first, second) = (host.take_spare(), host.take_spare());
+        let addresses = [&first, &second].map(Arc::as_ptr);
+        let in_use = Arc::clone(&first);
+        host.recycle(first);
+        host.recycle(second);
+        let third = host.take_spare();
+        assert_eq!(Arc::as_ptr(&third), addresses[1]);
+        assert!(
+            !addresses.contains(&Arc::as_ptr(&host.take_spare())),
+            "all are in use"
+        );
+        drop(in_use);
+        assert_eq!(Arc::as_ptr(&host.take_spare()), addresses[0]);
+    }
+}

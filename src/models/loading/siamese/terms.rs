@@ -61,7 +61,7 @@ enum Source {
     First,
     /// The second one's.
     Second,
-    /// Both pictures', or the moment.
+    /// Both pictures', or the phase.
     More,
 }
 

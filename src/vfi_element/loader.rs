@@ -31,7 +31,7 @@ pub(super) struct Loader {
 }
 
 /// A kind of work: one job of it is done at a time.
-trait Work: Sized + Send + 'static {
+trait BackgroundWork: Sized + Send + 'static {
     /// Result of a job.
     type Made: Send + 'static;
     /// Name of the thread that does the jobs.
@@ -45,7 +45,7 @@ trait Work: Sized + Send + 'static {
 }
 
 /// Loads a network while the current one goes on.
-impl Work for LoadOptions {
+impl BackgroundWork for LoadOptions {
     type Made = Engine;
     const THREAD: &'static str = "vfiinterp-load";
 
@@ -69,7 +69,7 @@ impl Work for LoadOptions {
 
 /// Runs a network once on nothing, so that the first frame is not late for it. The pair that needs
 /// the session meanwhile waits for its turn, no longer than it has time.
-impl Work for WarmUp {
+impl BackgroundWork for WarmUp {
     type Made = ();
     const THREAD: &'static str = "vfiinterp-warm";
 
@@ -87,7 +87,7 @@ impl Work for WarmUp {
 }
 
 /// Makes a session for one size while the current one goes on.
-impl Work for Specialise {
+impl BackgroundWork for Specialise {
     type Made = Option<SizedSession>;
     const THREAD: &'static str = "vfiinterp-fit";
 
@@ -135,7 +135,7 @@ impl Loader {
 
     /// Does a job on a thread, in place of others of its kind that were wanted; the one under way
     /// comes to its end first.
-    fn start<W: Work>(self: &Arc<Self>, job: W) -> io::Result<()> {
+    fn start<W: BackgroundWork>(self: &Arc<Self>, job: W) -> io::Result<()> {
         if !W::jobs(self).want(job) {
             return Ok(());
         }

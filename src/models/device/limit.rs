@@ -12,7 +12,7 @@ use ort::value::Tensor;
 
 use super::budget::MemoryBudget;
 use super::pipeline::{DevicePipeline, PipelineOptions};
-use super::transfer::{Dense, Sink, Source};
+use super::transfer::{Dense, FrameSink, FrameSource};
 use crate::models::error::{ModelError, failed};
 use crate::models::interpolator::Interpolator;
 use crate::models::network::output::NetworkOutput;
@@ -72,7 +72,7 @@ impl DevicePipeline {
     fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<MemoryBudget, ModelError> {
         let mut keep = |_: &[Dense]| Ok(());
         let frames = [(); FRAMES].map(|()| {
-            let frame = self.prepare().run(Source::Copied(&mut keep));
+            let frame = self.prepare().run(FrameSource::Copied(&mut keep));
             frame.map(Arc::new)
         });
         let frames = frames.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -87,7 +87,7 @@ impl DevicePipeline {
         let answer = self.nothing(outputs);
         let answer = Arc::new(answer.map_err(|error| failed(&self.label, &error))?);
         // to memory of the device, and of the host
-        for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
+        for sink in [FrameSink::Copied(&mut keep), FrameSink::Host(&mut [])] {
             self.job([a, b], &answer).run(sink)?;
         }
         let held = |arena: Option<&Arena>| {
@@ -186,12 +186,12 @@ mod tests {
             let mut pipeline = bounded();
             for phase in [0.25, 0.5, 0.75] {
                 let frames = [(); FRAMES].map(|()| {
-                    let frame = pipeline.prepare().run(Source::Copied(&mut keep));
+                    let frame = pipeline.prepare().run(FrameSource::Copied(&mut keep));
                     Arc::new(frame.unwrap())
                 });
                 let [a, b, ..] = &frames;
                 pipeline.estimate(&mut network, a, b, phase).unwrap();
-                for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
+                for sink in [FrameSink::Copied(&mut keep), FrameSink::Host(&mut [])] {
                     let job = pipeline.finish(&network, [a, b]).unwrap();
                     job.run(sink).unwrap();
                 }
@@ -223,13 +223,13 @@ mod tests {
             let mut pipeline = within(limit).unwrap();
             for _ in 0..3 {
                 let frames = [(); FRAMES].map(|()| {
-                    let frame = pipeline.prepare().run(Source::Copied(&mut keep));
+                    let frame = pipeline.prepare().run(FrameSource::Copied(&mut keep));
                     Arc::new(frame.unwrap())
                 });
                 let [a, b, ..] = &frames;
                 pipeline.estimate(&mut network, a, b, 0.5).unwrap();
                 let job = pipeline.finish(&network, [a, b]).unwrap();
-                job.run(Sink::Host(&mut [])).unwrap();
+                job.run(FrameSink::Host(&mut [])).unwrap();
                 pipeline.difference(a, b).unwrap();
             }
             assert!(pipeline.usage().unwrap().held <= limit);

@@ -13,4 +13,4 @@ mod transfer;
 pub use pipeline::{DevicePipeline, Outcome, PipelineOptions};
 pub use postprocess::PostprocessJob;
 pub use preprocess::{DeviceFrame, PreprocessJob};
-pub use transfer::{Dense, Sink, Source, Transfer};
+pub use transfer::{Dense, FrameSink, FrameSource, Transfer};

@@ -387,7 +387,7 @@ impl DevicePipeline {
     }
 
     /// Adds to the network's warm-up that what comes behind the network is made ready, too.
-    pub fn attend(&self, warm_up: &mut WarmUp) {
+    pub fn join_warm_up(&self, warm_up: &mut WarmUp) {
         let postprocessor = Arc::clone(&self.postprocessor);
         warm_up.then(move |answer| lock(&postprocessor).get_ready(answer));
     }

@@ -8,7 +8,7 @@ use ort::value::{DynValue, Tensor};
 use super::graphs::{Geometry, OutputKind};
 use super::helper_session::{HelperSession, out_of_reach, start};
 use super::preprocess::DeviceFrame;
-use super::transfer::{Sink, transfer};
+use super::transfer::{FrameSink, transfer};
 use crate::frames::PlaneMut;
 use crate::models::error::{ModelError, failed};
 use crate::models::memory::Usage;
@@ -70,7 +70,7 @@ impl PostprocessJob {
     /// # Errors
     /// If the network's answer has another shape than it should, if the run fails or is cancelled, if the
     /// planes can't be copied, or memory lacks.
-    pub fn run(self, out: Sink) -> Result<(), ModelError> {
+    pub fn run(self, out: FrameSink) -> Result<(), ModelError> {
         lock(&self.finisher).run(&self, out)
     }
 }
@@ -107,7 +107,7 @@ impl Postprocessor {
         Ok(())
     }
 
-    fn run(&mut self, job: &PostprocessJob, out: Sink) -> Result<(), ModelError> {
+    fn run(&mut self, job: &PostprocessJob, out: FrameSink) -> Result<(), ModelError> {
         if self.setup.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
@@ -135,10 +135,10 @@ impl Postprocessor {
         let names = names.iter().map(String::as_str);
         let mut new: Vec<Buffer> = Vec::new();
         let outputs: Vec<_> = match &out {
-            Sink::Host(_) => names
+            FrameSink::Host(_) => names
                 .map(|name| (name, Target::Anew(Place::Staging)))
                 .collect(),
-            Sink::Copied(_) => {
+            FrameSink::Copied(_) => {
                 let planes = setup.new.iter().map(Pool::take);
                 new = planes.collect::<ort::Result<_>>().map_err(failed)?;
                 names
@@ -153,13 +153,13 @@ impl Postprocessor {
         }
         let values = run.map_err(failed)?;
         match out {
-            Sink::Host(planes) => {
+            FrameSink::Host(planes) => {
                 for (plane, value) in planes.iter_mut().zip(&values) {
                     copy_out(value, plane).map_err(failed)?;
                 }
                 Ok(())
             }
-            Sink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
+            FrameSink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
         }
     }
 }

@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::value::DynValue;
 
 use super::helper_session::out_of_reach;
-use super::transfer::{Source, transfer};
+use super::transfer::{FrameSource, transfer};
 use crate::frames::{FrameLayout, Plane};
 use crate::models::device::buffers::Pools;
 use crate::models::error::{ModelError, failed};
@@ -64,7 +64,7 @@ impl PreprocessJob {
     /// # Errors
     /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
     /// is cancelled, or memory lacks.
-    pub fn run(self, source: Source) -> Result<DeviceFrame, ModelError> {
+    pub fn run(self, source: FrameSource) -> Result<DeviceFrame, ModelError> {
         lock(&self.preprocessor).run(source, self.clear)
     }
 }
@@ -78,13 +78,13 @@ impl std::fmt::Debug for PreprocessJob {
 }
 
 impl Preprocessor {
-    fn run(&mut self, source: Source, clear: bool) -> Result<DeviceFrame, ModelError> {
+    fn run(&mut self, source: FrameSource, clear: bool) -> Result<DeviceFrame, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
         let label = self.label.clone();
         let failed = |error: ort::Error| failed(&label, &error);
-        if let Source::Host(planes) = &source {
+        if let FrameSource::Host(planes) = &source {
             let given = planes.iter().map(|p| (p.width, p.height, p.format));
             if !self.layout.shapes().eq(given) {
                 return Err(ModelError::Mismatch("the frame is of another kind".into()));
@@ -107,13 +107,13 @@ impl Preprocessor {
             outputs.push(("excess", Target::Into(excess)));
         }
         let given = match source {
-            Source::Host(_) => {
+            FrameSource::Host(_) => {
                 for ((_, name), value) in names.iter().zip(&mut kept) {
                     outputs.push((name, Target::Into(value)));
                 }
                 &self.staging
             }
-            Source::Copied(copy) => {
+            FrameSource::Copied(copy) => {
                 // to where they are kept, so that the graph need not
                 transfer(&mut kept, copy).map_err(failed)?;
                 &kept

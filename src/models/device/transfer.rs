@@ -61,7 +61,7 @@ impl Dense<'_> {
 pub type Transfer<'a> = dyn FnMut(&[Dense]) -> Result<(), String> + 'a;
 
 /// Place that a frame's planes come from.
-pub enum Source<'a> {
+pub enum FrameSource<'a> {
     /// From the host's memory.
     Host(&'a [Plane<'a>]),
     /// From wherever this copies them, without the host where both are on a device.
@@ -69,7 +69,7 @@ pub enum Source<'a> {
 }
 
 /// Place that a frame's planes go to.
-pub enum Sink<'a, 'p> {
+pub enum FrameSink<'a, 'p> {
     /// To the host's memory.
     Host(&'a mut [PlaneMut<'p>]),
     /// To wherever this copies them.

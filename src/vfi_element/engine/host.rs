@@ -125,7 +125,7 @@ impl Host {
             Inference::Picture(output) => (output, false),
         };
         match &self.picture_maker {
-            None if is_motion => Ok(HostFinish::Warp(Warp {
+            None if is_motion => Ok(HostFinish::Warp(FrameWarp {
                 originals: originals.map(gst::Buffer::clone),
                 motion: output,
                 sampling: self.sampling,
@@ -174,7 +174,7 @@ fn estimate_alpha(
 /// Way in which a frame is made of what the network gave.
 pub(super) enum HostFinish {
     /// By warping its originals.
-    Warp(Warp),
+    Warp(FrameWarp),
     /// By enlarging a picture.
     Enlarge(Enlargement),
     /// As a copy of an original, alpha included, where nothing nearer can be made.
@@ -200,13 +200,13 @@ impl HostFinish {
 }
 
 /// A frame that is made by warping its originals.
-pub(super) struct Warp {
+pub(super) struct FrameWarp {
     originals: [gst::Buffer; 2],
     motion: KeptOutput,
     sampling: Sampling,
 }
 
-impl Warp {
+impl FrameWarp {
     fn run(
         self,
         FrameFormat { info, layout }: &FrameFormat,

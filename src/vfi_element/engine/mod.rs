@@ -155,7 +155,7 @@ impl Engine {
             _ => self.interpolator.warm_up(look.size),
         };
         if let (Some(warm_up), Backend::Device(device)) = (&mut self.warm_up, &backend) {
-            device.attend(warm_up);
+            device.join_warm_up(warm_up);
         }
         let info = info.clone();
         self.configured = Some(Configured {
@@ -220,7 +220,7 @@ impl Engine {
 
     /// Counts a pair that is done, and returns the session that is to be made now, on another
     /// thread, for faster runs.
-    pub(super) fn settle(&mut self) -> Option<Specialise> {
+    pub(super) fn count_pair(&mut self) -> Option<Specialise> {
         let (_, wait) = self.fitting.as_mut()?;
         *wait = wait.saturating_sub(1);
         let (fitting, _) = self.fitting.take_if(|(_, wait)| *wait == 0)?;

@@ -9,7 +9,7 @@ use super::format::FrameFormat;
 use super::frame::NetworkInput;
 use super::{Backend, Engine, Frame, PreparedPicture};
 use crate::frames::{readable, writable};
-use crate::models::device::{Dense, PostprocessJob, PreprocessJob, Sink, Source};
+use crate::models::device::{Dense, FrameSink, FrameSource, PostprocessJob, PreprocessJob};
 use crate::vfi_element::cuda::{self, Copier};
 use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::scene::thumbnail::Thumbnail;
@@ -52,10 +52,10 @@ impl FramePreparation {
         let FrameFormat { info, layout } = &*self.format;
         let made = if let Some(copier) = self.copier {
             let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
-            self.job.run(Source::Copied(&mut fetch))?
+            self.job.run(FrameSource::Copied(&mut fetch))?
         } else {
             let mapped = readable(buffer, info)?;
-            self.job.run(Source::Host(&layout.planes(&mapped)?))?
+            self.job.run(FrameSource::Host(&layout.planes(&mapped)?))?
         };
         thumbnail.set_cells(self.size, made.thumbnail());
         Ok(NetworkInput {
@@ -75,10 +75,10 @@ pub(super) fn finish_on_device(
 ) -> Result<(), Failure> {
     if let Some(copier) = copier {
         let mut store = |planes: &[Dense]| copier.store(planes, out, info);
-        return Ok(job.run(Sink::Copied(&mut store))?);
+        return Ok(job.run(FrameSink::Copied(&mut store))?);
     }
     let mut out = writable(out, info)?;
-    Ok(job.run(Sink::Host(&mut layout.planes_mut(&mut out)?))?)
+    Ok(job.run(FrameSink::Host(&mut layout.planes_mut(&mut out)?))?)
 }
 
 impl Engine {

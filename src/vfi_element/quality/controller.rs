@@ -4,7 +4,7 @@
 //! Pure: numbers in, decisions out. [`Ladder`] decides, [`CostModel`] knows what things cost.
 
 use super::cost_model::CostModel;
-use super::ladder::{FrameShare, Ladder, Pair, QualityLevel};
+use super::ladder::{FrameShare, Ladder, PairEffort, QualityLevel};
 
 /// The network's long side that an automatic `downscale` begins at, in pixels. Larger gains little:
 /// on 1280x720 clips 0.2 dB for 1.8 times the work (`vfi-lab quality --downscale 1.5`).
@@ -136,7 +136,7 @@ pub(in crate::vfi_element) struct QualityController {
     ladder: Ladder,
     costs: CostModel,
     /// The pair at hand, as far as it has come.
-    pair: Pair,
+    pair: PairEffort,
     /// Frames not tried since one was last made, because they were expected to be late.
     untried: i32,
     /// Nanoseconds spent on the next frame before it was clear that it is to be made.
@@ -153,7 +153,7 @@ impl QualityController {
             target,
             ladder,
             costs,
-            pair: Pair::default(),
+            pair: PairEffort::default(),
             untried: 0,
             ahead: 0,
         }
@@ -184,7 +184,7 @@ impl QualityController {
     /// flush, a gap, another segment.
     pub(in crate::vfi_element) fn pause(&mut self) {
         self.ladder.pause();
-        self.pair = Pair::default();
+        self.pair = PairEffort::default();
     }
 
     /// Counts a frame that is wanted at this place in the count of output frames, and returns
@@ -261,7 +261,7 @@ impl QualityController {
     /// Finishes the pair, which is shown for `span` nanoseconds. Where the stream is `paced` by a
     /// clock, returns whether the effort has changed.
     pub(in crate::vfi_element) fn finish(&mut self, span: u64, paced: bool) -> bool {
-        let pair = Pair {
+        let pair = PairEffort {
             span,
             ..std::mem::take(&mut self.pair)
         };

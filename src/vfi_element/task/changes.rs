@@ -125,8 +125,7 @@ impl Worker {
         held: &Frame,
         new: &Frame,
     ) -> Result<(), gst::FlowError> {
-        let rate = self.segment.as_ref().map(|segment| segment.rate().abs());
-        let span = (span(held, new) as f64 / rate.unwrap_or(1.0)) as u64;
+        let span = (span(held, new) as f64 / self.deadlines.rate().abs()) as u64;
         let is_paced = context.is_paced(self.settings.qos);
         if self.quality.finish_pair(span, is_paced) {
             self.quality.report(context);
@@ -199,7 +198,7 @@ impl Worker {
         }
         // programs that wait with playing while something is in progress are to be playing
         if context.is_playing()
-            && let Some(fitting) = engine.settle()
+            && let Some(fitting) = engine.count_pair()
         {
             context.loader.fit(fitting);
         }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::deadlines::{CutShort, RunTimers};
+use super::deadlines::CutShort;
 use super::output::{Delivery, OutputItem};
 use crate::vfi_element::buffers::{self, again, stamp};
 use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::Frame;
 use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::item::Item;
-use crate::vfi_element::log::{CAT, clock_time};
+use crate::vfi_element::log::CAT;
 use crate::vfi_element::scene::{Change, Pair};
 use crate::vfi_element::settings::{Overload, SceneAction};
 use crate::vfi_element::stats::Times;
@@ -148,22 +148,17 @@ impl Worker {
             context.stats().left_out += 1;
             return false;
         }
-        let Some(late_by) = self.lateness(context, slot) else {
+        let (expected, qos) = (self.quality.expected(), self.settings.qos);
+        let late_by = match self.settings.overload {
+            Overload::None => None,
+            _ => self.deadlines.lateness(context, slot, expected, qos),
+        };
+        let Some(late_by) = late_by else {
             return true;
         };
         self.quality.note_untried();
-        self.tell_late(context, slot, late_by);
+        self.deadlines.tell_late(context, slot, late_by);
         false
-    }
-
-    /// Returns by how much a frame would be too late to be of use, if it would.
-    fn lateness(&self, context: &Context, slot: &Slot) -> Option<u64> {
-        if self.settings.overload == Overload::None {
-            return None;
-        }
-        let due = self.running_time(Some(clock_time(slot.pts)))?;
-        let expected = self.quality.expected();
-        (self.deadlines).lateness(context, due, expected, self.settings.qos)
     }
 
     /// Sends the nearer of two frames in the place of one that was not made, where the settings ask
@@ -242,7 +237,9 @@ impl Worker {
         slot: &Slot,
         defers: bool,
     ) -> Result<Option<OutputItem>, Failure> {
-        let timers = self.arm_timers(context, slot);
+        let drops_late = self.settings.overload != Overload::None;
+        let (limit, canceller) = (self.engine.patience(), self.engine.canceller());
+        let timers = (self.deadlines).arm(context, slot, drops_late, limit, canceller);
         let start = Instant::now();
         if defers {
             self.look_ahead(context);
@@ -281,17 +278,8 @@ impl Worker {
             }
             Err(failure) => return Err(failure),
         };
-        self.tell_late(context, slot, late_by);
+        self.deadlines.tell_late(context, slot, late_by);
         Ok(None)
-    }
-
-    /// Arms the timers of the run for a slot.
-    fn arm_timers(&self, context: &Context, slot: &Slot) -> RunTimers {
-        let canceller = self.engine.canceller();
-        let due = self.running_time(Some(clock_time(slot.pts)));
-        let due = due.filter(|_| self.settings.overload != Overload::None);
-        let deadline = due.and_then(|due| self.deadlines.arm(context, due, canceller.clone()));
-        RunTimers::arm(deadline, self.engine.patience(), canceller)
     }
 
     /// Returns a new buffer for a slot between two frames, described as the nearer one is.
@@ -317,43 +305,13 @@ impl Worker {
         times: &Times,
     ) -> Option<u64> {
         let is_sent = matches!(self.settings.overload, Overload::None | Overload::Repeat);
-        let due = self.running_time(Some(clock_time(slot.pts)));
-        let due = due.filter(|_| !is_sent);
-        let late_by = due.and_then(|due| self.deadlines.overdue(context, due, 0));
+        let late_by = match is_sent {
+            true => None,
+            false => self.deadlines.overdue(context, slot, 0),
+        };
         self.quality.note_made(times, late_by.is_some());
         context.stats().add(times);
         late_by
-    }
-
-    /// Counts a frame that was not sent because it is too late, and tells the application.
-    fn tell_late(&self, context: &Context, slot: &Slot, late_by: u64) {
-        let (processed, dropped) = {
-            let mut stats = context.stats();
-            stats.late += 1;
-            (stats.originals + stats.synthesised, stats.late)
-        };
-        let Some(segment) = self.time_segment() else {
-            return;
-        };
-        let pts = clock_time(slot.pts);
-        let proportion = context.downstream().proportion();
-        let message = gst::message::Qos::builder(context.promise().live)
-            .running_time(segment.to_running_time(pts))
-            .stream_time(segment.to_stream_time(pts))
-            .timestamp(pts)
-            .duration(slot.duration.map(clock_time))
-            .values(
-                i64::try_from(late_by).unwrap_or(i64::MAX),
-                proportion,
-                1_000_000,
-            )
-            .stats(
-                gst::format::Buffers::from_u64(processed),
-                gst::format::Buffers::from_u64(dropped),
-            )
-            .src_if_some(context.element().as_ref())
-            .build();
-        context.messenger.post(message);
     }
 
     /// Makes the next frame ready, if it is there, beside the run of the network that is about to

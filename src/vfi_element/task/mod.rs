@@ -44,7 +44,6 @@ pub(super) struct Worker {
     timeline: Option<Timeline>,
     quality: QualityControl,
     deadlines: Deadlines,
-    segment: Option<gst::Segment>,
     /// Whether the application knows that frames of this segment were dropped.
     told_drop: bool,
     /// Whether the application knows that a hole of this segment was left open.
@@ -68,7 +67,6 @@ impl Worker {
             timeline: None,
             quality: QualityControl::default(),
             deadlines: Deadlines::default(),
-            segment: None,
             told_drop: false,
             told_hole: false,
             held: None,
@@ -92,7 +90,7 @@ impl Worker {
         self.duplicates = DuplicateBuffer::default();
         self.scenes = SceneDetector::default();
         self.quality.restart_clearing();
-        self.segment = None;
+        self.deadlines.set_segment(None);
         (self.told_drop, self.told_hole) = (false, false);
         self.pause_pacing();
         if let Some(timeline) = &mut self.timeline {
@@ -107,18 +105,18 @@ impl Worker {
     pub(super) fn handle(&mut self, context: &Context, item: Item) -> Result<(), gst::FlowError> {
         match item {
             Item::Buffer(buffer, arrival) => {
-                self.note_arrival(&buffer, arrival);
+                self.deadlines.note_arrival(&buffer, arrival);
                 let input = self.take_ready(context, &buffer);
                 self.take_frame(context, buffer, input)?;
                 context.report(self.settings.stats_interval);
                 Ok(())
             }
-            Item::Event(event) => self.event(context, event),
+            Item::Event(event) => self.take_event(context, event),
             Item::Drain => self.drain(context),
         }
     }
 
-    fn event(&mut self, context: &Context, event: gst::Event) -> Result<(), gst::FlowError> {
+    fn take_event(&mut self, context: &Context, event: gst::Event) -> Result<(), gst::FlowError> {
         use gst::EventView;
 
         gst::log!(CAT, obj = context.srcpad, "dealing with {event:?}");
@@ -126,14 +124,14 @@ impl Worker {
         self.settle(context)?;
         match event.view() {
             EventView::Caps(caps) => return self.take_caps(context, caps.caps_owned()),
-            EventView::Segment(new) if self.segment.as_ref() != Some(new.segment()) => {
-                let before = self.segment.as_ref();
+            EventView::Segment(new) if self.deadlines.segment() != Some(new.segment()) => {
+                let before = self.deadlines.segment();
                 if !before.is_some_and(|before| goes_on(before, new.segment())) {
                     self.finish_stretch(context)?;
                     context.downstream().reset();
                     self.pause_pacing();
                 }
-                self.segment = Some(new.segment().clone());
+                self.deadlines.set_segment(Some(new.segment().clone()));
                 self.tell_segment();
             }
             EventView::StreamStart(_) => self.finish_stretch(context)?,
@@ -165,7 +163,7 @@ impl Worker {
     ) -> Result<(), gst::FlowError> {
         context.stats().frames_in += 1;
         self.quality.count_frame();
-        if self.segment.as_ref().is_some_and(|s| s.rate() < 0.0) {
+        if self.deadlines.rate() < 0.0 {
             self.settle(context)?;
             let item = OutputItem::Original(buffer);
             return self.output.send(&mut Delivery::AtOnce, item);
@@ -317,13 +315,6 @@ impl Worker {
         }
         self.held = Some(new);
         Ok(())
-    }
-
-    /// Notes when a frame came in.
-    fn note_arrival(&mut self, buffer: &gst::BufferRef, arrival: Option<gst::ClockTime>) {
-        if let Some((due, arrival)) = self.running_time(buffer.pts()).zip(arrival) {
-            self.deadlines.note_arrival(due, arrival);
-        }
     }
 
     /// Pauses what is learned from time: the frames that follow have nothing to do with those

@@ -32,7 +32,7 @@ impl Drop for Stream {
 impl Worker {
     /// Tells the timeline where the segment begins and stops.
     pub(super) fn tell_segment(&mut self) {
-        let segment = self.time_segment();
+        let segment = self.deadlines.time_segment();
         let start = segment.and_then(|segment| segment.start());
         let stop = segment.and_then(|segment| segment.stop());
         if let Some(timeline) = &mut self.timeline {
@@ -147,16 +147,6 @@ impl Worker {
             pool,
         });
         Ok(())
-    }
-
-    /// Returns the running time of a timestamp, in a segment that has one for it.
-    pub(super) fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
-        self.time_segment()?.to_running_time(pts)
-    }
-
-    /// Returns the segment, if it is one of time.
-    pub(super) fn time_segment(&self) -> Option<&gst::FormattedSegment<gst::ClockTime>> {
-        self.segment.as_ref()?.downcast_ref()
     }
 }
 

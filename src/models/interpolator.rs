@@ -311,7 +311,7 @@ impl Interpolator {
             })
     }
 
-    /// Whether a picture was prepared as this network wants it, perhaps by another one.
+    /// Returns whether a picture was prepared as this network wants it, perhaps by another one.
     pub fn accepts(&self, prepared: &Prepared) -> bool {
         prepared.suits(self.network.signature())
     }

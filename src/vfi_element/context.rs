@@ -182,7 +182,7 @@ impl Context {
         Some((clock, base.checked_add(time)?))
     }
 
-    /// Whether the element plays.
+    /// Returns whether the element plays.
     pub(super) fn is_playing(&self) -> bool {
         let state = self.element().map(|element| element.current_state());
         state == Some(gst::State::Playing)

@@ -194,7 +194,7 @@ impl DevicePipeline {
         })
     }
 
-    /// Whether a frame was prepared here.
+    /// Returns whether a frame was prepared here.
     pub fn accepts(&self, frame: &DeviceFrame) -> bool {
         frame.pipeline == self.number
     }

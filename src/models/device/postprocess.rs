@@ -42,7 +42,7 @@ pub(crate) struct Postprocessor {
 
 /// Job that makes a frame: it holds all that takes.
 pub struct PostprocessJob {
-    finisher: Arc<Mutex<Postprocessor>>,
+    postprocessor: Arc<Mutex<Postprocessor>>,
     pair: [Arc<DeviceFrame>; 2],
     answer: Arc<output::NetworkOutput>,
     phase: f32,
@@ -51,13 +51,13 @@ pub struct PostprocessJob {
 
 impl PostprocessJob {
     pub(crate) fn new(
-        finisher: &Arc<Mutex<Postprocessor>>,
+        postprocessor: &Arc<Mutex<Postprocessor>>,
         pair: [Arc<DeviceFrame>; 2],
         (answer, phase): (Arc<output::NetworkOutput>, f32),
         clear: bool,
     ) -> Self {
         Self {
-            finisher: Arc::clone(finisher),
+            postprocessor: Arc::clone(postprocessor),
             pair,
             answer,
             phase,
@@ -71,7 +71,7 @@ impl PostprocessJob {
     /// If the network's answer has another shape than it should, if the run fails or is cancelled, if the
     /// planes can't be copied, or memory lacks.
     pub fn run(self, out: FrameSink) -> Result<(), ModelError> {
-        lock(&self.finisher).run(&self, out)
+        lock(&self.postprocessor).run(&self, out)
     }
 }
 

@@ -41,7 +41,7 @@ impl Dense<'_> {
         self.address
     }
 
-    /// Whether that is on the device, in CUDA's primary context, rather than on the host.
+    /// Returns whether that is on the device, in CUDA's primary context, rather than on the host.
     pub fn is_on_device(&self) -> bool {
         self.on_device
     }

@@ -257,7 +257,7 @@ fn timed(
     Ok((answer, best))
 }
 
-/// Whether an answer is near enough to what is expected.
+/// Checks that an answer is near enough to what is expected.
 fn check(expected: &NetworkOutput, found: &NetworkOutput, motion: bool) -> Result<(), String> {
     let most = [if motion { MOST_FLOW } else { MOST_PICTURE }, MOST_PICTURE];
     let distance = expected.distance(found)?;

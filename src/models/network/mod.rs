@@ -154,7 +154,7 @@ impl Network {
         }
     }
 
-    /// Whether a session for this very size has taken over, or will.
+    /// Returns whether a session for this very size has taken over, or will.
     pub(crate) fn is_fitted(&self) -> bool {
         self.fitted.is_some() || self.coming.is_some()
     }

@@ -99,7 +99,7 @@ impl NetworkOutput {
         })
     }
 
-    /// Whether two answers are the same to the last bit.
+    /// Returns whether two answers are the same to the last bit.
     pub(crate) fn equals(&self, other: &Self) -> Result<bool, String> {
         let bits = |value: &f32| value.to_bits();
         for index in 0..self.values.len() {

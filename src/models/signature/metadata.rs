@@ -361,7 +361,7 @@ impl Stated {
         self
     }
 
-    /// Whether anything is stated at all.
+    /// Returns whether anything is stated at all.
     pub fn is_empty(&self) -> bool {
         let mut sources = self.0.iter();
         sources.all(|(_, statement)| *statement == Statement::default())

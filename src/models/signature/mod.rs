@@ -244,7 +244,7 @@ impl Signature {
     }
 }
 
-/// Whether this is google-research/frame-interpolation's SavedModel, in which the phase is
+/// Returns whether this is google-research/frame-interpolation's SavedModel, in which the phase is
 /// fixed: <https://github.com/google-research/frame-interpolation>, `models/film_net`.
 fn is_film_saved_model(inputs: &Inputs, layout: Layout, outputs: &[Slot]) -> bool {
     let Inputs::PicturesAndTimestep { timestep, .. } = inputs else {

@@ -195,7 +195,7 @@ impl Engine {
         Ok(Backend::Host(Box::new(Host::new(info, look, pictures)?)))
     }
 
-    /// Whether the network's values lie where the host does not reach them.
+    /// Returns whether the network's values lie where the host does not reach them.
     fn is_on_device(&self) -> bool {
         #[cfg(feature = "faults")]
         if crate::faults::is_device_forced() {
@@ -239,7 +239,7 @@ impl Engine {
         self.runs.add(took);
     }
 
-    /// Whether it has ever made a frame.
+    /// Returns whether it has ever made a frame.
     pub(super) fn has_worked(&self) -> bool {
         self.works
     }

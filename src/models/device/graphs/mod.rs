@@ -145,7 +145,7 @@ impl Geometry {
         })
     }
 
-    /// Whether samples have more than 8 bits.
+    /// Returns whether samples have more than 8 bits.
     fn is_deep(&self) -> bool {
         self.info
             .format_info()

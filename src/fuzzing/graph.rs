@@ -230,7 +230,7 @@ fn likely(source: &mut Source) -> Result<ModelProto> {
         .input("grid1", &[1, -1, -1, 2])
         .input("timestep", &[1]);
     if source.arbitrary()? {
-        // two pictures and the moment, as files have them
+        // two pictures and the phase, as files have them
         builder = GraphBuilder::new("likely", opset)
             .typed_input("img0", element, picture)
             .typed_input("img1", element, picture)
@@ -399,7 +399,7 @@ fn dims(source: &mut Source) -> Result<Vec<i64>> {
 fn value(source: &mut Source) -> Result<ValueInfoProto> {
     let shape = |source: &mut Source| {
         let sizes = if source.arbitrary()? {
-            // as pictures and moments are
+            // as pictures and phases are
             let usual: [&[i64]; 6] = [
                 &[1, 3, -1, -1],
                 &[1, -1, -1, 3],

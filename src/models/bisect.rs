@@ -1,6 +1,6 @@
-//! Midpoint-only networks to any moment: halves, halves of halves, and so on.
+//! Midpoint-only networks to any phase: halves, halves of halves, and so on.
 //!
-//! Where a moment falls, and which midpoints have to be made in which order. Moments asked for in
+//! Where a phase falls, and which midpoints have to be made in which order. Phases asked for in
 //! rising order cost each midpoint once, and no more pictures are kept than the bisection is deep.
 
 /// The finest bisection: a pair is at most cut into two to the power of this.
@@ -137,7 +137,7 @@ impl<T> Bisection<T> {
 mod tests {
     use super::*;
 
-    /// Asks for moments in turn, with pictures that know their moment. Returns how many midpoints
+    /// Asks for phases in turn, with pictures that know their phase. Returns how many midpoints
     /// were made and the most pictures, the pair's own included, there were at once.
     fn ask(bisection: &mut Bisection<f64>, slots: &[u32]) -> (usize, usize) {
         let value = |place: Place<'_, f64>| match place {

@@ -8,9 +8,10 @@ use ort::value::DynValue;
 use super::bisect::{self, Bisection, Place, Step};
 use super::error::ModelError;
 use super::loading::specialise::Specialise;
-use super::loading::{self, Key, catalog};
+use super::loading::{self, Key, LoadJob, catalog};
 use super::memory::{Clears, Reason, Usage, available};
 use super::network::Network;
+use super::network::estimate::{Estimate, Inference};
 use super::network::input::Tracked;
 use super::network::loaded::Loaded;
 use super::network::output::NetworkOutput;
@@ -23,7 +24,7 @@ use super::runtime::run_canceller::RunCanceller;
 use super::runtime::runtime;
 use super::signature::metadata::Stated;
 use super::signature::types::Outputs;
-use crate::frames::{FrameError, Motion, Picture, space};
+use crate::frames::{FrameError, Picture, space};
 
 /// A loaded network.
 pub struct Interpolator {
@@ -57,19 +58,6 @@ pub(super) enum Found {
     /// The first picture is nearer than all that is to be made.
     First,
     /// The second one is.
-    Second,
-}
-
-/// Estimate of what lies between two pictures.
-#[derive(Clone, Copy, Debug)]
-pub enum Estimate<'a> {
-    /// Motion between them.
-    Motion(Motion<'a>),
-    /// A finished picture of their size.
-    Picture(&'a Picture),
-    /// The first of them is nearer than all that a midpoint-only network is to make.
-    First,
-    /// The second of them is nearer.
     Second,
 }
 
@@ -149,17 +137,19 @@ impl Interpolator {
         let runtime = runtime()?;
         let key = Key::new(contents.digest, options, stated.clone());
         let loaded = loading::loaded(key.clone(), || {
+            let job = LoadJob {
+                runtime,
+                options,
+                label: &label,
+                file: &contents.bytes,
+                interrupt,
+            };
             // a built-in network states everything itself, and rightly
             let measured = file.is_some() || !stated.is_empty();
-            let load = || {
-                loading::load(
-                    runtime, options, &label, &contents, &stated, measured, interrupt,
-                )
-            };
-            match load() {
+            match job.load(&contents, &stated, measured) {
                 Err(ModelError::Memory { .. }) => {
                     available::trim();
-                    load()
+                    job.load(&contents, &stated, measured)
                 }
                 result => result,
             }
@@ -321,7 +311,7 @@ impl Interpolator {
             })
     }
 
-    /// Whether a picture was prepared as this network wants it, perhaps by another one.
+    /// Returns whether a picture was prepared as this network wants it, perhaps by another one.
     pub fn accepts(&self, prepared: &Prepared) -> bool {
         prepared.suits(self.network.signature())
     }
@@ -341,6 +331,49 @@ impl Interpolator {
         b: &Prepared,
         phase: f32,
     ) -> Result<Estimate<'_>, ModelError> {
+        if self.info.kind == ModelKind::Picture {
+            self.make_room(a)?;
+        }
+        let found = self.run(a, b, phase)?;
+        let (network, kind, picture) = (&self.network, self.info.kind, &mut self.picture);
+        let answer = match found {
+            Found::First => return Ok(Estimate::First),
+            Found::Second => return Ok(Estimate::Second),
+            Found::Run => self.answer.as_ref(),
+            Found::Bisected(slot) => self.bisection.at(slot),
+        };
+        let answer = answer.ok_or_else(|| network.unexpected("nothing".into()))?;
+        match kind {
+            ModelKind::Motion => answer.motion(a.size(), a.padded()).map(Estimate::Motion),
+            ModelKind::Picture => {
+                let cropped = answer.crop(a.padded(), picture);
+                cropped.map(|()| Estimate::Picture(picture))
+            }
+        }
+        .map_err(|why| network.unexpected(why))
+    }
+
+    /// Estimates as [`estimate`](Self::estimate) does, for who keeps the result while the network
+    /// goes on.
+    pub(crate) fn infer(
+        &mut self,
+        a: &Prepared,
+        b: &Prepared,
+        phase: f32,
+    ) -> Result<Inference, ModelError> {
+        let found = self.run(a, b, phase)?;
+        let network = &self.network;
+        let answer = match found {
+            Found::First => return Ok(Inference::First),
+            Found::Second => return Ok(Inference::Second),
+            found => self.answer(found),
+        };
+        let answer = answer.ok_or_else(|| network.unexpected("nothing".into()))?;
+        Inference::of(answer, self.info.kind, a).map_err(|why| network.unexpected(why))
+    }
+
+    /// Runs the network on two prepared pictures.
+    fn run(&mut self, a: &Prepared, b: &Prepared, phase: f32) -> Result<Found, ModelError> {
         if !(phase > 0.0 && phase < 1.0) {
             return Err(ModelError::Mismatch(format!(
                 "the phase {phase} does not lie between 0 and 1"
@@ -357,11 +390,7 @@ impl Interpolator {
                 "they were not prepared for this model".into(),
             ));
         }
-        let kind = self.info.kind;
-        if kind == ModelKind::Picture {
-            self.make_room(a)?;
-        }
-        let found = self.find((a.id(), b.id()), phase, |network, places, moment| {
+        self.find((a.id(), b.id()), phase, |network, places, phase| {
             let seen = |id, picture| Tracked { id, picture };
             let pictures = places.map(|place| match place {
                 Place::First => Ok(seen(a.id(), a.data())),
@@ -375,27 +404,12 @@ impl Interpolator {
             let [first, second] = pictures;
             let pictures = first.and_then(|first| Ok([first, second?]));
             let pictures = pictures.map_err(|why| network.unexpected(why))?;
-            network.run(pictures, a.padded(), moment)
-        })?;
-        let (network, size, padded) = (&self.network, a.size(), a.padded());
-        let answer = match found {
-            Found::First => return Ok(Estimate::First),
-            Found::Second => return Ok(Estimate::Second),
-            Found::Run => self.answer.as_ref(),
-            Found::Bisected(slot) => self.bisection.at(slot),
-        };
-        let answer = answer.ok_or_else(|| network.unexpected("nothing".into()))?;
-        match kind {
-            ModelKind::Motion => answer.motion(size, padded).map(Estimate::Motion),
-            ModelKind::Picture => {
-                crop(answer, a, &mut self.picture).map(|()| Estimate::Picture(&self.picture))
-            }
-        }
-        .map_err(|why| network.unexpected(why))
+            network.run(pictures, a.padded(), phase)
+        })
     }
 
     /// Runs the network on a pair, which the ids of its two pictures tell from others. `run` runs
-    /// it for a moment between two places of that pair.
+    /// it for a phase between two places of that pair.
     pub(super) fn find(
         &mut self,
         pair: (u64, u64),
@@ -413,7 +427,7 @@ impl Interpolator {
         let made = self.bisection.made().map(|answer| answer.id());
         let there: Vec<u64> = [pair.0, pair.1].into_iter().chain(made).collect();
         self.network.keep_features(|id| there.contains(&id));
-        let moment = match (self.info.kind, self.info.any_phase) {
+        let phase = match (self.info.kind, self.info.any_phase) {
             (ModelKind::Picture, false) => return self.bisected(phase, run),
             (ModelKind::Motion, false) => match bisect::nearest(phase, 1) {
                 0.0 => return Ok(Found::First),
@@ -422,7 +436,7 @@ impl Interpolator {
             },
             (_, true) => phase,
         };
-        let answer = run(&mut self.network, [Place::First, Place::Second], moment)?;
+        let answer = run(&mut self.network, [Place::First, Place::Second], phase)?;
         self.answer = Some(Arc::new(answer));
         Ok(Found::Run)
     }
@@ -472,22 +486,4 @@ impl Interpolator {
             reason: error.to_string(),
         }
     }
-}
-
-/// Cuts the padding off a picture, and what is beyond 0 and 1, for one of the right size.
-fn crop(answer: &NetworkOutput, of: &Prepared, into: &mut Picture) -> Result<(), String> {
-    let data = answer.picture(of.padded())?;
-    let (padded_width, padded_height) = of.padded();
-    let (width, height) = of.size();
-    let planes = data.chunks_exact(padded_width * padded_height);
-    for (plane, target) in planes.zip(into.data.chunks_exact_mut(width * height)) {
-        let rows = plane.chunks_exact(padded_width);
-        for (row, target) in rows.zip(target.chunks_exact_mut(width)) {
-            for (target, &value) in target.iter_mut().zip(row) {
-                // what is no number becomes 0
-                *target = if value > 0.0 { value.min(1.0) } else { 0.0 };
-            }
-        }
-    }
-    Ok(())
 }

@@ -33,9 +33,11 @@ pub mod signature;
 
 pub use bisect::DEFAULT_DEPTH as DEFAULT_BISECTION_DEPTH;
 pub use error::{ModelError, RuntimeError};
-pub use interpolator::{Estimate, Interpolator, WarmUp};
+pub use interpolator::{Interpolator, WarmUp};
 pub use loading::catalog;
 pub use loading::specialise::Specialise;
+pub use network::estimate::Estimate;
+pub(crate) use network::estimate::{Inference, KeptOutput};
 pub use network::prepared::Prepared;
 pub use network::sized_session::SizedSession;
 #[cfg(any(test, fuzzing))]

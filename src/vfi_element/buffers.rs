@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 use super::cuda::{self, is_cuda_pool};
-use super::error::{Lack, Want};
+use super::error::{Failure, Want};
 use super::log::CAT;
 use crate::frames::space;
 use crate::vfi_element::log::clock_time;
@@ -61,24 +61,32 @@ pub(super) fn pool(
     start(own, size, 0, 0)
 }
 
-/// A buffer of the pool for a frame of `info`.
+/// Takes a buffer of the pool for a frame of `info`, with what `like` says of its picture and the
+/// place of `slot`.
 ///
 /// A pool that has none takes one from its allocator, and GStreamer's own ends the process where
 /// there is no memory: so it is looked for first.
-pub(super) fn buffer(
+pub(super) fn take(
     pool: &gst::BufferPool,
     info: &gst_video::VideoInfo,
-) -> Result<gst::Buffer, Lack> {
+    like: &gst::BufferRef,
+    slot: &Slot,
+) -> Result<gst::Buffer, Failure> {
     let no_memory =
-        |reason: String| Lack::Of(Want::Memory(format!("no memory for a frame: {reason}")));
+        |reason: String| Failure::Lacks(Want::Memory(format!("no memory for a frame: {reason}")));
     space::probe(info.size()).map_err(|error| no_memory(error.to_string()))?;
-    pool.acquire_buffer(None).map_err(|flow| match flow {
+    let mut buffer = pool.acquire_buffer(None).map_err(|flow| match flow {
         gst::FlowError::Error => no_memory("the pool gives none".into()),
-        flow => Lack::Flow(flow),
-    })
+        gst::FlowError::Flushing => Failure::Cancelled,
+        flow => Failure::Flow(flow),
+    })?;
+    let described = buffer.make_mut();
+    metas::describe(like, described);
+    stamp(described, slot);
+    Ok(buffer)
 }
 
-/// FairLock downstream's wishes into this element's own: upstream's pools hold the frames kept here as
+/// Turns downstream's wishes into this element's own: upstream's pools hold the frames kept here as
 /// well, and pictures come cropped, because a synthesised frame has no more than its caps say.
 pub(super) fn restate(query: &mut gst::query::Allocation, held: u32) {
     if let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
@@ -145,7 +153,7 @@ pub(super) fn stamp(buffer: &mut gst::BufferRef, slot: &Slot) {
     }
 }
 
-/// The same memory once more, with what describes the picture but not what belongs to one moment
+/// The same memory once more, with what describes the picture but not what belongs to one time
 /// (captions, timecodes).
 pub(super) fn again(buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
     let mut copy = buffer

@@ -5,7 +5,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use glib::WeakRef;
 use gst::prelude::*;
 
 use super::crew::Crew;
@@ -15,6 +14,7 @@ use super::error::{Failure, Want};
 use super::item::Item;
 use super::loader::Loader;
 use super::log::CAT;
+use super::messenger::Messenger;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Stats;
@@ -25,14 +25,13 @@ use crate::sync::lock;
 
 /// The element as its task sees it.
 pub(super) struct Context {
-    /// Set when the element has been constructed; gone with it.
-    element: WeakRef<gst::Element>,
+    pub(super) messenger: Arc<Messenger>,
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
     pub(super) queue: Queue<Item>,
     pub(super) crew: Crew,
     pub(super) loader: Arc<Loader>,
-    settings: Mutex<Settings>,
+    settings: Mutex<Arc<Settings>>,
     stats: Mutex<Stats>,
     downstream: Mutex<Downstream>,
     pub(super) promise: Mutex<LatencyBudget>,
@@ -66,13 +65,14 @@ pub(super) struct Rates {
 
 impl Context {
     pub(super) fn new(sinkpad: gst::Pad, srcpad: gst::Pad) -> Self {
+        let messenger = Arc::<Messenger>::default();
         Self {
-            element: WeakRef::new(),
+            loader: Arc::new(Loader::new(Arc::clone(&messenger))),
+            messenger,
             sinkpad,
             srcpad,
             queue: Queue::new(),
             crew: Crew::default(),
-            loader: Arc::default(),
             settings: Mutex::default(),
             stats: Mutex::default(),
             downstream: Mutex::default(),
@@ -87,19 +87,19 @@ impl Context {
         }
     }
 
-    /// Remembers whose context this is.
-    pub(super) fn belong_to(&self, element: &gst::Element) {
-        self.element.set(Some(element));
-        self.loader.report_to(element);
-    }
-
-    /// The element, as long as it is there.
+    /// Returns the element, as long as it is there.
     pub(super) fn element(&self) -> Option<gst::Element> {
-        self.element.upgrade()
+        self.messenger.element()
     }
 
-    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
-        lock(&self.settings)
+    /// Returns the settings as they are now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    /// Changes the settings; whoever has asked for them before keeps what was.
+    pub(super) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(Arc::make_mut(&mut lock(&self.settings)))
     }
 
     pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
@@ -182,49 +182,38 @@ impl Context {
         Some((clock, base.checked_add(time)?))
     }
 
-    /// Whether the element plays.
+    /// Returns whether the element plays.
     pub(super) fn is_playing(&self) -> bool {
         let state = self.element().map(|element| element.current_state());
         state == Some(gst::State::Playing)
-    }
-
-    /// Tells the application that a property was changed from within.
-    pub(super) fn notify(&self, property: &str) {
-        if let Some(element) = self.element() {
-            element.notify(property);
-        }
-    }
-
-    /// Posts a message on the bus.
-    pub(super) fn post(&self, message: gst::Message) {
-        // Fails where there is no bus, and then nobody wants to know.
-        let _posted = self.element().map(|element| element.post_message(message));
-    }
-
-    /// Posts a warning.
-    pub(super) fn warn(&self, code: impl gst::MessageErrorDomain, text: &str) {
-        if let Some(element) = self.element() {
-            gst::element_warning!(element, code, ("{text}"));
-        }
-    }
-
-    /// Posts an error: the stream ends.
-    pub(super) fn fail(&self, code: impl gst::MessageErrorDomain, text: &str) {
-        if let Some(element) = self.element() {
-            gst::element_error!(element, code, ("{text}"));
-        }
     }
 
     /// Returns the flow error that upstream gets for a failure, and tells the application why.
     pub(super) fn flow_of(&self, failure: Failure) -> gst::FlowError {
         let reason = match failure {
             Failure::Cancelled => return gst::FlowError::Flushing,
+            Failure::Flow(flow) => return flow,
             Failure::Lacks(Want::Memory(reason) | Want::Network(reason)) => reason,
             Failure::Failed(error) => format!("{error:#}"),
         };
         let text = format!("No frame could be made: {reason}");
-        self.fail(gst::StreamError::Failed, &text);
+        self.messenger.fail(gst::StreamError::Failed, &text);
         gst::FlowError::Error
+    }
+
+    /// Posts a report of what happened lately, if the last one was so long ago.
+    pub(super) fn report(&self, interval: gst::ClockTime) {
+        if interval.is_zero() {
+            self.stats().stop_reporting();
+            return;
+        }
+        let (now, latency) = (self.now().nseconds(), self.own_latency().nseconds());
+        let report = self.stats().report(now, interval.nseconds(), latency);
+        if let Some(report) = report {
+            let message = gst::message::Element::builder(report);
+            self.messenger
+                .post(message.src_if_some(self.element().as_ref()).build());
+        }
     }
 
     /// Sets the pool that synthesised frames come from. A flush that is under way has missed it, so

@@ -8,8 +8,10 @@ use crate::models::ModelError;
 pub(super) enum Failure {
     /// The run was cancelled, as a flush or a stop does.
     Cancelled,
-    /// Something that frames are made with.
+    /// Something that frames are made with lacks: the next one may be made in another way.
     Lacks(Want),
+    /// There is none to be made, and upstream is to be told.
+    Flow(gst::FlowError),
     /// Anything else; the text says what.
     Failed(anyhow::Error),
 }
@@ -51,12 +53,4 @@ pub(super) enum Want {
     Memory(String),
     /// A network that works; the text says what this one does instead.
     Network(String),
-}
-
-/// Reason why there is no frame.
-pub(super) enum Lack {
-    /// Upstream is to be told.
-    Flow(gst::FlowError),
-    /// The next one may be made in another way.
-    Of(Want),
 }

@@ -81,14 +81,15 @@ impl ObjectImpl for VfiInterp {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let before = self.context.settings().clone();
-        if !self.context.settings().set(pspec.name(), value) {
+        let before = self.context.settings();
+        let set = |settings: &mut Settings| settings.set(pspec.name(), value);
+        if !self.context.change_settings(set) {
             gst::error!(CAT, imp = self, "{} can't be set", pspec.name());
             return;
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
-        let after = self.context.settings().clone();
-        if after.waits() && !before.waits() {
+        let after = self.context.settings();
+        if after.has_waiting() && !before.has_waiting() {
             gst::element_imp_warning!(
                 self,
                 gst::LibraryError::Settings,
@@ -121,7 +122,7 @@ impl ObjectImpl for VfiInterp {
     fn constructed(&self) {
         self.parent_constructed();
         let element = self.obj();
-        self.context.belong_to(element.upcast_ref());
+        self.context.messenger.belong_to(element.upcast_ref());
         for pad in [&self.context.sinkpad, &self.context.srcpad] {
             if let Err(error) = element.add_pad(pad) {
                 gst::error!(CAT, imp = self, "{error}");

@@ -9,11 +9,11 @@ use crate::sync::lock;
 /// Jobs of one kind. One is done at a time, however many are wanted, and then the one that is wanted
 /// by then; only what came of the latest counts.
 pub(super) struct Jobs<J, D> {
-    state: Mutex<State<J, D>>,
+    state: Mutex<Progress<J, D>>,
     idle: Condvar,
 }
 
-struct State<J, D> {
+struct Progress<J, D> {
     /// Number of jobs wanted so far.
     count: u64,
     /// The one that is to be done next.
@@ -26,7 +26,7 @@ struct State<J, D> {
 
 impl<J, D> Default for Jobs<J, D> {
     fn default() -> Self {
-        let state = State {
+        let state = Progress {
             count: 0,
             next: None,
             busy: None,
@@ -76,8 +76,8 @@ impl<J, D> Jobs<J, D> {
         lock(&self.state).busy = None;
     }
 
-    /// Whether it is the job of this number that is wanted.
-    pub(super) fn wants(&self, count: u64) -> bool {
+    /// Returns whether it is the job of this number that is wanted.
+    pub(super) fn is_wanted(&self, count: u64) -> bool {
         lock(&self.state).count == count
     }
 
@@ -97,7 +97,7 @@ impl<J, D> Jobs<J, D> {
     /// Waits until nothing is done, but not for ever.
     pub(super) fn wait(&self, patience: Duration) {
         let state = lock(&self.state);
-        let busy = |state: &mut State<J, D>| state.busy.is_some();
+        let busy = |state: &mut Progress<J, D>| state.busy.is_some();
         // what goes on comes to nothing
         drop(self.idle.wait_timeout_while(state, patience, busy));
     }

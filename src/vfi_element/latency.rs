@@ -92,7 +92,7 @@ impl Context {
     /// Returns the time after which a frame that has come in may leave.
     pub(super) fn own_latency(&self) -> gst::ClockTime {
         let rates = self.rates();
-        let settings = self.settings().clone();
+        let settings = self.settings();
         if rates.interpolates || settings.dedup {
             let frame = rates.frame.saturating_add(settings.latency);
             frame.saturating_add(self.held_back())
@@ -116,10 +116,18 @@ impl Context {
         clock_time(duplicates::delay(frame))
     }
 
+    /// Returns whether a clock sets the pace: that of a live source, or of a sink that waits for it,
+    /// which was found or, where that counts (`qos`), has told so.
+    pub(super) fn is_paced(&self, qos: bool) -> bool {
+        let promise = self.promise();
+        promise.live || promise.sink.is_some() || (qos && self.downstream().is_paced())
+    }
+
+    /// Tells the pipeline that the latency is another.
     pub(super) fn latency_changed(&self) {
         let message = gst::message::Latency::builder()
             .src_if_some(self.element().as_ref())
             .build();
-        self.post(message);
+        self.messenger.post(message);
     }
 }

@@ -8,6 +8,7 @@ use gst::subclass::prelude::*;
 use super::engine::Engine;
 use super::imp::VfiInterp;
 use super::log::CAT;
+use super::settings::Settings;
 use super::task::Worker;
 use super::timing::deadlines::Downstream;
 use crate::models::{Interpolator, ModelError};
@@ -16,11 +17,11 @@ use crate::sync::lock;
 impl VfiInterp {
     pub(super) fn start(&self) -> Result<(), gst::ErrorMessage> {
         let context = &self.context;
-        context.settings().begin();
-        let settings = context.settings().clone();
+        context.change_settings(Settings::begin);
+        let settings = context.settings();
         let loaded = Interpolator::load(&settings.load_options());
         let interpolator = loaded.map_err(|error| {
-            context.settings().end();
+            context.change_settings(Settings::end);
             match error {
                 ModelError::Memory { .. } => {
                     gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"))
@@ -44,7 +45,7 @@ impl VfiInterp {
         self.context.loader.end();
         self.context.forget();
         *lock(&self.worker) = None;
-        self.context.settings().end();
+        self.context.change_settings(Settings::end);
     }
 
     /// Lets the task work (again).

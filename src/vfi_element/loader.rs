@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use glib::WeakRef;
-use gst::prelude::*;
-
 use super::engine::Engine;
 use super::jobs::Jobs;
 use super::log::CAT;
+use super::messenger::Messenger;
 use crate::models::{
-    ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, ModelError, SizedSession,
-    Specialise, WarmUp,
+    ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, SizedSession, Specialise, WarmUp,
 };
 
 /// Time for which a stop waits for work that was interrupted. The runtime looks for that between
@@ -22,10 +19,8 @@ use crate::models::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Work that is done beside the stream.
-#[derive(Default)]
 pub(super) struct Loader {
-    /// The element that is told how it goes.
-    element: WeakRef<gst::Element>,
+    messenger: Arc<Messenger>,
     /// Networks to be loaded, and the one that was.
     loads: Jobs<LoadOptions, Engine>,
     /// Sessions for one size to be made; `None` was made where it is no gain.
@@ -35,137 +30,164 @@ pub(super) struct Loader {
     failed: AtomicBool,
 }
 
-impl Loader {
-    /// Tells this element how it goes.
-    pub(super) fn report_to(&self, element: &gst::Element) {
-        self.element.set(Some(element));
+/// A kind of work: one job of it is done at a time.
+trait BackgroundWork: Sized + Send + 'static {
+    /// Result of a job.
+    type Made: Send + 'static;
+    /// Name of the thread that does the jobs.
+    const THREAD: &'static str;
+
+    /// Returns the jobs of this kind.
+    fn jobs(loader: &Loader) -> &Jobs<Self, Self::Made>;
+
+    /// Does a job, which has this number, and keeps what came of it or tells why nothing did.
+    fn run(self, loader: &Loader, number: u64, interrupt: &LoadCanceller);
+}
+
+/// Loads a network while the current one goes on.
+impl BackgroundWork for LoadOptions {
+    type Made = Engine;
+    const THREAD: &'static str = "vfiinterp-load";
+
+    fn jobs(loader: &Loader) -> &Jobs<Self, Engine> {
+        &loader.loads
     }
 
-    /// Does one job of a kind after the other on a thread of this name, as long as there are any.
-    fn start<J: 'static, D: 'static, R: 'static>(
-        self: &Arc<Self>,
-        name: &str,
-        jobs: fn(&Self) -> &Jobs<J, D>,
-        work: fn(&Self, J, &LoadCanceller) -> R,
-        done: fn(&Self, R, u64),
-    ) -> io::Result<()> {
+    fn run(self, loader: &Loader, number: u64, interrupt: &LoadCanceller) {
+        match Interpolator::load_unless(&self, interrupt) {
+            Ok(interpolator) => loader.loads.finish(number, Engine::new(interpolator)),
+            Err(error) => {
+                if loader.loads.is_wanted(number) {
+                    loader.note_failure();
+                }
+                let text = format!("The model stays as it is: {error}");
+                loader.messenger.warn(gst::ResourceError::OpenRead, &text);
+            }
+        }
+    }
+}
+
+/// Runs a network once on nothing, so that the first frame is not late for it. The pair that needs
+/// the session meanwhile waits for its turn, no longer than it has time.
+impl BackgroundWork for WarmUp {
+    type Made = ();
+    const THREAD: &'static str = "vfiinterp-warm";
+
+    fn jobs(loader: &Loader) -> &Jobs<Self, ()> {
+        &loader.warm_ups
+    }
+
+    fn run(self, _loader: &Loader, _number: u64, interrupt: &LoadCanceller) {
+        match WarmUp::run(self, interrupt) {
+            Ok(()) => gst::debug!(CAT, "warmed up"),
+            // whatever it is, the first frame will tell
+            Err(error) => gst::debug!(CAT, "not warmed up: {error}"),
+        }
+    }
+}
+
+/// Makes a session for one size while the current one goes on.
+impl BackgroundWork for Specialise {
+    type Made = Option<SizedSession>;
+    const THREAD: &'static str = "vfiinterp-fit";
+
+    fn jobs(loader: &Loader) -> &Jobs<Self, Self::Made> {
+        &loader.fits
+    }
+
+    fn run(self, loader: &Loader, number: u64, interrupt: &LoadCanceller) {
+        loader.tell_fitting(gst::ProgressType::Start, &self);
+        let result = self.clone().make(interrupt);
+        if !loader.fits.is_wanted(number) {
+            loader.tell_fitting(gst::ProgressType::Canceled, &self);
+            return;
+        }
+        gst::info!(CAT, "{self:?}: {result:?}");
+        match result {
+            Ok(made) => {
+                // whoever is told may count on it
+                loader.fits.finish(number, made);
+                loader.tell_fitting(gst::ProgressType::Complete, &self);
+            }
+            Err(error) => {
+                loader.fits.finish(number, None);
+                loader.tell_fitting(gst::ProgressType::Error, &self);
+                if is_announced(&self) {
+                    let text = format!("It goes on without: {error}");
+                    loader.messenger.warn(gst::LibraryError::Init, &text);
+                }
+            }
+        }
+    }
+}
+
+impl Loader {
+    /// Creates a loader that tells by this messenger how it goes.
+    pub(super) fn new(messenger: Arc<Messenger>) -> Self {
+        Self {
+            messenger,
+            loads: Jobs::default(),
+            fits: Jobs::default(),
+            warm_ups: Jobs::default(),
+            failed: AtomicBool::default(),
+        }
+    }
+
+    /// Does a job on a thread, in place of others of its kind that were wanted; the one under way
+    /// comes to its end first.
+    fn start<W: BackgroundWork>(self: &Arc<Self>, job: W) -> io::Result<()> {
+        if !W::jobs(self).want(job) {
+            return Ok(());
+        }
         let loader = Arc::clone(self);
-        let all = move || {
-            while let Some((job, count, interrupt)) = jobs(&loader).next() {
-                let result = work(&loader, job, &interrupt);
-                done(&loader, result, count);
+        let work = move || {
+            while let Some((job, number, interrupt)) = W::jobs(&loader).next() {
+                job.run(&loader, number, &interrupt);
             }
         };
-        thread::Builder::new()
-            .name(name.into())
-            .spawn(all)
-            .map(drop)
+        let thread = thread::Builder::new().name(W::THREAD.into()).spawn(work);
+        thread.map(drop).inspect_err(|_| W::jobs(self).give_up())
     }
 
     /// Loads another network while the current one goes on; a failure is a warning, and the
-    /// stream goes on with what it has. One is loaded at a time, however often it is changed, and then
-    /// the one that is wanted by then.
+    /// stream goes on with what it has.
     pub(super) fn load(self: &Arc<Self>, options: LoadOptions) {
         self.failed.store(false, Ordering::Relaxed);
-        if !self.loads.want(options) {
-            return;
-        }
-        let load = |_: &Self, options: LoadOptions, interrupt: &LoadCanceller| {
-            Interpolator::load_unless(&options, interrupt)
-        };
-        if let Err(error) = self.start("vfiinterp-load", |all| &all.loads, load, Self::loaded) {
-            self.loads.give_up();
+        if let Err(error) = self.start(options) {
             let text = format!("The model stays as it is: no thread to load it: {error}");
-            self.warn(gst::ResourceError::Failed, &text);
+            self.messenger.warn(gst::ResourceError::Failed, &text);
         }
     }
 
-    /// Takes what was loaded, if nothing else is wanted by now.
-    fn loaded(&self, loaded: Result<Interpolator, ModelError>, count: u64) {
-        match loaded {
-            Ok(interpolator) => self.loads.finish(count, Engine::new(interpolator)),
-            Err(error) => {
-                if self.loads.wants(count) {
-                    self.failed.store(true, Ordering::Relaxed);
-                }
-                let text = format!("The model stays as it is: {error}");
-                self.warn(gst::ResourceError::OpenRead, &text);
-            }
-        }
-    }
-
-    /// A network that has been loaded since this was last asked.
+    /// Takes a network that has been loaded since this was last asked.
     pub(super) fn take_loaded(&self) -> Option<Engine> {
         self.loads.take()
     }
 
-    /// Whether the model that was set last does not serve.
+    /// Returns whether the model that was set last does not serve.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Notes that the model that was set last does not serve: who sets it again wants it tried again.
+    /// Notes that the model that was set last does not serve: who sets it again wants it tried
+    /// again.
     pub(super) fn note_failure(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Runs a network once on nothing, so that the first frame is not late for it. The pair that
-    /// needs the session meanwhile waits for its turn, no longer than it has time.
-    fn warm_up(self: &Arc<Self>, warm_up: WarmUp) {
-        if !self.warm_ups.want(warm_up) {
-            return;
-        }
-        let work = |_: &Self, job: WarmUp, interrupt: &LoadCanceller| job.run(interrupt);
-        let done = |_: &Self, result, _| match result {
-            Ok(()) => gst::debug!(CAT, "warmed up"),
-            // whatever it is, the first frame will tell
-            Err(error) => gst::debug!(CAT, "not warmed up: {error}"),
-        };
-        if let Err(error) = self.start("vfiinterp-warm", |all| &all.warm_ups, work, done) {
-            self.warm_ups.give_up();
+    /// Warms up an engine that was just configured, if that is worth while.
+    pub(super) fn warm_up(self: &Arc<Self>, engine: &mut Engine) {
+        if let Some(warm_up) = engine.take_warm_up()
+            && let Err(error) = self.start(warm_up)
+        {
             gst::debug!(CAT, "no thread to warm up: {error}");
         }
     }
 
     /// Makes a session for one size while the current one goes on.
     pub(super) fn fit(self: &Arc<Self>, fitting: Specialise) {
-        if !self.fits.want(fitting) {
-            return;
-        }
-        let work = |loader: &Self, fitting: Specialise, interrupt: &LoadCanceller| {
-            loader.tell_fitting(gst::ProgressType::Start, &fitting);
-            (fitting.clone().make(interrupt), fitting)
-        };
-        if let Err(error) = self.start("vfiinterp-fit", |all| &all.fits, work, Self::fitted) {
-            self.fits.give_up();
+        if let Err(error) = self.start(fitting) {
             gst::debug!(CAT, "no thread to fit the session: {error}");
-        }
-    }
-
-    fn fitted(
-        &self,
-        (result, fitting): (Result<Option<SizedSession>, ModelError>, Specialise),
-        count: u64,
-    ) {
-        if !self.fits.wants(count) {
-            self.tell_fitting(gst::ProgressType::Canceled, &fitting);
-            return;
-        }
-        gst::info!(CAT, "{fitting:?}: {result:?}");
-        match result {
-            Ok(made) => {
-                // whoever is told may count on it
-                self.fits.finish(count, made);
-                self.tell_fitting(gst::ProgressType::Complete, &fitting);
-            }
-            Err(error) => {
-                self.fits.finish(count, None);
-                self.tell_fitting(gst::ProgressType::Error, &fitting);
-                if is_announced(&fitting) {
-                    let text = format!("It goes on without: {error}");
-                    self.warn(gst::LibraryError::Init, &text);
-                }
-            }
         }
     }
 
@@ -193,24 +215,9 @@ impl Loader {
             _ => "can't be used",
         };
         let text = format!("The network for {provider} at {width}x{height} {text}");
-        if let Some(element) = self.element.upgrade() {
-            let message = gst::message::Progress::builder(progress, "engine", &text);
-            // Fails where there is no bus, and then nobody wants to know.
-            let _posted = element.post_message(message.src(&element).build());
-        }
-    }
-
-    fn warn(&self, code: impl gst::MessageErrorDomain, text: &str) {
-        if let Some(element) = self.element.upgrade() {
-            gst::element_warning!(element, code, ("{text}"));
-        }
-    }
-
-    /// Warms up an engine that was just configured, if that is worth while.
-    pub(super) fn attend(self: &Arc<Self>, engine: &mut Engine) {
-        if let Some(warm_up) = engine.take_warm_up() {
-            self.warm_up(warm_up);
-        }
+        let message = gst::message::Progress::builder(progress, "engine", &text);
+        let element = self.messenger.element();
+        (self.messenger).post(message.src_if_some(element.as_ref()).build());
     }
 
     /// Ends what nobody wants any more. A program may end after that, which would pull the runtime out
@@ -227,7 +234,7 @@ impl Loader {
     }
 }
 
-/// Whether it was asked for by name, and takes long enough to be told of.
+/// Returns whether it was asked for by name, and takes long enough to be told of.
 fn is_announced(fitting: &Specialise) -> bool {
     fitting.provider() != ExecutionProvider::Cuda
 }

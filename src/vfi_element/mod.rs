@@ -53,6 +53,7 @@ mod latency;
 mod lifecycle;
 mod loader;
 mod log;
+mod messenger;
 mod metas;
 mod pads;
 mod quality;

@@ -185,7 +185,7 @@ impl VfiInterp {
         if let gst::EventView::Latency(latency) = event.view() {
             lock(&self.context.promise).configured = latency.latency().nseconds();
         }
-        let settings = self.context.settings().clone();
+        let settings = self.context.settings();
         if let gst::EventView::Qos(qos) = event.view()
             && (rates.interpolates || settings.dedup)
             && settings.qos

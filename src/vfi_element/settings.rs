@@ -171,13 +171,13 @@ impl Settings {
         self.at_start = self.next.take().unwrap_or(self.at_start);
     }
 
-    /// Tells whether something was set that does not hold before the next start.
-    pub(super) fn waits(&self) -> bool {
+    /// Returns whether something was set that does not hold before the next start.
+    pub(super) fn has_waiting(&self) -> bool {
         self.next.is_some_and(|next| next != self.at_start)
     }
 
-    /// Whether these settings need another network, or the same one taken otherwise.
-    pub(super) fn wants_other_model(&self, before: &Self) -> bool {
+    /// Returns whether these settings need another network, or the same one taken otherwise.
+    pub(super) fn needs_other_model(&self, before: &Self) -> bool {
         self.model != before.model
             || self.model_family != before.model_family
             || self.model_info != before.model_info
@@ -448,7 +448,7 @@ mod tests {
         let changed = |change: fn(&mut Settings)| {
             let mut settings = before.clone();
             change(&mut settings);
-            settings.wants_other_model(&before)
+            settings.needs_other_model(&before)
         };
         assert!(changed(|s| s.model = "other.onnx".into()));
         assert!(changed(|s| s.model_family = ModelFamily::Midpoint));

@@ -1,6 +1,6 @@
-//! Bytes that each session of a stage may hold. Pure.
+//! Bytes that each session of a pipeline may hold. Pure.
 
-/// Bytes for each session of a stage; 0 is any number.
+/// Bytes for each session of a pipeline; 0 is any number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemoryBudget {
     /// For making frames ready, and for all values that are kept between runs.

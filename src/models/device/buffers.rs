@@ -1,4 +1,4 @@
-//! Buffers of a stage beside its sessions: values that are written again and again, and where they
+//! Buffers of a pipeline beside its sessions: values that are written again and again, and where they
 //! come from.
 
 use std::sync::Arc;
@@ -38,13 +38,13 @@ pub(crate) fn join_for(inputs: &Inputs, (width, height): (usize, usize)) -> Opti
     Some(join(channels, (width, height), rest))
 }
 
-/// Buffers of a stage.
+/// Buffers of a pipeline.
 pub(crate) struct Buffers {
     pub(crate) memory: Arc<Memory>,
     pub(crate) join: Option<(HelperSession, Buffer)>,
     pub(crate) pools: Pools,
     pub(crate) staging: Vec<Buffer>,
-    pub(crate) moment: Buffer,
+    pub(crate) phase_input: Buffer,
 }
 
 impl Buffers {
@@ -93,7 +93,7 @@ impl Buffers {
         };
         Ok(Self {
             staging: taken?,
-            moment: one(scalar)?,
+            phase_input: one(scalar)?,
             join: join.map(joined).transpose()?,
             pools: Pools {
                 planes: planes(device),

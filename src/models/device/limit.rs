@@ -1,4 +1,4 @@
-//! A limit on what the sessions of a stage hold together.
+//! A limit on what the sessions of a pipeline hold together.
 //!
 //! The runtime bounds each session's arena by itself, when that is made, and what one takes depends on the
 //! machine: on the processor's or the device's kernels, their scratch memory and the layouts they like.
@@ -11,8 +11,8 @@ use gst_video::VideoInfo;
 use ort::value::Tensor;
 
 use super::budget::MemoryBudget;
-use super::pipeline::{DevicePipeline, Look};
-use super::transfer::{Dense, Sink, Source};
+use super::pipeline::{DevicePipeline, PipelineOptions};
+use super::transfer::{Dense, FrameSink, FrameSource};
 use crate::models::error::{ModelError, failed};
 use crate::models::interpolator::Interpolator;
 use crate::models::network::output::NetworkOutput;
@@ -32,7 +32,7 @@ impl DevicePipeline {
     pub(crate) fn within(
         interpolator: &Interpolator,
         info: &VideoInfo,
-        look: &Look,
+        look: &PipelineOptions,
         limit: u64,
     ) -> Result<Self, ModelError> {
         if limit == 0 {
@@ -48,7 +48,7 @@ impl DevicePipeline {
             differ: limit,
         };
         let tried = Self::bounded(interpolator, info, look, all)
-            .and_then(|mut stage| stage.try_out(limit, outputs));
+            .and_then(|mut pipeline| pipeline.try_out(limit, outputs));
         let shares = tried.and_then(|tried| {
             tried.of(limit).ok_or_else(|| ModelError::Memory {
                 model: model(),
@@ -72,7 +72,7 @@ impl DevicePipeline {
     fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<MemoryBudget, ModelError> {
         let mut keep = |_: &[Dense]| Ok(());
         let frames = [(); FRAMES].map(|()| {
-            let frame = self.prepare().run(Source::Copied(&mut keep));
+            let frame = self.prepare().run(FrameSource::Copied(&mut keep));
             frame.map(Arc::new)
         });
         let frames = frames.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -83,18 +83,18 @@ impl DevicePipeline {
         self.lay_out(pictures, 0.5)?;
         self.differ.limit = self.left(limit)?;
         self.difference(a, b)?;
-        lock(&self.finisher).with.limit = self.left(limit)?;
+        lock(&self.postprocessor).setup.limit = self.left(limit)?;
         let answer = self.nothing(outputs);
         let answer = Arc::new(answer.map_err(|error| failed(&self.label, &error))?);
         // to memory of the device, and of the host
-        for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
-            self.task([a, b], &answer).run(sink)?;
+        for sink in [FrameSink::Copied(&mut keep), FrameSink::Host(&mut [])] {
+            self.job([a, b], &answer).run(sink)?;
         }
         let held = |arena: Option<&Arena>| {
             let usage = arena.and_then(Arena::usage);
             usage.map_or(0, |usage| usage.held)
         };
-        let finish = lock(&self.finisher).usage();
+        let finish = lock(&self.postprocessor).usage();
         Ok(MemoryBudget {
             ready: held(Some(&self.arena)),
             join: held(self.join.as_ref().map(|(beside, _)| &beside.arena)),
@@ -154,8 +154,8 @@ mod tests {
         Interpolator::load(&options).unwrap()
     }
 
-    fn look((size, upscale, pictures): ((usize, usize), ScaleMethod, bool)) -> Look {
-        Look {
+    fn look((size, upscale, pictures): ((usize, usize), ScaleMethod, bool)) -> PipelineOptions {
+        PipelineOptions {
             size,
             cells: (40, 24),
             downscale: ScaleMethod::Lanczos,
@@ -183,21 +183,21 @@ mod tests {
             let bounded = || DevicePipeline::bounded(&network, &info, &look, PLENTY).unwrap();
             let outputs = &network.network().signature().outputs;
             let tried = bounded().try_out(1 << 40, outputs).unwrap().sum();
-            let mut stage = bounded();
+            let mut pipeline = bounded();
             for phase in [0.25, 0.5, 0.75] {
                 let frames = [(); FRAMES].map(|()| {
-                    let frame = stage.prepare().run(Source::Copied(&mut keep));
+                    let frame = pipeline.prepare().run(FrameSource::Copied(&mut keep));
                     Arc::new(frame.unwrap())
                 });
                 let [a, b, ..] = &frames;
-                stage.estimate(&mut network, a, b, phase).unwrap();
-                for sink in [Sink::Copied(&mut keep), Sink::Host(&mut [])] {
-                    let task = stage.finish(&network, [a, b]).unwrap();
-                    task.run(sink).unwrap();
+                pipeline.estimate(&mut network, a, b, phase).unwrap();
+                for sink in [FrameSink::Copied(&mut keep), FrameSink::Host(&mut [])] {
+                    let job = pipeline.finish(&network, [a, b]).unwrap();
+                    job.run(sink).unwrap();
                 }
-                stage.difference(a, b).unwrap();
+                pipeline.difference(a, b).unwrap();
             }
-            let now = stage.usage().unwrap().held;
+            let now = pipeline.usage().unwrap().held;
             let bounds = tried / PIECE..=tried * PIECE;
             assert!(bounds.contains(&now), "{format} {look:?}: {now} of {tried}");
         }
@@ -220,19 +220,19 @@ mod tests {
             };
             assert!(reason.contains("memory-limit leaves"), "{reason}");
             let limit = PIECE * tried;
-            let mut stage = within(limit).unwrap();
+            let mut pipeline = within(limit).unwrap();
             for _ in 0..3 {
                 let frames = [(); FRAMES].map(|()| {
-                    let frame = stage.prepare().run(Source::Copied(&mut keep));
+                    let frame = pipeline.prepare().run(FrameSource::Copied(&mut keep));
                     Arc::new(frame.unwrap())
                 });
                 let [a, b, ..] = &frames;
-                stage.estimate(&mut network, a, b, 0.5).unwrap();
-                let task = stage.finish(&network, [a, b]).unwrap();
-                task.run(Sink::Host(&mut [])).unwrap();
-                stage.difference(a, b).unwrap();
+                pipeline.estimate(&mut network, a, b, 0.5).unwrap();
+                let job = pipeline.finish(&network, [a, b]).unwrap();
+                job.run(FrameSink::Host(&mut [])).unwrap();
+                pipeline.difference(a, b).unwrap();
             }
-            assert!(stage.usage().unwrap().held <= limit);
+            assert!(pipeline.usage().unwrap().held <= limit);
         }
     }
 }

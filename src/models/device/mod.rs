@@ -10,7 +10,7 @@ pub(crate) mod postprocess;
 mod preprocess;
 mod transfer;
 
-pub use pipeline::{DevicePipeline, Look, Outcome};
-pub use postprocess::Task;
-pub use preprocess::{DeviceFrame, Preparation};
-pub use transfer::{Dense, Sink, Source, Transfer};
+pub use pipeline::{DevicePipeline, Outcome, PipelineOptions};
+pub use postprocess::PostprocessJob;
+pub use preprocess::{DeviceFrame, PreprocessJob};
+pub use transfer::{Dense, FrameSink, FrameSource, Transfer};

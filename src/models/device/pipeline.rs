@@ -8,8 +8,8 @@ use gst_video::VideoInfo;
 use super::budget::MemoryBudget;
 use super::buffers::{Buffers, Pools, join_for};
 use super::graphs::Geometry;
-use super::postprocess::{Finishing, Postprocessor, Task};
-use super::preprocess::{DeviceFrame, Preparation, Preprocessor};
+use super::postprocess::{PostprocessJob, PostprocessSetup, Postprocessor};
+use super::preprocess::{DeviceFrame, PreprocessJob, Preprocessor};
 use crate::frames::{FrameError, FrameLayout, ScaleMethod};
 use crate::models::bisect::Place;
 use crate::models::device::helper_session::{HelperSession, set, start};
@@ -28,8 +28,8 @@ use crate::models::runtime::tensor_pool::{self, Buffer, Memory};
 use crate::models::signature::types::Inputs;
 use crate::sync::lock;
 
-/// Tells stages apart.
-static STAGE: AtomicU64 = AtomicU64::new(1);
+/// Number of the next pipeline, which tells them apart.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Result of an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +53,16 @@ pub struct DevicePipeline {
     canceller: RunCanceller,
     pub(crate) geometry: Geometry,
     memory: Arc<Memory>,
-    readier: Arc<Mutex<Preprocessor>>,
-    /// Lays out the network's input, or a plane of the moment.
+    preprocessor: Arc<Mutex<Preprocessor>>,
+    /// Lays out the network's input, or a plane of the phase.
     pub(crate) join: Option<(HelperSession, Buffer)>,
-    pub(crate) finisher: Arc<Mutex<Postprocessor>>,
+    pub(crate) postprocessor: Arc<Mutex<Postprocessor>>,
     pub(crate) differ: Differ,
     /// Arena of the session that makes frames ready.
     pub(crate) arena: Arena,
     pools: Pools,
     /// On the host: a single number.
-    moment: Buffer,
+    phase_input: Buffer,
     clear: bool,
     found: Option<Found>,
     /// Phase of the latest estimate.
@@ -81,7 +81,7 @@ pub(crate) struct Differ {
 
 /// Methods by which frames and pictures are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct PipelineOptions {
     /// Width and height of the network's picture.
     pub size: (usize, usize),
     /// Columns and rows of the thumbnail.
@@ -103,7 +103,7 @@ impl DevicePipeline {
     pub fn new(
         interpolator: &Interpolator,
         info: &VideoInfo,
-        look: &Look,
+        look: &PipelineOptions,
     ) -> Result<Self, ModelError> {
         let limit = Parts::of(interpolator.options().memory_limit).frames;
         Self::within(interpolator, info, look, limit)
@@ -113,7 +113,7 @@ impl DevicePipeline {
     pub(crate) fn bounded(
         interpolator: &Interpolator,
         info: &VideoInfo,
-        look: &Look,
+        look: &PipelineOptions,
         shares: MemoryBudget,
     ) -> Result<Self, ModelError> {
         let network = interpolator.network();
@@ -148,7 +148,7 @@ impl DevicePipeline {
             (provider, options.device),
         );
         let values = values.map_err(|error| failed(&label, &error))?;
-        let finishing = Finishing {
+        let setup = PostprocessSetup {
             label: label.clone(),
             options: options.clone(),
             provider,
@@ -164,8 +164,8 @@ impl DevicePipeline {
             limit: shares.differ,
             session: None,
         };
-        let number = STAGE.fetch_add(1, Ordering::Relaxed);
-        let readier = Preprocessor {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let preprocessor = Preprocessor {
             label: label.clone(),
             canceller: interpolator.canceller(),
             layout,
@@ -173,19 +173,19 @@ impl DevicePipeline {
             session: ready.session,
             pools: values.pools.clone(),
             staging: values.staging,
-            stage: number,
+            pipeline: number,
         };
         Ok(Self {
             number,
             canceller: interpolator.canceller(),
-            readier: Arc::new(Mutex::new(readier)),
-            finisher: Arc::new(Mutex::new(Postprocessor::new(finishing))),
+            preprocessor: Arc::new(Mutex::new(preprocessor)),
+            postprocessor: Arc::new(Mutex::new(Postprocessor::new(setup))),
             differ,
             arena: ready.arena,
             memory: values.memory,
             join: values.join,
             pools: values.pools,
-            moment: values.moment,
+            phase_input: values.phase_input,
             clear: false,
             found: None,
             phase: 0.5,
@@ -194,14 +194,14 @@ impl DevicePipeline {
         })
     }
 
-    /// Whether a frame was prepared here.
+    /// Returns whether a frame was prepared here.
     pub fn accepts(&self, frame: &DeviceFrame) -> bool {
-        frame.stage == self.number
+        frame.pipeline == self.number
     }
 
-    /// Returns the task that makes a frame ready for the network.
-    pub fn prepare(&self) -> Preparation {
-        Preparation::new(&self.readier, self.clear)
+    /// Returns the job that makes a frame ready for the network.
+    pub fn prepare(&self) -> PreprocessJob {
+        PreprocessJob::new(&self.preprocessor, self.clear)
     }
 
     /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
@@ -271,7 +271,7 @@ impl DevicePipeline {
             ));
         }
         self.found = None;
-        let found = interpolator.find((a.id, b.id), phase, |network, places, moment| {
+        let found = interpolator.find((a.id, b.id), phase, |network, places, phase| {
             let seen = |id, picture| Tracked { id, picture };
             let pictures = places.map(|place| match place {
                 Place::First => Some(seen(a.id, Input::Tensor(&a.picture))),
@@ -282,7 +282,7 @@ impl DevicePipeline {
                 }
             });
             match pictures {
-                [Some(a), Some(b)] => self.ask(network, [a, b], moment),
+                [Some(a), Some(b)] => self.run_network(network, [a, b], phase),
                 _ => Err(network.unexpected("an output is missing".into())),
             }
         })?;
@@ -295,10 +295,14 @@ impl DevicePipeline {
     }
 
     /// Lays out what the network takes of two pictures, where it does not take them as they are.
-    pub(crate) fn lay_out(&mut self, [a, b]: [Input; 2], moment: f32) -> Result<(), ModelError> {
-        set(&mut self.moment, moment).map_err(|error| self.failed(&error))?;
+    pub(crate) fn lay_out(&mut self, [a, b]: [Input; 2], phase: f32) -> Result<(), ModelError> {
+        set(&mut self.phase_input, phase).map_err(|error| self.failed(&error))?;
         if let Some((HelperSession { session, .. }, joined)) = &mut self.join {
-            let all = [("a", a), ("b", b), ("moment", Input::Tensor(&self.moment))];
+            let all = [
+                ("a", a),
+                ("b", b),
+                ("phase", Input::Tensor(&self.phase_input)),
+            ];
             let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
             let inputs: Vec<_> = all
                 .into_iter()
@@ -313,14 +317,14 @@ impl DevicePipeline {
     }
 
     /// Runs the network on two pictures.
-    fn ask(
+    fn run_network(
         &mut self,
         network: &mut Network,
         pictures: [Tracked<Input>; 2],
-        moment: f32,
+        phase: f32,
     ) -> Result<NetworkOutput, ModelError> {
         let [a, b] = pictures.map(|seen| seen.picture);
-        self.lay_out([a, b], moment)?;
+        self.lay_out([a, b], phase)?;
         let joined = self.join.as_ref().map(|(_, joined)| Input::Tensor(joined));
         let signature = network.signature().inputs.clone();
         let inputs: Vec<(&str, Input)> = match &signature {
@@ -336,13 +340,13 @@ impl DevicePipeline {
             } => vec![
                 (first, a),
                 (second, b),
-                (timestep, joined.unwrap_or(Input::Tensor(&self.moment))),
+                (timestep, joined.unwrap_or(Input::Tensor(&self.phase_input))),
             ],
         };
         network.run_bound(pictures, &inputs, &self.memory, self.geometry.padded)
     }
 
-    /// Returns the task that makes the frame of the latest estimate, which was of these two.
+    /// Returns the job that makes the frame of the latest estimate, which was of these two.
     ///
     /// # Errors
     /// If there was none.
@@ -350,31 +354,31 @@ impl DevicePipeline {
         &mut self,
         interpolator: &Interpolator,
         pair: [&Arc<DeviceFrame>; 2],
-    ) -> Result<Task, ModelError> {
+    ) -> Result<PostprocessJob, ModelError> {
         let found = self.found.and_then(|found| interpolator.answer(found));
         let Some(answer) = found else {
             return Err(ModelError::Mismatch("nothing was estimated".into()));
         };
         let answer = Arc::clone(answer);
-        Ok(self.task(pair, &answer))
+        Ok(self.job(pair, &answer))
     }
 
-    /// Returns the task that makes a frame of an answer.
-    pub(crate) fn task(
+    /// Returns the job that makes a frame of an answer.
+    pub(crate) fn job(
         &mut self,
         pair: [&Arc<DeviceFrame>; 2],
         answer: &Arc<NetworkOutput>,
-    ) -> Task {
+    ) -> PostprocessJob {
         let clear = std::mem::take(&mut self.clear);
         let (pair, answer) = (pair.map(Arc::clone), Arc::clone(answer));
-        Task::new(&self.finisher, pair, (answer, self.phase), clear)
+        PostprocessJob::new(&self.postprocessor, pair, (answer, self.phase), clear)
     }
 
     /// Returns what the arenas of its sessions hold together, if the runtime tells.
     pub fn usage(&self) -> Option<Usage> {
         // whoever finishes a frame has it: what it held before is as good
-        let finish = self.finisher.try_lock().ok();
-        let finish = finish.and_then(|finisher| finisher.usage());
+        let finish = self.postprocessor.try_lock().ok();
+        let finish = finish.and_then(|postprocessor| postprocessor.usage());
         let join = self.join.as_ref().map(|(beside, _)| &beside.arena);
         let differ = self.differ.session.as_ref().map(|beside| &beside.arena);
         let arenas = [Some(&self.arena), join, differ].into_iter().flatten();
@@ -383,9 +387,9 @@ impl DevicePipeline {
     }
 
     /// Adds to the network's warm-up that what comes behind the network is made ready, too.
-    pub fn attend(&self, warm_up: &mut WarmUp) {
-        let finisher = Arc::clone(&self.finisher);
-        warm_up.then(move |answer| lock(&finisher).get_ready(answer));
+    pub fn join_warm_up(&self, warm_up: &mut WarmUp) {
+        let postprocessor = Arc::clone(&self.postprocessor);
+        warm_up.then(move |answer| lock(&postprocessor).get_ready(answer));
     }
 
     /// Gives back memory that is kept for later, that of the sessions with their next run.

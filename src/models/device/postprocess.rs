@@ -1,4 +1,5 @@
-//! The last part of a frame's way on a device, which may go on while the network is at the next one.
+//! The last part of a frame's way on a device, which may go on while the network is at the next
+//! one.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use ort::value::{DynValue, Tensor};
 use super::graphs::{Geometry, OutputKind};
 use super::helper_session::{HelperSession, out_of_reach, start};
 use super::preprocess::DeviceFrame;
-use super::transfer::{Sink, transfer};
+use super::transfer::{FrameSink, transfer};
 use crate::frames::PlaneMut;
 use crate::models::error::{ModelError, failed};
 use crate::models::memory::Usage;
@@ -18,8 +19,8 @@ use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{self, Buffer, Memory, Place, Pool};
 use crate::sync::lock;
 
-/// Everything that frames are finished with.
-pub(crate) struct Finishing {
+/// Parts that frames are finished with.
+pub(crate) struct PostprocessSetup {
     pub(crate) label: String,
     pub(crate) options: LoadOptions,
     pub(crate) provider: ExecutionProvider,
@@ -34,29 +35,29 @@ pub(crate) struct Finishing {
 
 /// Makes frames of what a network gives.
 pub(crate) struct Postprocessor {
-    pub(crate) with: Finishing,
+    pub(crate) setup: PostprocessSetup,
     /// Made with the first answer, which says how large its grid is.
     session: Option<(OutputKind, HelperSession)>,
 }
 
-/// A frame that is to be made: it holds all that takes.
-pub struct Task {
-    finisher: Arc<Mutex<Postprocessor>>,
+/// Job that makes a frame: it holds all that takes.
+pub struct PostprocessJob {
+    postprocessor: Arc<Mutex<Postprocessor>>,
     pair: [Arc<DeviceFrame>; 2],
     answer: Arc<output::NetworkOutput>,
     phase: f32,
     clear: bool,
 }
 
-impl Task {
+impl PostprocessJob {
     pub(crate) fn new(
-        finisher: &Arc<Mutex<Postprocessor>>,
+        postprocessor: &Arc<Mutex<Postprocessor>>,
         pair: [Arc<DeviceFrame>; 2],
         (answer, phase): (Arc<output::NetworkOutput>, f32),
         clear: bool,
     ) -> Self {
         Self {
-            finisher: Arc::clone(finisher),
+            postprocessor: Arc::clone(postprocessor),
             pair,
             answer,
             phase,
@@ -69,23 +70,23 @@ impl Task {
     /// # Errors
     /// If the network's answer has another shape than it should, if the run fails or is cancelled, if the
     /// planes can't be copied, or memory lacks.
-    pub fn run(self, out: Sink) -> Result<(), ModelError> {
-        lock(&self.finisher).run(&self, out)
+    pub fn run(self, out: FrameSink) -> Result<(), ModelError> {
+        lock(&self.postprocessor).run(&self, out)
     }
 }
 
-impl std::fmt::Debug for Task {
+impl std::fmt::Debug for PostprocessJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Task")
+        f.debug_struct("PostprocessJob")
             .field("pair", &self.pair)
             .finish_non_exhaustive()
     }
 }
 
 impl Postprocessor {
-    pub(crate) fn new(with: Finishing) -> Self {
+    pub(crate) fn new(setup: PostprocessSetup) -> Self {
         Self {
-            with,
+            setup,
             session: None,
         }
     }
@@ -98,75 +99,75 @@ impl Postprocessor {
     /// Starts the session that makes frames of such an answer, unless it is there; this takes a
     /// while the first time.
     pub(crate) fn get_ready(&mut self, answer: &[DynValue]) -> Result<(), ModelError> {
-        let kind = self.with.kind(answer)?;
+        let kind = self.setup.kind(answer)?;
         self.session.take_if(|(made, ..)| *made != kind);
         if self.session.is_none() {
-            self.session = Some(self.with.start(kind)?);
+            self.session = Some(self.setup.start(kind)?);
         }
         Ok(())
     }
 
-    fn run(&mut self, task: &Task, out: Sink) -> Result<(), ModelError> {
-        if self.with.canceller.is_cancelled() {
+    fn run(&mut self, job: &PostprocessJob, out: FrameSink) -> Result<(), ModelError> {
+        if self.setup.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        self.get_ready(task.answer.values())?;
-        let with = &mut self.with;
+        self.get_ready(job.answer.values())?;
+        let setup = &mut self.setup;
         let Some((_, HelperSession { session, .. })) = &mut self.session else {
-            return Err(with.odd("nothing to make a frame of".into()));
+            return Err(setup.odd("nothing to make a frame of".into()));
         };
-        let label = with.label.clone();
+        let label = setup.label.clone();
         let failed = |error: ort::Error| failed(&label, &error);
-        let moment = Tensor::from_array(([1], vec![task.phase])).map_err(failed)?;
-        let moment = moment.into_dyn();
+        let phase = Tensor::from_array(([1], vec![job.phase])).map_err(failed)?;
+        let phase = phase.into_dyn();
         let names: Vec<String> = session.inputs().iter().map(|i| i.name().into()).collect();
         let inputs = names.iter().filter_map(|name| {
-            let value = match task.answer.values() {
+            let value = match job.answer.values() {
                 [value, ..] if matches!(name.as_str(), "flow" | "picture") => Input::Value(value),
                 [_, value] if name == "mask" => Input::Value(value),
-                _ if name == "moment" => Input::Value(&moment),
-                _ => task.frame_s(name)?,
+                _ if name == "phase" => Input::Value(&phase),
+                _ => job.input(name)?,
             };
             Some((name.as_str(), value))
         });
         let inputs: Vec<_> = inputs.collect();
-        let names: Vec<_> = (0..with.new.len()).map(|i| format!("out{i}")).collect();
+        let names: Vec<_> = (0..setup.new.len()).map(|i| format!("out{i}")).collect();
         let names = names.iter().map(String::as_str);
         let mut new: Vec<Buffer> = Vec::new();
         let outputs: Vec<_> = match &out {
-            Sink::Host(_) => names
+            FrameSink::Host(_) => names
                 .map(|name| (name, Target::Anew(Place::Staging)))
                 .collect(),
-            Sink::Copied(_) => {
-                let planes = with.new.iter().map(Pool::take);
+            FrameSink::Copied(_) => {
+                let planes = setup.new.iter().map(Pool::take);
                 new = planes.collect::<ort::Result<_>>().map_err(failed)?;
                 names
                     .zip(new.iter_mut().map(|value| Target::Into(value)))
                     .collect()
             }
         };
-        let options = with.canceller.options(task.clear);
-        let run = binding::run(session, &inputs, outputs, &with.memory, options);
-        if with.canceller.is_cancelled() {
+        let options = setup.canceller.options(job.clear);
+        let run = binding::run(session, &inputs, outputs, &setup.memory, options);
+        if setup.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
         let values = run.map_err(failed)?;
         match out {
-            Sink::Host(planes) => {
+            FrameSink::Host(planes) => {
                 for (plane, value) in planes.iter_mut().zip(&values) {
                     copy_out(value, plane).map_err(failed)?;
                 }
                 Ok(())
             }
-            Sink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
+            FrameSink::Copied(copy) => transfer(&mut new, copy).map_err(failed),
         }
     }
 }
 
-impl Task {
+impl PostprocessJob {
     /// Returns what one of the two frames gives to an input: its picture (`a`, `b`), what that has
     /// cut off (`ax`, `bx`) or a plane (`a0`, …).
-    fn frame_s(&self, name: &str) -> Option<Input<'_>> {
+    fn input(&self, name: &str) -> Option<Input<'_>> {
         let (which, index) = name.split_at_checked(1)?;
         let frame = &self.pair[usize::from(which == "b")];
         if index.is_empty() {
@@ -180,7 +181,7 @@ impl Task {
     }
 }
 
-impl Finishing {
+impl PostprocessSetup {
     fn start(&self, kind: OutputKind) -> Result<(OutputKind, HelperSession), ModelError> {
         let model = self.geometry.finish(kind);
         let model = model.map_err(|error| self.odd(error.to_string()))?;

@@ -1,4 +1,5 @@
-//! The first part of a frame's way on a device, which may go on while the network is at the pair before.
+//! The first part of a frame's way on a device, which may go on while the network is at the pair
+//! before.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use ort::session::Session;
 use ort::value::DynValue;
 
 use super::helper_session::out_of_reach;
-use super::transfer::{Source, transfer};
+use super::transfer::{FrameSource, transfer};
 use crate::frames::{FrameLayout, Plane};
 use crate::models::device::buffers::Pools;
 use crate::models::error::{ModelError, failed};
@@ -26,8 +27,8 @@ pub struct DeviceFrame {
     /// On the host.
     thumbnail: DynValue,
     pub(crate) id: u64,
-    /// Number of the stage that it belongs to.
-    pub(crate) stage: u64,
+    /// Number of the pipeline that it belongs to.
+    pub(crate) pipeline: u64,
 }
 
 /// Makes frames ready for the network, one at a time.
@@ -40,20 +41,20 @@ pub(crate) struct Preprocessor {
     pub(crate) pools: Pools,
     /// On the host: what is uploaded.
     pub(crate) staging: Vec<Buffer>,
-    /// The number of its stage.
-    pub(crate) stage: u64,
+    /// Number of its pipeline.
+    pub(crate) pipeline: u64,
 }
 
-/// A frame that is to be made ready: it holds all that takes.
-pub struct Preparation {
-    readier: Arc<Mutex<Preprocessor>>,
+/// Job that makes a frame ready: it holds all that takes.
+pub struct PreprocessJob {
+    preprocessor: Arc<Mutex<Preprocessor>>,
     clear: bool,
 }
 
-impl Preparation {
-    pub(crate) fn new(readier: &Arc<Mutex<Preprocessor>>, clear: bool) -> Self {
+impl PreprocessJob {
+    pub(crate) fn new(preprocessor: &Arc<Mutex<Preprocessor>>, clear: bool) -> Self {
         Self {
-            readier: Arc::clone(readier),
+            preprocessor: Arc::clone(preprocessor),
             clear,
         }
     }
@@ -63,27 +64,27 @@ impl Preparation {
     /// # Errors
     /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
     /// is cancelled, or memory lacks.
-    pub fn run(self, source: Source) -> Result<DeviceFrame, ModelError> {
-        lock(&self.readier).run(source, self.clear)
+    pub fn run(self, source: FrameSource) -> Result<DeviceFrame, ModelError> {
+        lock(&self.preprocessor).run(source, self.clear)
     }
 }
 
-impl std::fmt::Debug for Preparation {
+impl std::fmt::Debug for PreprocessJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Preparation")
+        f.debug_struct("PreprocessJob")
             .field("clear", &self.clear)
             .finish_non_exhaustive()
     }
 }
 
 impl Preprocessor {
-    fn run(&mut self, source: Source, clear: bool) -> Result<DeviceFrame, ModelError> {
+    fn run(&mut self, source: FrameSource, clear: bool) -> Result<DeviceFrame, ModelError> {
         if self.canceller.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
         let label = self.label.clone();
         let failed = |error: ort::Error| failed(&label, &error);
-        if let Source::Host(planes) = &source {
+        if let FrameSource::Host(planes) = &source {
             let given = planes.iter().map(|p| (p.width, p.height, p.format));
             if !self.layout.shapes().eq(given) {
                 return Err(ModelError::Mismatch("the frame is of another kind".into()));
@@ -92,7 +93,7 @@ impl Preprocessor {
                 copy_in(plane, staging).map_err(failed)?;
             }
         }
-        let (mut kept, mut picture) = self.room().map_err(failed)?;
+        let (mut kept, mut picture) = self.take_memory().map_err(failed)?;
         let excess = self.pools.excess.as_ref().map(Pool::take);
         let mut excess = excess.transpose().map_err(failed)?;
         let names: Vec<_> = (0..kept.len())
@@ -106,13 +107,13 @@ impl Preprocessor {
             outputs.push(("excess", Target::Into(excess)));
         }
         let given = match source {
-            Source::Host(_) => {
+            FrameSource::Host(_) => {
                 for ((_, name), value) in names.iter().zip(&mut kept) {
                     outputs.push((name, Target::Into(value)));
                 }
                 &self.staging
             }
-            Source::Copied(copy) => {
+            FrameSource::Copied(copy) => {
                 // to where they are kept, so that the graph need not
                 transfer(&mut kept, copy).map_err(failed)?;
                 &kept
@@ -134,12 +135,12 @@ impl Preprocessor {
             excess,
             thumbnail: thumbnail.ok_or_else(|| failed(out_of_reach()))?,
             id: new_id(),
-            stage: self.stage,
+            pipeline: self.pipeline,
         })
     }
 
-    /// MemoryStatus for a frame's planes, and for its picture.
-    fn room(&self) -> ort::Result<(Vec<Buffer>, Buffer)> {
+    /// Takes memory for a frame's planes, and for its picture.
+    fn take_memory(&self) -> ort::Result<(Vec<Buffer>, Buffer)> {
         let planes = self.pools.planes.iter().map(Pool::take);
         Ok((
             planes.collect::<ort::Result<_>>()?,

@@ -1,4 +1,4 @@
-//! Ways in which a frame comes to a stage and leaves it.
+//! Ways in which a frame comes to a pipeline and leaves it.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::frames::{Plane, PlaneMut};
 use crate::models::runtime::tensor_pool::Buffer;
 
-/// A plane as a stage has it: rows that follow one another without anything in between.
+/// A plane as a pipeline has it: rows that follow one another without anything in between.
 #[derive(Debug)]
 pub struct Dense<'a> {
     address: *mut c_void,
@@ -41,7 +41,7 @@ impl Dense<'_> {
         self.address
     }
 
-    /// Whether that is on the device, in CUDA's primary context, rather than on the host.
+    /// Returns whether that is on the device, in CUDA's primary context, rather than on the host.
     pub fn is_on_device(&self) -> bool {
         self.on_device
     }
@@ -61,7 +61,7 @@ impl Dense<'_> {
 pub type Transfer<'a> = dyn FnMut(&[Dense]) -> Result<(), String> + 'a;
 
 /// Place that a frame's planes come from.
-pub enum Source<'a> {
+pub enum FrameSource<'a> {
     /// From the host's memory.
     Host(&'a [Plane<'a>]),
     /// From wherever this copies them, without the host where both are on a device.
@@ -69,14 +69,14 @@ pub enum Source<'a> {
 }
 
 /// Place that a frame's planes go to.
-pub enum Sink<'a, 'p> {
+pub enum FrameSink<'a, 'p> {
     /// To the host's memory.
     Host(&'a mut [PlaneMut<'p>]),
     /// To wherever this copies them.
     Copied(&'a mut Transfer<'a>),
 }
 
-/// Copies planes to or from values of a stage, with `copy`.
+/// Copies planes to or from values of a pipeline, with `copy`.
 pub(crate) fn transfer(values: &mut [Buffer], copy: &mut Transfer) -> ort::Result<()> {
     let planes = values.iter_mut().map(|value| {
         let size = value.size();

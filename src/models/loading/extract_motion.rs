@@ -6,6 +6,7 @@
 use onnx_graph::blend::Blend;
 use onnx_graph::proto::ModelProto;
 
+use super::LoadJob;
 use crate::frames::{Motion, Picture, Sampling};
 use crate::models::error::ModelError;
 use crate::models::network::Network;
@@ -22,7 +23,7 @@ const TOLERANCE: f32 = 0.5 / 255.0;
 const SMALLEST_SIDE: usize = 64;
 
 /// Neither the middle, where much is symmetric, nor near a picture.
-const MOMENT: f32 = 0.375;
+const PHASE: f32 = 0.375;
 
 /// Starts the network anew with flow and mask for outputs, where its picture is made of them; the
 /// model is then cut as well. What was found is noted in the signature of whichever is kept.
@@ -33,9 +34,9 @@ const MOMENT: f32 = 0.375;
 /// # Errors
 /// If memory lacks; whatever else fails says that there is no motion to be had.
 pub(crate) fn unblend(
+    job: &LoadJob,
     picture: &mut Network,
     model: &mut ModelProto,
-    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
 ) -> Result<Option<Loaded>, ModelError> {
     let signature = picture.signature();
     let (Outputs::Picture(output), Some(graph)) = (&signature.outputs, &model.graph) else {
@@ -46,7 +47,7 @@ pub(crate) fn unblend(
     }
     let found = Blend::find(graph, output)
         .map_err(Refusal::Said)
-        .and_then(|blend| compared(&blend, picture, model, start));
+        .and_then(|blend| compared(job, &blend, picture, model));
     match found {
         Ok((mut loaded, cut, difference)) => {
             let levels = difference * 255.0;
@@ -88,10 +89,10 @@ impl From<String> for Refusal {
 
 /// The network cut at flow and mask, if the picture made of them is the one it gives itself.
 fn compared(
+    job: &LoadJob,
     blend: &Blend,
     picture: &mut Network,
     model: &ModelProto,
-    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
 ) -> Result<(Loaded, ModelProto, f32), Refusal> {
     let known = picture.signature().clone();
     let start = |swapped| {
@@ -101,7 +102,7 @@ fn compared(
             outputs: Outputs::Motion { flow, mask },
             ..known.clone()
         };
-        let loaded = start(model.clone(), signature)?;
+        let loaded = job.start(model.clone(), signature)?;
         Ok::<_, ModelError>((loaded, model))
     };
     let (loaded, cut) = start(false)?;
@@ -110,9 +111,9 @@ fn compared(
     let pair = pair(size);
     let [a, b] = &pair;
     let planes = [a.data.as_slice(), &b.data].map(Tracked::once);
-    let answer = picture.run(planes, size, MOMENT)?;
+    let answer = picture.run(planes, size, PHASE)?;
     let expected = answer.picture(size)?;
-    let answer = motion.run(planes, size, MOMENT)?;
+    let answer = motion.run(planes, size, PHASE)?;
     let motion = answer.motion(size, size)?;
     let direct = difference(expected, &pair, &motion)?;
     // the other way round
@@ -240,7 +241,7 @@ mod tests {
             .node_with(blur, &["img1"], &["source1"], pool)
             .node_with("GridSample", &["source0", "grid0"], &["a"], modes.clone())
             .node_with("GridSample", &["source1", "grid1"], &["b"], modes)
-            // depends on the moment, or it would be a midpoint-only network
+            // depends on the phase, or it would be a midpoint-only network
             .node("Mul", &["t", "zero"], &["nothing"])
             .node("Relu", &["nothing"], &["plane"])
             .node("Add", &["plane", "share"], &["s"])

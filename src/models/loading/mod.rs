@@ -17,47 +17,92 @@ use super::error::ModelError;
 use super::network::Network;
 use super::network::loaded::Loaded;
 use super::options::LoadOptions;
+use super::runtime::Runtime;
 use super::runtime::arena::Arena;
 use super::runtime::fair_lock::FairLock;
 use super::runtime::load_canceller::LoadCanceller;
-use super::runtime::{Runtime, session};
+use super::runtime::session::{self, Started};
 use super::signature::Signature;
 use super::signature::metadata::Stated;
 use crate::frames::space;
 use crate::models::catalog::{Contents, Digest};
 use crate::models::registry::{Registry, Shared};
 
-/// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its graph
-/// does not say.
-pub(crate) fn load(
-    runtime: &Runtime,
-    options: &LoadOptions,
-    label: &str,
-    contents: &Contents,
-    stated: &Stated,
-    measured: bool,
-    interrupt: &LoadCanceller,
-) -> Result<Loaded, ModelError> {
-    let unusable = |reason| ModelError::Unusable {
-        model: label.into(),
-        reason,
-    };
-    // what follows would be ended, not refused, for want of memory, so that is looked for first
-    let file = &contents.bytes;
-    space::probe(file.len()).map_err(|error| ModelError::Memory {
-        model: label.into(),
-        reason: error.to_string(),
-    })?;
-    let mut model = contents.decode().map_err(unusable)?;
-    let mut signature = Signature::of(&model, stated).map_err(unusable)?;
-    normalise::normalise(&mut model, &mut signature);
-    let begin = |model| session::start(runtime, options, label, model, file, interrupt);
-    let start = |mut model, mut signature: Signature| {
+/// Load of one file's network.
+pub(crate) struct LoadJob<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) options: &'a LoadOptions,
+    /// Name of the model in messages.
+    pub(crate) label: &'a str,
+    /// Bytes that weights are parts of.
+    pub(crate) file: &'a Arc<[u8]>,
+    /// Canceller that stops it.
+    pub(crate) interrupt: &'a LoadCanceller,
+}
+
+impl LoadJob<'_> {
+    /// Detects what a network is, starts it, and, if it is to be `measured`, finds out what its
+    /// graph does not say.
+    pub(crate) fn load(
+        &self,
+        contents: &Contents,
+        stated: &Stated,
+        measured: bool,
+    ) -> Result<Loaded, ModelError> {
+        let unusable = |reason| ModelError::Unusable {
+            model: self.label.into(),
+            reason,
+        };
+        // what follows would be ended, not refused, for want of memory, so that is looked for first
+        space::probe(self.file.len()).map_err(|error| ModelError::Memory {
+            model: self.label.into(),
+            reason: error.to_string(),
+        })?;
+        let mut model = contents.decode().map_err(unusable)?;
+        let mut signature = Signature::of(&model, stated).map_err(unusable)?;
+        normalise::normalise(&mut model, &mut signature);
+        let whole = match measured {
+            true => self.examine(&mut model, signature)?,
+            false => self.start(model.clone(), signature)?,
+        };
+        session::keep_outputs(&mut model, &whole.signature.outputs);
+        Ok(split_encoder::part_off(self, &model, whole))
+    }
+
+    /// Starts a network and measures it; where its picture is made of motion, starts it anew with
+    /// that for an answer, for which the model is changed too.
+    fn examine(&self, model: &mut ModelProto, signature: Signature) -> Result<Loaded, ModelError> {
+        let mut loaded = self.start(model.clone(), signature)?;
+        let mut network = Network::new(self.label.into(), &loaded)?;
+        probe::measure(&mut network)?;
+        if let Some(motion) = extract_motion::unblend(self, &mut network, model)? {
+            return Ok(motion);
+        }
+        loaded.signature = network.signature().clone();
+        Ok(loaded)
+    }
+
+    /// Opens a session of a graph.
+    fn open(&self, model: ModelProto) -> Result<Started, ModelError> {
+        let (runtime, options) = (self.runtime, self.options);
+        session::start(
+            runtime,
+            options,
+            self.label,
+            model,
+            self.file,
+            self.interrupt,
+        )
+    }
+
+    /// Starts a network of this signature.
+    fn start(&self, mut model: ModelProto, mut signature: Signature) -> Result<Loaded, ModelError> {
         session::keep_outputs(&mut model, &signature.outputs);
-        let started = begin(model)?;
+        let started = self.open(model)?;
         let notes = &mut signature.notes;
         notes.extend(started.precision_note.filter(|note| !notes.contains(note)));
-        let arena = Arena::of(&started.session, started.provider, options.device);
+        let device = self.options.device;
+        let arena = Arena::of(&started.session, started.provider, device);
         Ok(Loaded {
             signature,
             provider: started.provider,
@@ -69,33 +114,7 @@ pub(crate) fn load(
             arena: Arc::new(arena),
             encoder: None,
         })
-    };
-    let whole = match measured {
-        true => examine(label, &mut model, signature, start)?,
-        false => start(model.clone(), signature)?,
-    };
-    session::keep_outputs(&mut model, &whole.signature.outputs);
-    Ok(split_encoder::part_off(
-        options, label, &model, whole, begin, start,
-    ))
-}
-
-/// Starts a network and measures it; where its picture is made of motion, starts it anew with that
-/// for an answer, for which the model is changed too.
-fn examine(
-    label: &str,
-    model: &mut ModelProto,
-    signature: Signature,
-    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
-) -> Result<Loaded, ModelError> {
-    let mut loaded = start(model.clone(), signature)?;
-    let mut network = Network::new(label.into(), &loaded)?;
-    probe::measure(&mut network)?;
-    if let Some(motion) = extract_motion::unblend(&mut network, model, start)? {
-        return Ok(motion);
     }
-    loaded.signature = network.signature().clone();
-    Ok(loaded)
 }
 
 /// Key that makes two loads one: the content, what is stated about it, and all options but the

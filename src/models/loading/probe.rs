@@ -24,7 +24,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 const SMALLEST_SIDE: usize = 64;
 
 /// Runs `network` at its alignment. Where that fails and nothing states it, doubles it until it
-/// runs; finds out whether the moment has any effect, unless that is stated.
+/// runs; finds out whether the phase has any effect, unless that is stated.
 ///
 /// A network of one size is taken at its word, as that size may be large.
 pub(crate) fn measure(network: &mut Network) -> Result<(), ModelError> {
@@ -109,7 +109,7 @@ pub(crate) fn trial_size(signature: &Signature) -> (usize, usize) {
 /// Runs on noise, at a size that is a multiple of the alignment and of nothing larger.
 fn attempt(
     network: &mut Network,
-    moment: f32,
+    phase: f32,
     limit: Duration,
 ) -> Result<NetworkOutput, ModelError> {
     let (width, height) = trial_size(network.signature());
@@ -120,7 +120,7 @@ fn attempt(
         network.run(
             [a, b].map(|planes| Tracked::once(planes.as_slice())),
             (width, height),
-            moment,
+            phase,
         )
     });
     if let Err(ModelError::Cancelled) = answer {
@@ -181,8 +181,9 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::models::catalog::Contents;
-    use crate::models::loading;
+    use crate::models::loading::LoadJob;
     use crate::models::options::{ExecutionProvider, LoadOptions};
+    use crate::models::runtime::load_canceller::LoadCanceller;
     use crate::models::runtime::runtime;
     use crate::models::signature::metadata::Stated;
     use onnx_graph::build::GraphBuilder;
@@ -237,18 +238,14 @@ mod tests {
             provider: ExecutionProvider::Cpu,
             ..LoadOptions::default()
         };
-        let runtime = runtime().unwrap();
-        let stated = Stated::default();
-        let loaded = loading::load(
-            runtime,
-            &options,
-            "endless",
-            &contents,
-            &stated,
-            false,
-            &Default::default(),
-        )
-        .unwrap();
+        let job = LoadJob {
+            runtime: runtime().unwrap(),
+            options: &options,
+            label: "endless",
+            file: &contents.bytes,
+            interrupt: &LoadCanceller::default(),
+        };
+        let loaded = job.load(&contents, &Stated::default(), false).unwrap();
         let mut network = Network::new("endless".into(), &loaded).unwrap();
         let error = measure_within(&mut network, Duration::from_millis(50)).unwrap_err();
         assert!(

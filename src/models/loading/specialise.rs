@@ -212,12 +212,12 @@ fn shapes(signature: &Signature, (width, height): (usize, usize)) -> Vec<(&str, 
             timestep,
             form,
         } => {
-            let moment = match form {
+            let phase = match form {
                 Timestep::Scalar(rank) => vec![1; *rank],
                 Timestep::Plane => plane(1),
             };
             let pictures = pictures.iter().map(|name| (name.as_str(), plane(3)));
-            pictures.chain([(timestep.as_str(), moment)]).collect()
+            pictures.chain([(timestep.as_str(), phase)]).collect()
         }
     }
 }
@@ -257,7 +257,7 @@ fn timed(
     Ok((answer, best))
 }
 
-/// Whether an answer is near enough to what is expected.
+/// Checks that an answer is near enough to what is expected.
 fn check(expected: &NetworkOutput, found: &NetworkOutput, motion: bool) -> Result<(), String> {
     let most = [if motion { MOST_FLOW } else { MOST_PICTURE }, MOST_PICTURE];
     let distance = expected.distance(found)?;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     /// Tests that what a session in 16 bits gives is near enough to one in 32, and that what it
-    /// gives for another moment is not: so the check tells right from wrong.
+    /// gives for another phase is not: so the check tells right from wrong.
     #[test]
     fn sixteen_bits_pass_and_another_moment_does_not() {
         let size = (160, 128);
@@ -335,7 +335,7 @@ mod tests {
         let pictures = pair
             .each_ref()
             .map(|planes| Tracked::once(planes.as_slice()));
-        let run = |network: &mut Network, moment| network.run(pictures, size, moment).unwrap();
+        let run = |network: &mut Network, phase| network.run(pictures, size, phase).unwrap();
         let expected = run(&mut full, 0.5);
         check(&expected, &run(&mut half, 0.5), true).unwrap();
         assert!(check(&expected, &run(&mut full, 0.1), true).is_err());

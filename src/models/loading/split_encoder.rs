@@ -5,6 +5,7 @@ use std::sync::Arc;
 use onnx_graph::edit;
 use onnx_graph::proto::ModelProto;
 
+use super::LoadJob;
 use super::probe;
 use super::siamese::{self, Parts};
 use crate::frames::space;
@@ -13,11 +14,9 @@ use crate::models::network::encoder::Encoder;
 use crate::models::network::loaded::Loaded;
 use crate::models::network::output::NetworkOutput;
 use crate::models::network::{Network, prepared};
-use crate::models::options::LoadOptions;
 use crate::models::runtime::arena::Arena;
 use crate::models::runtime::fair_lock::FairLock;
-use crate::models::runtime::session::{self, Started};
-use crate::models::signature::Signature;
+use crate::models::runtime::session;
 use crate::models::signature::types::Outputs;
 
 /// By how much flow may differ from that of the network as a whole, on average, in pixels: a fraction of
@@ -28,23 +27,16 @@ const MOST_FLOW: f64 = 1.0 / 64.0;
 const MOST_PICTURE: f64 = 0.5 / 255.0;
 
 /// Moves the part of `whole`, whose graph is `model`, that looks at each picture alone into a
-/// session of its own; `begin` makes sessions, and `start` networks. Where there is no such part
-/// `whole` stays as it is, and where it would give something else then; notes tell.
-pub(crate) fn part_off(
-    options: &LoadOptions,
-    label: &str,
-    model: &ModelProto,
-    mut whole: Loaded,
-    begin: impl Fn(ModelProto) -> Result<Started, ModelError>,
-    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
-) -> Loaded {
+/// session of its own. Where there is no such part `whole` stays as it is, and where it would give
+/// something else then; notes tell.
+pub(crate) fn part_off(job: &LoadJob, model: &ModelProto, mut whole: Loaded) -> Loaded {
     let Some(parts) = siamese::split(model, &whole.signature) else {
         return whole;
     };
-    let parted = match session::is_limited(options) {
+    let parted = match session::is_limited(job.options) {
         // the limit is one session's
         true => Err("its memory is limited".into()),
-        false => parted(options, label, parts, &whole, begin, start),
+        false => parted(job, parts, &whole),
     };
     match parted {
         Ok(parts) => parts,
@@ -56,14 +48,8 @@ pub(crate) fn part_off(
     }
 }
 
-fn parted(
-    options: &LoadOptions,
-    label: &str,
-    parts: Parts,
-    whole: &Loaded,
-    begin: impl Fn(ModelProto) -> Result<Started, ModelError>,
-    start: impl Fn(ModelProto, Signature) -> Result<Loaded, ModelError>,
-) -> Result<Loaded, String> {
+/// Starts the parts of a network, and compares what they give with what the whole does.
+fn parted(job: &LoadJob, parts: Parts, whole: &Loaded) -> Result<Loaded, String> {
     let text = |error: ModelError| error.to_string();
     // of a file's only size, which may be any
     let size = probe::trial_size(&whole.signature);
@@ -76,24 +62,24 @@ fn parted(
         features,
         work: (once, all),
     } = parts;
-    let started = begin(encoder).map_err(text)?;
+    let started = job.open(encoder).map_err(text)?;
     let (session, provider) = (started.session, started.provider);
     let encoder = Encoder {
-        arena: Arena::of(&session, provider, options.device),
+        arena: Arena::of(&session, provider, job.options.device),
         session: Arc::new(FairLock::new(session)),
         picture,
         features,
     };
     let shapes = encoder.shapes(size)?;
     open(&mut rest, shapes);
-    let mut loaded = start(rest, whole.signature.clone()).map_err(text)?;
+    let mut loaded = job.start(rest, whole.signature.clone()).map_err(text)?;
     if [provider, loaded.provider] != [whole.provider; 2] {
         return Err("its parts don't run where the whole does".into());
     }
     loaded.own_nodes += started.own_nodes;
     loaded.encoder = Some(Arc::new(encoder));
     let answer = |loaded: &Loaded| {
-        let mut network = Network::new(label.into(), loaded)?;
+        let mut network = Network::new(job.label.into(), loaded)?;
         probe::trial(&mut network)
     };
     let (expected, found) = (answer(whole).map_err(text)?, answer(&loaded).map_err(text)?);

@@ -1,6 +1,7 @@
 //! A network's session, fed and read as its signature says.
 
 pub(crate) mod encoder;
+pub(super) mod estimate;
 pub(crate) mod input;
 pub(crate) mod loaded;
 pub(crate) mod output;
@@ -55,7 +56,7 @@ pub(crate) struct Network {
     /// Reason why memory is to be given back with the next run, if it is.
     clear: Option<Reason>,
     clears: Clears,
-    /// The input of everything as channels, or the plane of the moment.
+    /// The input of everything as channels, or the plane of the phase.
     stacked: Vec<f32>,
     /// The padded size `stacked` was laid out for.
     stacked_for: (usize, usize),
@@ -153,7 +154,7 @@ impl Network {
         }
     }
 
-    /// Whether a session for this very size has taken over, or will.
+    /// Returns whether a session for this very size has taken over, or will.
     pub(crate) fn is_fitted(&self) -> bool {
         self.fitted.is_some() || self.coming.is_some()
     }
@@ -186,12 +187,12 @@ impl Network {
         std::mem::take(&mut self.clears)
     }
 
-    /// Runs the network on two pictures of three planes each, of the padded size, for a moment.
+    /// Runs the network on two pictures of three planes each, of the padded size, for a phase.
     pub(crate) fn run(
         &mut self,
         pictures: [Tracked<&[f32]>; 2],
         size: (usize, usize),
-        moment: f32,
+        phase: f32,
     ) -> Result<NetworkOutput, ModelError> {
         self.retried(|network, clears| {
             network.make_room(size)?;
@@ -200,7 +201,7 @@ impl Network {
             let run = features.and_then(|features| match features {
                 Some(features) => {
                     let planes = pictures.map(|seen| seen.picture);
-                    network.run_session(planes, &features, size, moment, clears)
+                    network.run_session(planes, &features, size, phase, clears)
                 }
                 None => Ok(None),
             });
@@ -363,12 +364,12 @@ impl Network {
         [a, b]: [&[f32]; 2],
         features: &[Features; 2],
         (width, height): (usize, usize),
-        moment: f32,
+        phase: f32,
         clears: bool,
     ) -> ort::Result<Option<NetworkOutput>> {
         let shape = |channels: usize| [1, channels, height, width];
         let plane = width * height;
-        let one = [moment];
+        let one = [phase];
         let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(3);
         match &self.signature.inputs {
             Inputs::Stacked { name, channels } => {
@@ -379,7 +380,7 @@ impl Network {
                 self.stacked[..3 * plane].copy_from_slice(a);
                 self.stacked[3 * plane..6 * plane].copy_from_slice(b);
                 if *channels > 6 {
-                    self.stacked[6 * plane..7 * plane].fill(moment);
+                    self.stacked[6 * plane..7 * plane].fill(phase);
                 }
                 let input =
                     TensorRef::from_array_view((shape(*channels), self.stacked.as_slice()))?;
@@ -406,7 +407,7 @@ impl Network {
                     }
                     Timestep::Plane => {
                         self.stacked.clear();
-                        self.stacked.resize(plane, moment);
+                        self.stacked.resize(plane, phase);
                         TensorRef::from_array_view((shape(1), self.stacked.as_slice()))?
                     }
                 };

@@ -3,13 +3,19 @@
 use ort::value::DynValue;
 
 use super::prepared::new_id;
-use crate::frames::Motion;
+use crate::frames::{Motion, Picture};
 
 /// Output of a network: a picture, or flow and mask.
 pub(crate) struct NetworkOutput {
     /// Number that tells it from all other pictures.
     id: u64,
     values: Vec<DynValue>,
+}
+
+impl std::fmt::Debug for NetworkOutput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("NetworkOutput").field(&self.id).finish()
+    }
 }
 
 impl NetworkOutput {
@@ -38,6 +44,28 @@ impl NetworkOutput {
             return Err(format!("a picture {dims:?}, not [1, 3, {height}, {width}]"));
         }
         Ok(data)
+    }
+
+    /// Cuts the padding off a picture of the padded size, and what is beyond 0 and 1, for one of the
+    /// right size.
+    pub(crate) fn crop(
+        &self,
+        (padded_width, padded_height): (usize, usize),
+        into: &mut Picture,
+    ) -> Result<(), String> {
+        let data = self.picture((padded_width, padded_height))?;
+        let (width, height) = (into.width, into.height);
+        let planes = data.chunks_exact(padded_width * padded_height);
+        for (plane, target) in planes.zip(into.data.chunks_exact_mut(width * height)) {
+            let rows = plane.chunks_exact(padded_width);
+            for (row, target) in rows.zip(target.chunks_exact_mut(width)) {
+                for (target, &value) in target.iter_mut().zip(row) {
+                    // what is no number becomes 0
+                    *target = if value > 0.0 { value.min(1.0) } else { 0.0 };
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Motion between pictures of `size` within the padded size.
@@ -71,7 +99,7 @@ impl NetworkOutput {
         })
     }
 
-    /// Whether two answers are the same to the last bit.
+    /// Returns whether two answers are the same to the last bit.
     pub(crate) fn equals(&self, other: &Self) -> Result<bool, String> {
         let bits = |value: &f32| value.to_bits();
         for index in 0..self.values.len() {
@@ -104,9 +132,10 @@ impl NetworkOutput {
         let (shape, data) = value
             .try_extract_tensor::<f32>()
             .map_err(|error| error.to_string())?;
-        let dims: Option<Vec<usize>> = shape.iter().map(|&dim| dim.try_into().ok()).collect();
-        let dims = dims.and_then(|dims| <[usize; 4]>::try_from(dims).ok());
-        let dims = dims.ok_or_else(|| format!("an output of shape {:?}", &**shape))?;
-        Ok((dims, data))
+        let known = <[i64; 4]>::try_from(&**shape).ok();
+        let known = known.filter(|dims| dims.iter().all(|dim| *dim >= 0));
+        let dims = known.ok_or_else(|| format!("an output of shape {:?}", &**shape))?;
+        // none is negative
+        Ok((dims.map(|dim| usize::try_from(dim).unwrap_or(0)), data))
     }
 }

@@ -9,13 +9,13 @@ impl Call<'_> {
     pub(crate) fn finish(&self) -> ort::Result<()> {
         let simd = self.simd;
         let (pair, motion, found) = (self.input(0)?, self.input(1)?, self.input(2)?);
-        let (rest, moment) = (self.input(3)?, self.input(4)?);
+        let (rest, phase) = (self.input(3)?, self.input(4)?);
         let pair = Planes::of(&pair, "Finish")?;
         let (motion, found) = (
             Planes::of(&motion, "Finish")?,
             Planes::of(&found, "Finish")?,
         );
-        let moment = number(&moment)?;
+        let phase = number(&phase)?;
         let [channels, height, width] = pair.size();
         let (rows, columns) = (height / 2, width / 2);
         let fits = channels == 6 && (height | width) % 4 == 0 && height.min(width) > 0;
@@ -35,7 +35,7 @@ impl Call<'_> {
         let mut differences = Scratch::new(&allocator, [2, rows, columns])?;
         self.resting(pair, lumas.planes_mut(), differences.planes_mut())?;
         let mut seen = Scratch::new(&allocator, [2, height, width])?;
-        let warp = Warp::new(simd, lumas.planes(), motion, 1.0, moment);
+        let warp = Warp::new(simd, lumas.planes(), motion, 1.0, phase);
         self.see(&warp, seen.planes_mut(), None)?;
         let seen = seen.planes();
         let mut products = Scratch::new(&allocator, [5, rows, columns])?;

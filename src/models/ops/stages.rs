@@ -155,9 +155,9 @@ impl Call<'_> {
 
     fn start(&self) -> ort::Result<()> {
         let simd = self.simd;
-        let (first, second, moment) = (self.input(0)?, self.input(1)?, self.input(2)?);
+        let (first, second, phase) = (self.input(0)?, self.input(1)?, self.input(2)?);
         let pictures = [Planes::of(&first, "Start")?, Planes::of(&second, "Start")?];
-        let moment = number(&moment)?;
+        let phase = number(&phase)?;
         let [channels, height, width] = pictures[0].size();
         let fits = channels == 3 && height.min(width) > 0 && (height | width) % ALIGN == 0;
         if !fits || pictures[1].size() != pictures[0].size() {
@@ -188,7 +188,7 @@ impl Call<'_> {
             rows::scale(simd, apart.channel(from), sign, row);
         }
         let motion = motion.planes();
-        let warp = Warp::new(simd, lumas, motion, 1.0, moment);
+        let warp = Warp::new(simd, lumas, motion, 1.0, phase);
         let mut seen = Scratch::new(&allocator, [2, rows, columns])?;
         self.see(&warp, seen.planes_mut(), None)?;
         let mut products = Scratch::new(&allocator, [5, rows, columns])?;
@@ -307,9 +307,9 @@ impl Call<'_> {
 
     fn look(&self, stride: usize) -> ort::Result<()> {
         let simd = self.simd;
-        let (pair, motion, moment) = (self.input(0)?, self.input(1)?, self.input(2)?);
+        let (pair, motion, phase) = (self.input(0)?, self.input(1)?, self.input(2)?);
         let (pair, motion) = (Planes::of(&pair, "Look")?, Planes::of(&motion, "Look")?);
-        let moment = number(&moment)?;
+        let phase = number(&phase)?;
         let [channels, height, width] = pair.size();
         let (rows, columns) = (height / 4, width / 4);
         // how many times finer the motion is than the block's grid
@@ -320,7 +320,7 @@ impl Call<'_> {
         }
         let allocator = allocator(self.context)?;
         let mut seen = Scratch::new(&allocator, [2, height, width])?;
-        let warp = Warp::new(simd, pair, motion, 4.0 / stride as f32, moment);
+        let warp = Warp::new(simd, pair, motion, 4.0 / stride as f32, phase);
         self.output(0, pair.size(), |warped| {
             self.see(&warp, seen.planes_mut(), Some(warped))
         })?;
@@ -358,7 +358,7 @@ impl Call<'_> {
                             prior.rows(7, y, 1),
                         )
                     };
-                    plane.fill(moment);
+                    plane.fill(phase);
                     steps.row(simd, y, across, down);
                 }
             })

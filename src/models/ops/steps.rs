@@ -6,7 +6,7 @@ use super::planes::{Planes, PlanesMut, in_parallel};
 use super::rows;
 use super::sampling::{Axes, Row, sample};
 
-/// Both pictures of a pair, warped to a moment by a motion (x, y to picture 0, then to picture 1)
+/// Both pictures of a pair, warped to a phase by a motion (x, y to picture 0, then to picture 1)
 /// from a grid 1, 2 or 4 times coarser.
 pub(crate) struct Warp<'a> {
     simd: bool,
@@ -26,19 +26,19 @@ pub(crate) struct WarpRows {
 }
 
 impl<'a> Warp<'a> {
-    /// `unit`: pixels of the pictures for a motion of 1 at a moment of 1.
+    /// `unit`: pixels of the pictures for a motion of 1 at a phase of 1.
     pub(crate) fn new(
         simd: bool,
         pair: Planes<'a>,
         motion: Planes<'a>,
         unit: f32,
-        moment: f32,
+        phase: f32,
     ) -> Self {
         Self {
             simd,
             pair,
             motion,
-            shares: [moment * unit, (1.0 - moment) * unit],
+            shares: [phase * unit, (1.0 - phase) * unit],
             factor: pair.width / motion.width,
             axes: Axes::of_places(pair.width, pair.height),
         }

@@ -4,7 +4,7 @@ use onnx_graph::{LONGEST_NAME, abbreviate};
 
 use super::metadata::Stated;
 use super::slot::{Extent, Slot};
-use super::types::{Inputs, Layout, Moment, Timestep};
+use super::types::{Inputs, Layout, StatedPhase, Timestep};
 
 /// The channels of inputs that hold everything.
 pub(crate) const STACKED: [i64; 4] = [6, 7, 8, 11];
@@ -47,12 +47,12 @@ pub(crate) fn constants<'a>(
 pub(crate) fn read(
     slots: &[&Slot],
     layout: Layout,
-    moment: Option<Moment>,
+    phase: Option<StatedPhase>,
 ) -> Result<Inputs, String> {
     if let Some(slot) = slots.iter().find(|slot| !slot.is_float()) {
         return Err(match slot.is_whole() && slot.may_be_scalar() {
             true => format!(
-                "its input {slot} takes whole numbers, and no moment is one; \
+                "its input {slot} takes whole numbers, and no phase is one; \
                  model-info=\"input.{}=NUMBER\" gives it a number that stays",
                 abbreviate(&slot.name, LONGEST_NAME)
             ),
@@ -83,7 +83,7 @@ pub(crate) fn read(
             Ok(Inputs::PicturesAndTimestep {
                 pictures: in_order([name(a), name(b)]),
                 timestep: slot.name.clone(),
-                form: timestep(slot, layout, moment)
+                form: timestep(slot, layout, phase)
                     .ok_or_else(|| format!("its third input {slot} is no timestep"))?,
             })
         }
@@ -112,8 +112,8 @@ fn in_order(names: [String; 2]) -> [String; 2] {
     }
 }
 
-/// Returns how the moment is fed to this input, if it can hold it.
-fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Timestep> {
+/// Returns how the phase is fed to this input, if it can hold it.
+fn timestep(slot: &Slot, layout: Layout, phase: Option<StatedPhase>) -> Option<Timestep> {
     let plane = slot
         .extent(layout)
         .is_some_and(|e| matches!(e.channels, -1 | 1));
@@ -122,11 +122,11 @@ fn timestep(slot: &Slot, layout: Layout, moment: Option<Moment>) -> Option<Times
     let is_pixel = slot
         .extent(layout)
         .is_some_and(|e| (e.height, e.width) == (1, 1));
-    match (moment, slot.rank()) {
-        (Some(Moment::Plane), _) if plane => Some(Timestep::Plane),
-        (Some(Moment::Plane), _) => None,
+    match (phase, slot.rank()) {
+        (Some(StatedPhase::Plane), _) if plane => Some(Timestep::Plane),
+        (Some(StatedPhase::Plane), _) => None,
         (_, None) => Some(Timestep::Scalar(1)),
-        (Some(Moment::Scalar), Some(rank)) if one => Some(Timestep::Scalar(rank)),
+        (Some(StatedPhase::Scalar), Some(rank)) if one => Some(Timestep::Scalar(rank)),
         (_, Some(4)) if plane && !is_pixel => Some(Timestep::Plane),
         (_, Some(rank)) if one => Some(Timestep::Scalar(rank)),
         _ => None,

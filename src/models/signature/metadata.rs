@@ -9,7 +9,7 @@
 //! | `channel_order` | `rgb`, `bgr` | the order of a picture's channels |
 //! | `align` | 1 to 1024 | width and height are padded to multiples of this |
 //! | `pad` | `repeat`, `reflect`, `zeros` | what is in that padding |
-//! | `timestep` | `none`, `scalar`, `plane` | `none`: the moment is ignored, all there is lies midway |
+//! | `timestep` | `none`, `scalar`, `plane` | `none`: the phase is ignored, all there is lies midway |
 //! | `output` | `motion`, or an output's name | what the answer is; without it, the one picture there is |
 //! | `flow_unit` | `input_pixels` | the unit of motion: pixels of the padded input |
 //! | `light` | `levelled` | the network sees two pictures in different light as if it were the same |
@@ -33,7 +33,7 @@ use onnx_graph::{LONGEST_NAME, abbreviate};
 use super::types::{ChannelOrder, Layout, Padding, Range};
 use crate::models::files::{lies_beside, open_regular};
 use crate::models::options::ModelFamily;
-use crate::models::signature::Moment;
+use crate::models::signature::StatedPhase;
 
 /// Largest alignment; larger ones are refused.
 pub const MAX_ALIGN: usize = 1024;
@@ -69,10 +69,10 @@ const FAMILIES: [ModelFamily; 4] = [
 const RANGES: [(&str, Range); 2] = [("0..1", Range::Unit), ("-1..1", Range::Signed)];
 const LAYOUTS: [(&str, Layout); 2] = [("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)];
 const ORDERS: [(&str, ChannelOrder); 2] = [("rgb", ChannelOrder::Rgb), ("bgr", ChannelOrder::Bgr)];
-const TIMESTEPS: [(&str, Moment); 3] = [
-    ("none", Moment::None),
-    ("scalar", Moment::Scalar),
-    ("plane", Moment::Plane),
+const TIMESTEPS: [(&str, StatedPhase); 3] = [
+    ("none", StatedPhase::None),
+    ("scalar", StatedPhase::Scalar),
+    ("plane", StatedPhase::Plane),
 ];
 const FLOW_UNITS: [(&str, ()); 1] = [("input_pixels", ())];
 const PADDINGS: [(&str, Padding); 3] = [
@@ -120,10 +120,10 @@ pub struct Statement {
     pub align: Option<usize>,
     /// Content of the padding.
     pub pad: Option<Padding>,
-    /// Values of the inputs that get neither pictures nor the moment, by the inputs' names.
+    /// Values of the inputs that get neither pictures nor the phase, by the inputs' names.
     pub constants: BTreeMap<String, f64>,
-    /// Form of the moment.
-    pub timestep: Option<Moment>,
+    /// Form of the phase.
+    pub timestep: Option<StatedPhase>,
     /// `motion`, or the name of the output that is the picture.
     pub output: Option<String>,
     /// Set where motion is stated to be in pixels of the padded input, the one unit there is.
@@ -361,13 +361,13 @@ impl Stated {
         self
     }
 
-    /// Whether anything is stated at all.
+    /// Returns whether anything is stated at all.
     pub fn is_empty(&self) -> bool {
         let mut sources = self.0.iter();
         sources.all(|(_, statement)| *statement == Statement::default())
     }
 
-    /// Returns the values of the inputs that get neither pictures nor the moment, each with who
+    /// Returns the values of the inputs that get neither pictures nor the phase, each with who
     /// states it.
     pub(crate) fn constants(&self) -> BTreeMap<&str, (f64, &Origin)> {
         let mut constants = BTreeMap::new();

@@ -22,7 +22,7 @@ use onnx_graph::proto::{ModelProto, ValueInfoProto};
 use slot::Slot;
 
 use self::metadata::{Origin, Stated, Statement};
-use self::types::{Moment, Padding};
+use self::types::{Padding, StatedPhase};
 use super::options::ModelFamily;
 use crate::models::signature::types::{ChannelOrder, Inputs, Layout, Outputs, Range};
 
@@ -54,7 +54,7 @@ pub struct Signature {
     pub outputs: Outputs,
     /// Whether motion may be looked for in what makes the picture: nothing stated forbids it.
     pub seek_motion: bool,
-    /// Whether any moment can be asked for; else all there is lies midway.
+    /// Whether any phase can be asked for; else all there is lies midway.
     pub any_phase: bool,
     /// Whether that is stated; else it can be found wanting when it is measured.
     pub phase_stated: bool,
@@ -155,9 +155,9 @@ impl Signature {
             (None, None) => Layout::default(),
         };
 
-        let moment = stated.get(|s| s.timestep.as_ref());
+        let phase = stated.get(|s| s.timestep.as_ref());
         let (constants, inputs) = inputs::constants(inputs, stated, &mut notes)?;
-        let found_inputs = inputs::read(&inputs, layout, moment.map(|(moment, _)| *moment))?;
+        let found_inputs = inputs::read(&inputs, layout, phase.map(|(phase, _)| *phase))?;
         notes.push(format!("inputs: {found_inputs}"));
         let output = stated.get(|s| s.output.as_ref());
         let (found_outputs, output_layout) =
@@ -179,19 +179,21 @@ impl Signature {
             notes.push(format!("{element}: converted where it meets pictures"));
         }
 
-        let takes_moment = match &found_inputs {
+        let takes_phase = match &found_inputs {
             Inputs::PicturesAndTimestep { .. } => true,
             Inputs::Pictures(_) => false,
             Inputs::Stacked { channels, .. } => *channels > 6,
         };
-        if let (Some((Moment::Scalar | Moment::Plane, origin)), false) = (moment, takes_moment) {
+        if let (Some((StatedPhase::Scalar | StatedPhase::Plane, origin)), false) =
+            (phase, takes_phase)
+        {
             return Err(format!(
                 "a timestep is stated by {origin}, and it has no input for one"
             ));
         }
-        let (any_phase, phase_stated) = match (moment, family) {
-            _ if !takes_moment => (false, true),
-            (Some((Moment::None, origin)), _) => {
+        let (any_phase, phase_stated) = match (phase, family) {
+            _ if !takes_phase => (false, true),
+            (Some((StatedPhase::None, origin)), _) => {
                 notes.push(format!("midpoint only: from {origin}"));
                 (false, true)
             }
@@ -242,7 +244,7 @@ impl Signature {
     }
 }
 
-/// Whether this is google-research/frame-interpolation's SavedModel, in which the moment is
+/// Returns whether this is google-research/frame-interpolation's SavedModel, in which the phase is
 /// fixed: <https://github.com/google-research/frame-interpolation>, `models/film_net`.
 fn is_film_saved_model(inputs: &Inputs, layout: Layout, outputs: &[Slot]) -> bool {
     let Inputs::PicturesAndTimestep { timestep, .. } = inputs else {

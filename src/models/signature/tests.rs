@@ -331,7 +331,7 @@ fn further_inputs_hold_what_is_stated() {
         found.constants,
         [("steps".into(), 20.0), ("strength".into(), 0.5)]
     );
-    // and what is left may be the moment
+    // and what is left may be the phase
     assert!(of("input.steps=20").unwrap().any_phase);
 }
 

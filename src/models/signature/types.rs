@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a network takes the moment.
+/// How a network takes the phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timestep {
     /// As an input of one value with this many dimensions.
@@ -14,19 +14,19 @@ pub enum Timestep {
 /// The inputs, in the order the names are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
-    /// Two pictures and the moment, each with its name.
+    /// Two pictures and the phase, each with its name.
     PicturesAndTimestep {
         /// The first and second picture.
         pictures: [String; 2],
-        /// The moment.
+        /// The phase.
         timestep: String,
         /// Its form.
         form: Timestep,
     },
     /// Two pictures; the result is midway.
     Pictures([String; 2]),
-    /// One input with everything as channels: 6 (midway), 7 (moment), 8 (moment, scale) or 11
-    /// (moment and the coordinates of every pixel).
+    /// One input with everything as channels: 6 (midway), 7 (phase), 8 (phase, scale) or 11
+    /// (phase and the coordinates of every pixel).
     Stacked {
         /// Its name.
         name: String,
@@ -162,9 +162,9 @@ impl Padding {
     }
 }
 
-/// Form of the moment, as it is stated.
+/// Form of the phase, as it is stated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum StatedPhase {
     /// It does not count.
     None,
     /// It is one value.

@@ -1,11 +1,11 @@
-//! Input frames, and what the network needs of them: made when it is first needed, or before that, beside the
-//! network.
+//! Input frames, and what the network needs of them: made when it is first needed, or before that,
+//! beside the network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::HostFrame;
-use super::{Engine, Way};
+use super::{Backend, Engine};
 use crate::frames::readable;
 use crate::models::device::DeviceFrame;
 use crate::vfi_element::error::{Failure, not_ready};
@@ -16,13 +16,13 @@ use crate::vfi_element::scene::thumbnail::Thumbnail;
 pub(in crate::vfi_element) struct Frame {
     /// The original.
     pub buffer: gst::Buffer,
-    pub(super) small: Option<NetworkInput>,
+    pub(super) input: Option<NetworkInput>,
 }
 
 /// Data that the network needs of a frame.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct NetworkInput {
-    pub(super) made: PreparedPicture,
+    pub(super) picture: PreparedPicture,
     pub(super) thumbnail: Thumbnail,
     /// The configuration it was made under.
     pub(super) generation: u64,
@@ -31,7 +31,7 @@ pub(in crate::vfi_element) struct NetworkInput {
 /// Prepared picture, in the place where frames are made.
 #[derive(Debug)]
 pub(super) enum PreparedPicture {
-    Host(Box<HostFrame>),
+    Host(Arc<HostFrame>),
     Device(Arc<DeviceFrame>),
 }
 
@@ -39,7 +39,7 @@ pub(super) enum PreparedPicture {
 pub(in crate::vfi_element) struct Ready {
     /// The frame's buffer, held so that no other frame's has the same address.
     buffer: gst::Buffer,
-    small: NetworkInput,
+    input: NetworkInput,
     took: Duration,
 }
 
@@ -48,9 +48,9 @@ pub(in crate::vfi_element) struct Ready {
 pub(in crate::vfi_element) type MakeReady = Box<dyn FnOnce() -> Option<Ready> + Send>;
 
 impl Frame {
-    /// A frame of which `small` has been made, if anything.
-    pub(in crate::vfi_element) fn new(buffer: gst::Buffer, small: Option<NetworkInput>) -> Self {
-        Self { buffer, small }
+    /// Creates a frame of which `input` has been made, if anything.
+    pub(in crate::vfi_element) fn new(buffer: gst::Buffer, input: Option<NetworkInput>) -> Self {
+        Self { buffer, input }
     }
 }
 
@@ -61,7 +61,7 @@ impl Ready {
         self,
         buffer: &gst::Buffer,
     ) -> Option<(NetworkInput, Duration)> {
-        (self.buffer.as_ptr() == buffer.as_ptr()).then_some((self.small, self.took))
+        (self.buffer.as_ptr() == buffer.as_ptr()).then_some((self.input, self.took))
     }
 }
 
@@ -69,18 +69,18 @@ impl Engine {
     /// Returns a job that makes a frame ready that comes next, beside the network. `None` where
     /// nothing is gained: on the host the network takes the processor anyway.
     pub(in crate::vfi_element) fn make_ready(&mut self, buffer: gst::Buffer) -> Option<MakeReady> {
-        let Way::Device(_) = self.stage.as_ref()?.way else {
+        let Backend::Device(_) = self.configured.as_ref()?.backend else {
             return None;
         };
-        let readier = self.readier(&buffer).ok()?;
+        let preparation = self.preparation(&buffer).ok()?;
         let thumbnail = std::mem::take(&mut self.spare);
         Some(Box::new(move || {
             let start = Instant::now();
-            let small = readier.run(&buffer, thumbnail).ok()?;
+            let input = preparation.run(&buffer, thumbnail).ok()?;
             let took = start.elapsed();
             Some(Ready {
                 buffer,
-                small,
+                input,
                 took,
             })
         }))
@@ -94,49 +94,51 @@ impl Engine {
     ) -> Result<(&'f Thumbnail, &'f Thumbnail), Failure> {
         self.prepare(a)?;
         self.prepare(b)?;
-        match (&a.small, &b.small) {
+        match (&a.input, &b.input) {
             (Some(a), Some(b)) => Ok((&a.thumbnail, &b.thumbnail)),
             _ => Err(not_ready()),
         }
     }
 
+    /// Makes the data that the network needs of a frame, unless that was done before.
     pub(super) fn prepare(&mut self, frame: &mut Frame) -> Result<(), Failure> {
-        let Some(stage) = &mut self.stage else {
+        let Some(configured) = &mut self.configured else {
             return Err(not_ready());
         };
-        let generation = stage.generation;
-        let small = frame.small.as_ref();
-        if small.is_some_and(|small| small.generation == generation) {
+        let generation = configured.generation;
+        let input = frame.input.as_ref();
+        if input.is_some_and(|input| input.generation == generation) {
             return Ok(());
         }
         // the memory it takes is given back first
-        let outdated = frame.small.take().map(|small| small.thumbnail);
+        let outdated = frame.input.take().map(|input| input.thumbnail);
         let mut thumbnail = outdated.unwrap_or_else(|| std::mem::take(&mut self.spare));
         let buffer = &frame.buffer;
-        frame.small = Some(match &mut stage.way {
-            Way::Host(host) => {
-                let made = host.prepare(&self.interpolator, &readable(buffer, &stage.info)?)?;
+        frame.input = Some(match &mut configured.backend {
+            Backend::Host(host) => {
+                let mapped = readable(buffer, &configured.format.info)?;
+                let made = host.prepare(&self.interpolator, &mapped)?;
                 thumbnail.set(&made.picture);
                 NetworkInput {
-                    made: PreparedPicture::Host(made),
+                    picture: PreparedPicture::Host(made),
                     thumbnail,
                     generation,
                 }
             }
-            Way::Device(_) => self.readier(buffer)?.run(buffer, thumbnail)?,
+            Backend::Device(_) => self.preparation(buffer)?.run(buffer, thumbnail)?,
         });
         Ok(())
     }
 
     /// Takes back the storage of a frame that is no longer needed.
     pub(in crate::vfi_element) fn recycle(&mut self, frame: Frame) {
-        let Some(small) = frame.small else {
+        let Some(input) = frame.input else {
             return;
         };
-        self.spare = small.thumbnail;
-        let way = self.stage.as_mut().map(|stage| &mut stage.way);
+        self.spare = input.thumbnail;
+        let backend = self.configured.as_mut().map(|c| &mut c.backend);
         // one on the device is given back by being dropped
-        if let (Some(Way::Host(host)), PreparedPicture::Host(made)) = (way, small.made) {
+        if let (Some(Backend::Host(host)), PreparedPicture::Host(made)) = (backend, input.picture) {
             host.recycle(made);
         }
     }

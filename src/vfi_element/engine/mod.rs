@@ -1,41 +1,40 @@
 //! The way of a frame: shrunk and prepared once, a new one estimated and made for each phase.
 
-mod deferred;
+mod format;
 mod frame;
 mod host;
+mod synthesis;
 mod transfer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use gst_video::VideoFrameRef;
-use host::Host;
-use transfer::copier;
+use anyhow::anyhow;
 
+use self::format::FrameFormat;
 use self::frame::PreparedPicture;
+use self::host::Host;
 use super::cuda::{self, Copier};
 use super::log::CAT;
 use super::quality::run_limit::{self, RunLimit};
 use super::scene::thumbnail::Thumbnail;
 use super::settings::{Look, Settings, Upscale};
-use crate::frames::{self, FrameLayout, Motion, Sampling, readable, writable};
-use crate::models::device::{self, Outcome};
+use crate::frames::{self, FrameLayout, readable};
+use crate::models::device::{DevicePipeline, PipelineOptions};
 use crate::models::memory::{Clears, Reason, Usage};
 use crate::models::{
     Interpolator, ModelError, ModelInfo, ModelKind, RunCanceller, SizedSession, Specialise, WarmUp,
 };
-use crate::vfi_element::error::{Failure, not_ready};
-use crate::vfi_element::stats::Times;
+use crate::vfi_element::error::Failure;
 
-pub(super) use self::deferred::Finish;
 pub(super) use self::frame::{Frame, MakeReady, NetworkInput, Ready};
+pub(super) use self::synthesis::UnfinishedFrame;
 
 /// A network together with all that its frames need at the current size and settings.
 pub(super) struct Engine {
     interpolator: Interpolator,
-    stage: Option<Stage>,
+    configured: Option<Configured>,
     /// Storage of a frame that is gone, for the next one.
     spare: Thumbnail,
     /// Which GPU is meant.
@@ -58,20 +57,19 @@ pub(super) struct Engine {
 const SETTLED: u32 = 30;
 
 /// Parts of the engine that depend on caps and settings.
-struct Stage {
-    info: gst_video::VideoInfo,
+struct Configured {
+    format: Arc<FrameFormat>,
     look: Look,
-    layout: FrameLayout,
-    way: Way,
+    backend: Backend,
     generation: u64,
 }
 
 /// Place where frames are made ready and made.
-enum Way {
+enum Backend {
     /// On the host, the network wherever it is.
     Host(Box<Host>),
     /// Where the network is.
-    Device(Box<device::DevicePipeline>),
+    Device(Box<DevicePipeline>),
 }
 
 /// Number of the next configuration, which tells frames prepared under one configuration of one
@@ -79,11 +77,11 @@ enum Way {
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 impl Engine {
-    /// An engine without a stage: [`Engine::configure`] comes before the first frame.
+    /// Creates an engine that is not configured: [`Engine::configure`] comes before the first frame.
     pub(super) fn new(interpolator: Interpolator) -> Self {
         Self {
             interpolator,
-            stage: None,
+            configured: None,
             spare: Thumbnail::default(),
             device: 0,
             copier: None,
@@ -120,8 +118,8 @@ impl Engine {
             .set_bisection_depth(settings.bisection_depth);
         self.device = settings.at_start.device;
         let look = settings.look(size);
-        let configured = self.stage.as_ref();
-        if configured.is_some_and(|stage| stage.info == *info && stage.look == look) {
+        let configured = self.configured.as_ref();
+        if configured.is_some_and(|before| before.format.info == *info && before.look == look) {
             return Ok(());
         }
         let model = self.interpolator.info();
@@ -142,62 +140,62 @@ impl Engine {
             ModelKind::Motion => look.upscale == Upscale::Image && !layout.has_alpha(),
             ModelKind::Picture => true,
         };
-        let resized = configured.is_none_or(|stage| stage.look.size != look.size);
+        let resized = configured.is_none_or(|before| before.look.size != look.size);
         // what the other size needed goes first
-        self.stage = None;
+        self.configured = None;
         self.runs = RunLimit::default();
         if resized {
             let fitting = self.interpolator.fit(look.size);
             self.fitting = fitting.map(|fitting| (fitting, SETTLED));
         }
-        let apart = pictures && layout.has_alpha();
-        let way = self.way(info, &look, pictures, apart)?;
-        self.warm_up = match &way {
-            Way::Host(_) if !resized => None,
+        let has_alpha_picture = pictures && layout.has_alpha();
+        let backend = self.start_backend(info, &look, pictures, has_alpha_picture)?;
+        self.warm_up = match &backend {
+            Backend::Host(_) if !resized => None,
             _ => self.interpolator.warm_up(look.size),
         };
-        if let (Some(warm_up), Way::Device(device)) = (&mut self.warm_up, &way) {
-            device.attend(warm_up);
+        if let (Some(warm_up), Backend::Device(device)) = (&mut self.warm_up, &backend) {
+            device.join_warm_up(warm_up);
         }
-        self.stage = Some(Stage {
-            layout,
-            way,
-            info: info.clone(),
+        let info = info.clone();
+        self.configured = Some(Configured {
+            format: Arc::new(FrameFormat { info, layout }),
             look,
+            backend,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
         });
         Ok(())
     }
 
-    /// Returns where frames like these are to be made: where the network is, if that is not the
-    /// host. Pictures whose alpha is another picture, `apart`, are made on the host.
-    fn way(
+    /// Starts what makes frames like these: where the network is, if that is not the host. Pictures
+    /// whose alpha is another picture are made on the host.
+    fn start_backend(
         &self,
         info: &gst_video::VideoInfo,
         look: &Look,
         pictures: bool,
-        apart: bool,
-    ) -> Result<Way, Failure> {
-        if self.is_on_device() && !apart {
-            let stage = device::Look {
+        has_alpha_picture: bool,
+    ) -> Result<Backend, Failure> {
+        if self.is_on_device() && !has_alpha_picture {
+            let options = PipelineOptions {
                 size: look.size,
                 cells: Thumbnail::cells(look.size),
                 downscale: look.downscale_method,
                 upscale: look.upscale_method,
                 pictures,
             };
-            match device::DevicePipeline::new(&self.interpolator, info, &stage) {
-                Ok(stage) => return Ok(Way::Device(Box::new(stage))),
+            match DevicePipeline::new(&self.interpolator, info, &options) {
+                Ok(pipeline) => return Ok(Backend::Device(Box::new(pipeline))),
                 Err(error @ (ModelError::Memory { .. } | ModelError::Cancelled)) => {
                     return Err(error.into());
                 }
                 Err(error) => gst::warning!(CAT, "frames are made on the host: {error}"),
             }
         }
-        Ok(Way::Host(Box::new(Host::new(info, look, pictures)?)))
+        Ok(Backend::Host(Box::new(Host::new(info, look, pictures)?)))
     }
 
-    /// Whether the network's values lie where the host does not reach them.
+    /// Returns whether the network's values lie where the host does not reach them.
     fn is_on_device(&self) -> bool {
         #[cfg(feature = "faults")]
         if crate::faults::is_device_forced() {
@@ -208,9 +206,9 @@ impl Engine {
 
     /// Returns where frames are made: `host` or `device`, or an empty string if it isn't known yet.
     pub(super) fn place(&self) -> &'static str {
-        match self.stage.as_ref().map(|stage| &stage.way) {
-            Some(Way::Host(_)) => "host",
-            Some(Way::Device(_)) => "device",
+        match self.configured.as_ref().map(|c| &c.backend) {
+            Some(Backend::Host(_)) => "host",
+            Some(Backend::Device(_)) => "device",
             None => "",
         }
     }
@@ -222,7 +220,7 @@ impl Engine {
 
     /// Counts a pair that is done, and returns the session that is to be made now, on another
     /// thread, for faster runs.
-    pub(super) fn settle(&mut self) -> Option<Specialise> {
+    pub(super) fn count_pair(&mut self) -> Option<Specialise> {
         let (_, wait) = self.fitting.as_mut()?;
         *wait = wait.saturating_sub(1);
         let (fitting, _) = self.fitting.take_if(|(_, wait)| *wait == 0)?;
@@ -241,7 +239,7 @@ impl Engine {
         self.runs.add(took);
     }
 
-    /// Whether it has ever made a frame.
+    /// Returns whether it has ever made a frame.
     pub(super) fn has_worked(&self) -> bool {
         self.works
     }
@@ -257,21 +255,21 @@ impl Engine {
 
     /// Gives up what frames are made with, as none is made for a while.
     pub(super) fn rest(&mut self) {
-        (self.stage, self.warm_up, self.fitting) = (None, None, None);
+        (self.configured, self.warm_up, self.fitting) = (None, None, None);
         self.spare = Thumbnail::default();
         self.interpolator.clear(Reason::Pressure);
     }
 
     /// Returns the number of the current configuration, which no earlier one had, if there is one.
     pub(super) fn generation(&self) -> Option<u64> {
-        self.stage.as_ref().map(|stage| stage.generation)
+        self.configured.as_ref().map(|c| c.generation)
     }
 
     /// Gives memory that is kept for later back, that of the network with its next run.
     pub(super) fn clear(&mut self, reason: Reason) {
-        match self.stage.as_mut().map(|stage| &mut stage.way) {
-            Some(Way::Host(host)) => host.clear(reason),
-            Some(Way::Device(stage)) => stage.clear(reason),
+        match self.configured.as_mut().map(|c| &mut c.backend) {
+            Some(Backend::Host(host)) => host.clear(reason),
+            Some(Backend::Device(pipeline)) => pipeline.clear(reason),
             None => {}
         }
         self.interpolator.clear(reason);
@@ -284,65 +282,12 @@ impl Engine {
 
     /// Returns the memory that the network's session holds, if the runtime tells.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let beside = match &self.stage.as_ref()?.way {
-            Way::Host(_) => None,
-            Way::Device(device) => device.usage(),
+        let beside = match &self.configured.as_ref()?.backend {
+            Backend::Host(_) => None,
+            Backend::Device(device) => device.usage(),
         };
         let usages = [self.interpolator.usage(), beside];
         usages.into_iter().flatten().reduce(std::ops::Add::add)
-    }
-
-    /// Makes the frame at `phase` between `a` and `b` in `out`, a buffer of the configured caps.
-    pub(super) fn synthesise(
-        &mut self,
-        a: &mut Frame,
-        b: &mut Frame,
-        phase: f64,
-        out: &mut gst::BufferRef,
-    ) -> Result<Times, Failure> {
-        let start = Instant::now();
-        self.prepare(a)?;
-        self.prepare(b)?;
-        let (Some(stage), Some(small_a), Some(small_b)) = (&mut self.stage, &a.small, &b.small)
-        else {
-            return Err(not_ready());
-        };
-        let shrunk = Instant::now();
-        let (from_a, from_b, info) = (&a.buffer, &b.buffer, &stage.info);
-        let interpolator = &mut self.interpolator;
-        let estimated = match (&mut stage.way, &small_a.made, &small_b.made) {
-            (Way::Host(host), PreparedPicture::Host(a), PreparedPicture::Host(b)) => {
-                let alpha = Host::estimate_alpha(interpolator, [a, b], phase as f32)?;
-                let estimate = interpolator.estimate(&a.prepared, &b.prepared, phase as f32)?;
-                let estimated = Instant::now();
-                let (from_a, from_b) = (readable(from_a, info)?, readable(from_b, info)?);
-                let frames = [(&**a, &from_a), (&**b, &from_b)];
-                let mut out = writable(out, info)?;
-                let estimate = (estimate, phase as f32);
-                host.synthesise(&stage.layout, frames, estimate, alpha.as_ref(), &mut out)?;
-                estimated
-            }
-            (Way::Device(device), PreparedPicture::Device(a), PreparedPicture::Device(b)) => {
-                let outcome = device.estimate(interpolator, a, b, phase as f32)?;
-                let estimated = Instant::now();
-                match outcome {
-                    Outcome::Found => {
-                        let task = device.finish(interpolator, [a, b])?;
-                        let copier = copier(&mut self.copier, self.device, out)?;
-                        transfer::finish(task, copier.as_deref(), &stage.layout, info, out)?;
-                    }
-                    Outcome::First => copy(&readable(from_a, info)?, &mut writable(out, info)?)?,
-                    Outcome::Second => copy(&readable(from_b, info)?, &mut writable(out, info)?)?,
-                }
-                estimated
-            }
-            _ => return Err(not_ready()),
-        };
-        Ok(Times {
-            shrink: shrunk - start,
-            estimate: estimated - shrunk,
-            synthesise: estimated.elapsed(),
-        })
     }
 
     /// Returns by how much two frames differ where they differ most: see [`frames::difference`].
@@ -353,60 +298,19 @@ impl Engine {
         b: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, Failure> {
-        let Some(stage) = &self.stage else {
+        let Some(Configured {
+            format, backend, ..
+        }) = &self.configured
+        else {
             return Ok(None);
         };
-        if matches!(stage.way, Way::Device(_)) && cuda::holds(&a.buffer) && cuda::holds(&b.buffer) {
+        if matches!(backend, Backend::Device(_)) && cuda::holds(&a.buffer) && cuda::holds(&b.buffer)
+        {
             return self.device_difference(a, b, limit);
         }
-        let (a, b) = (
-            readable(&a.buffer, &stage.info)?,
-            readable(&b.buffer, &stage.info)?,
-        );
-        let (a, b) = (stage.layout.planes(&a)?, stage.layout.planes(&b)?);
+        let FrameFormat { info, layout } = &**format;
+        let (a, b) = (readable(&a.buffer, info)?, readable(&b.buffer, info)?);
+        let (a, b) = (layout.planes(&a)?, layout.planes(&b)?);
         Ok(frames::difference(&a, &b, limit))
     }
-
-    /// Lays `b` over `a` in `out`, as much as `phase` says, in the frames' own format.
-    pub(super) fn crossfade(
-        &self,
-        a: &Frame,
-        b: &Frame,
-        phase: f64,
-        out: &mut gst::BufferRef,
-    ) -> Result<(), Failure> {
-        let Some(stage) = &self.stage else {
-            return Err(not_ready());
-        };
-        let (a, b) = (
-            readable(&a.buffer, &stage.info)?,
-            readable(&b.buffer, &stage.info)?,
-        );
-        let mut out = writable(out, &stage.info)?;
-        let standing = Motion {
-            width: 1,
-            height: 1,
-            cover_x: 1.0,
-            cover_y: 1.0,
-            unit: 1.0,
-            flow: &[0.0; 4],
-            mask: &[1.0 - phase as f32],
-        };
-        frames::synthesise(
-            &stage.layout.planes(&a)?,
-            &stage.layout.planes(&b)?,
-            &standing,
-            Sampling::Bilinear,
-            &mut stage.layout.planes_mut(&mut out)?,
-        )?;
-        Ok(())
-    }
-}
-
-/// Copies an original, alpha included, where nothing nearer can be made.
-fn copy(
-    original: &VideoFrameRef<&gst::BufferRef>,
-    out: &mut VideoFrameRef<&mut gst::BufferRef>,
-) -> anyhow::Result<()> {
-    original.copy(out).context("a frame can't be copied")
 }

@@ -1,14 +1,15 @@
-//! Frames between GStreamer's buffers and a device's stage: through the host, or within the device where they
-//! lie in CUDA's memory.
+//! Frames between GStreamer's buffers and a device's pipeline: through the host, or within the
+//! device where they lie in CUDA's memory.
 
 use std::sync::Arc;
 
 use anyhow::anyhow;
 
+use super::format::FrameFormat;
 use super::frame::NetworkInput;
-use super::{Engine, Frame, PreparedPicture, Way};
-use crate::frames::{FrameLayout, readable, writable};
-use crate::models::device::{Dense, Preparation, Sink, Source, Task};
+use super::{Backend, Engine, Frame, PreparedPicture};
+use crate::frames::{readable, writable};
+use crate::models::device::{Dense, FrameSink, FrameSource, PostprocessJob, PreprocessJob};
 use crate::vfi_element::cuda::{self, Copier};
 use crate::vfi_element::error::{Failure, not_ready};
 use crate::vfi_element::scene::thumbnail::Thumbnail;
@@ -31,35 +32,34 @@ pub(super) fn copier(
 }
 
 /// Preparation of a frame where the network is, on whatever thread.
-pub(super) struct Preprocessor {
-    preparation: Preparation,
+pub(super) struct FramePreparation {
+    job: PreprocessJob,
     /// Copier, if the frame lies in CUDA's memory.
     copier: Option<Arc<Copier>>,
-    layout: FrameLayout,
-    info: gst_video::VideoInfo,
+    format: Arc<FrameFormat>,
     /// Size of the network's picture.
     size: (usize, usize),
     generation: u64,
 }
 
-impl Preprocessor {
+impl FramePreparation {
     /// Makes the frame in `buffer` ready, its thumbnail in the place of another.
     pub(super) fn run(
         self,
         buffer: &gst::Buffer,
         mut thumbnail: Thumbnail,
     ) -> Result<NetworkInput, Failure> {
-        let (preparation, info) = (self.preparation, &self.info);
+        let FrameFormat { info, layout } = &*self.format;
         let made = if let Some(copier) = self.copier {
             let mut fetch = |planes: &[Dense]| copier.fetch(buffer, info, planes);
-            preparation.run(Source::Copied(&mut fetch))?
+            self.job.run(FrameSource::Copied(&mut fetch))?
         } else {
             let mapped = readable(buffer, info)?;
-            preparation.run(Source::Host(&self.layout.planes(&mapped)?))?
+            self.job.run(FrameSource::Host(&layout.planes(&mapped)?))?
         };
         thumbnail.set_cells(self.size, made.thumbnail());
         Ok(NetworkInput {
-            made: PreparedPicture::Device(Arc::new(made)),
+            picture: PreparedPicture::Device(Arc::new(made)),
             thumbnail,
             generation: self.generation,
         })
@@ -67,41 +67,43 @@ impl Preprocessor {
 }
 
 /// Makes a frame in a buffer.
-pub(super) fn finish(
-    task: Task,
+pub(super) fn finish_on_device(
+    job: PostprocessJob,
     copier: Option<&Copier>,
-    layout: &FrameLayout,
-    info: &gst_video::VideoInfo,
+    FrameFormat { info, layout }: &FrameFormat,
     out: &mut gst::BufferRef,
 ) -> Result<(), Failure> {
     if let Some(copier) = copier {
         let mut store = |planes: &[Dense]| copier.store(planes, out, info);
-        return Ok(task.run(Sink::Copied(&mut store))?);
+        return Ok(job.run(FrameSink::Copied(&mut store))?);
     }
     let mut out = writable(out, info)?;
-    Ok(task.run(Sink::Host(&mut layout.planes_mut(&mut out)?))?)
+    Ok(job.run(FrameSink::Host(&mut layout.planes_mut(&mut out)?))?)
 }
 
 impl Engine {
-    /// Returns the job that makes a frame ready where the network is.
-    pub(super) fn readier(&mut self, buffer: &gst::BufferRef) -> Result<Preprocessor, Failure> {
-        let Some(stage) = &self.stage else {
+    /// Returns the preparation of a frame where the network is.
+    pub(super) fn preparation(
+        &mut self,
+        buffer: &gst::BufferRef,
+    ) -> Result<FramePreparation, Failure> {
+        let Some(configured) = &self.configured else {
             return Err(not_ready());
         };
-        let Way::Device(device) = &stage.way else {
+        let Backend::Device(device) = &configured.backend else {
             return Err(not_ready());
         };
-        Ok(Preprocessor {
-            preparation: device.prepare(),
+        Ok(FramePreparation {
+            job: device.prepare(),
             copier: copier(&mut self.copier, self.device, buffer)?,
-            layout: stage.layout.clone(),
-            info: stage.info.clone(),
-            size: stage.look.size,
-            generation: stage.generation,
+            format: Arc::clone(&configured.format),
+            size: configured.look.size,
+            generation: configured.generation,
         })
     }
 
-    /// [`Engine::difference`] of frames that lie on the device, as the network does.
+    /// Compares frames as [`Engine::difference`] does, where they lie on the device, as the network
+    /// does.
     pub(super) fn device_difference(
         &mut self,
         a: &mut Frame,
@@ -110,13 +112,12 @@ impl Engine {
     ) -> Result<Option<f64>, Failure> {
         self.prepare(a)?;
         self.prepare(b)?;
-        let way = self.stage.as_mut().map(|stage| &mut stage.way);
-        let (Some(Way::Device(device)), Some(small_a), Some(small_b)) = (way, &a.small, &b.small)
+        let backend = self.configured.as_mut().map(|c| &mut c.backend);
+        let (Some(Backend::Device(device)), Some(a), Some(b)) = (backend, &a.input, &b.input)
         else {
             return Err(not_ready());
         };
-        let (PreparedPicture::Device(a), PreparedPicture::Device(b)) =
-            (&small_a.made, &small_b.made)
+        let (PreparedPicture::Device(a), PreparedPicture::Device(b)) = (&a.picture, &b.picture)
         else {
             return Err(not_ready());
         };

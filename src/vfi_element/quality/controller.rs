@@ -4,7 +4,7 @@
 //! Pure: numbers in, decisions out. [`Ladder`] decides, [`CostModel`] knows what things cost.
 
 use super::cost_model::CostModel;
-use super::ladder::{FrameShare, Ladder, Pair, QualityLevel};
+use super::ladder::{FrameShare, Ladder, PairEffort, QualityLevel};
 
 /// The network's long side that an automatic `downscale` begins at, in pixels. Larger gains little:
 /// on 1280x720 clips 0.2 dB for 1.8 times the work (`vfi-lab quality --downscale 1.5`).
@@ -27,7 +27,7 @@ const SMALLEST_SIDE: f64 = 16.0;
 const WORTH_SHRINKING: usize = 64;
 
 /// Quality that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::vfi_element) struct QualityTarget {
     /// The frame's width in pixels.
     pub width: u32,
@@ -132,11 +132,11 @@ fn network_size(width: u32, height: u32, divisor: f64) -> (usize, usize) {
 /// Keeps the ladder for the stream at hand.
 #[derive(Clone, Debug)]
 pub(in crate::vfi_element) struct QualityController {
-    wish: QualityTarget,
+    target: QualityTarget,
     ladder: Ladder,
     costs: CostModel,
     /// The pair at hand, as far as it has come.
-    pair: Pair,
+    pair: PairEffort,
     /// Frames not tried since one was last made, because they were expected to be late.
     untried: i32,
     /// Nanoseconds spent on the next frame before it was clear that it is to be made.
@@ -145,66 +145,66 @@ pub(in crate::vfi_element) struct QualityController {
 
 impl QualityController {
     /// Creates a controller at full effort.
-    pub(in crate::vfi_element) fn new(wish: QualityTarget) -> Self {
-        let ladder = Ladder::new(wish.rungs());
+    pub(in crate::vfi_element) fn new(target: QualityTarget) -> Self {
+        let ladder = Ladder::new(target.rungs());
         let mut costs = CostModel::default();
         costs.resize(ladder.rung().pixels);
         Self {
-            wish,
+            target,
             ladder,
             costs,
-            pair: Pair::default(),
+            pair: PairEffort::default(),
             untried: 0,
             ahead: 0,
         }
     }
 
     /// Returns the target it was made for.
-    pub(in crate::vfi_element) fn wish(&self) -> QualityTarget {
-        self.wish
+    pub(in crate::vfi_element) fn target(&self) -> QualityTarget {
+        self.target
     }
 
     /// Returns the level to work at now.
-    pub(in crate::vfi_element) fn rung(&self) -> QualityLevel {
+    pub(in crate::vfi_element) fn level(&self) -> QualityLevel {
         self.ladder.rung()
     }
 
     /// Returns width and height of the network's picture.
     pub(in crate::vfi_element) fn size(&self) -> (usize, usize) {
-        self.wish.network_size(self.rung().divisor)
+        self.target.network_size(self.level().divisor)
     }
 
     /// Returns how many rungs below full effort that is, steps for want of memory or of a network
     /// among them.
     pub(in crate::vfi_element) fn step(&self) -> usize {
-        self.ladder.at() + self.wish.short as usize + usize::from(self.wish.fails)
+        self.ladder.at() + self.target.short as usize + usize::from(self.target.fails)
     }
 
     /// Pauses learning, because the frames that follow have nothing to do with those before: a
     /// flush, a gap, another segment.
     pub(in crate::vfi_element) fn pause(&mut self) {
         self.ladder.pause();
-        self.pair = Pair::default();
+        self.pair = PairEffort::default();
     }
 
-    /// Returns whether to make the frame that is wanted at this place in the count of output
-    /// frames.
-    pub(in crate::vfi_element) fn asks(&mut self, offset: u64) -> bool {
+    /// Counts a frame that is wanted at this place in the count of output frames, and returns
+    /// whether to make it.
+    pub(in crate::vfi_element) fn admit(&mut self, offset: u64) -> bool {
         self.pair.wanted += 1;
         // Half of the frames is half the rate where the originals leave several between them, so
         // that motion stays even; else it is every second pair.
-        let number = if self.wish.several {
+        let number = if self.target.several {
             offset
         } else {
             offset / 2
         };
-        let asks = match self.ladder.rung().share {
+        let admitted = match self.ladder.rung().share {
             FrameShare::All => true,
             FrameShare::Half => number.is_multiple_of(2),
             FrameShare::None => false,
         };
-        self.pair.asked += u32::from(asks);
-        asks
+        self.pair.asked += u32::from(admitted);
+        admitted
     }
 
     /// Notes that the frame asked for last needs no effort: the pair shows nothing that moves.
@@ -261,7 +261,7 @@ impl QualityController {
     /// Finishes the pair, which is shown for `span` nanoseconds. Where the stream is `paced` by a
     /// clock, returns whether the effort has changed.
     pub(in crate::vfi_element) fn finish(&mut self, span: u64, paced: bool) -> bool {
-        let pair = Pair {
+        let pair = PairEffort {
             span,
             ..std::mem::take(&mut self.pair)
         };
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!((1..5).flat_map(|n| divisors(wish(n))).count(), 4);
         assert_eq!(divisors(wish(1)), [3.0]);
         let least = QualityController::new(wish(5));
-        assert_eq!((least.rung().share, least.step()), (FrameShare::None, 5));
+        assert_eq!((least.level().share, least.step()), (FrameShare::None, 5));
         // a network of one size can be given no smaller one
         let failing = QualityTarget {
             fails: true,
@@ -401,7 +401,10 @@ mod tests {
             fixed: Some((640, 360)),
             ..wish(1)
         };
-        assert_eq!(QualityController::new(fixed).rung().share, FrameShare::None);
+        assert_eq!(
+            QualityController::new(fixed).level().share,
+            FrameShare::None
+        );
         // what the clock may ask for lies below
         let degraded = QualityTarget {
             degrade: true,
@@ -422,14 +425,14 @@ mod tests {
             short: 0,
             fails: false,
         });
-        while effort.rung().share != FrameShare::Half {
-            effort.asks(1);
+        while effort.level().share != FrameShare::Half {
+            effort.admit(1);
             effort.cut_short(10_000_000_000);
             effort.not_tried();
             effort.finish(1_000_000_000, true);
         }
         let wanted = (0..16).filter(|n| n % originals_every != 0);
-        wanted.filter(|n| effort.asks(*n)).collect()
+        wanted.filter(|n| effort.admit(*n)).collect()
     }
 
     #[test]
@@ -453,7 +456,7 @@ mod tests {
     fn without_a_clock_nothing_changes() {
         let mut effort = QualityController::new(WISH);
         for _ in 0..1000 {
-            effort.asks(1);
+            effort.admit(1);
             effort.made(0, 10_000_000_000, false);
             assert!(!effort.finish(33_000_000, false));
         }

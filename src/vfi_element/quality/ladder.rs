@@ -42,7 +42,7 @@ pub(in crate::vfi_element) struct QualityLevel {
 
 /// A pair of frames and what was done between them; times in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::vfi_element) struct Pair {
+pub(in crate::vfi_element) struct PairEffort {
     /// How long it is shown.
     pub span: u64,
     /// How long all work on it took.
@@ -63,7 +63,7 @@ pub(in crate::vfi_element) struct Ladder {
     /// From most effort to least.
     rungs: Vec<QualityLevel>,
     at: usize,
-    sum: Pair,
+    sum: PairEffort,
     /// Stream time on this rung.
     stood: u64,
     /// Stream time on this rung without strain.
@@ -106,7 +106,7 @@ impl Ladder {
             hold: vec![HOLD; rungs.len()],
             rungs,
             at: 0,
-            sum: Pair::default(),
+            sum: PairEffort::default(),
             stood: 0,
             calm: 0,
             climbed: false,
@@ -130,11 +130,11 @@ impl Ladder {
 
     /// Forgets a window that was begun: what follows is another stretch of the stream.
     pub(in crate::vfi_element) fn pause(&mut self) {
-        self.sum = Pair::default();
+        self.sum = PairEffort::default();
     }
 
     /// Takes in a pair; `true` if it stands on another rung now.
-    pub(in crate::vfi_element) fn observe(&mut self, pair: Pair, costs: &CostModel) -> bool {
+    pub(in crate::vfi_element) fn observe(&mut self, pair: PairEffort, costs: &CostModel) -> bool {
         if pair.wanted == 0 {
             // Nothing to make here says nothing about what making costs.
             return false;
@@ -154,7 +154,7 @@ impl Ladder {
         self.judge(window, costs)
     }
 
-    fn judge(&mut self, window: Pair, costs: &CostModel) -> bool {
+    fn judge(&mut self, window: PairEffort, costs: &CostModel) -> bool {
         let strained = self.is_strained(window);
         let to = if strained {
             self.down(window, costs)
@@ -188,7 +188,7 @@ impl Ladder {
     ///
     /// Lateness says something of this rung only where frames were made on it; and at first, at the
     /// start and after a fall, it comes of what was before.
-    fn is_strained(&self, window: Pair) -> bool {
+    fn is_strained(&self, window: PairEffort) -> bool {
         let own = window.tried > 0 && (self.stood > 0 || self.climbed);
         let late = window.late > 1 && window.late * 8 > window.asked;
         (own && late) || window.work as f64 > window.span as f64 * STRAINED
@@ -196,7 +196,7 @@ impl Ladder {
 
     /// Returns the next rung below that is predicted to hold, else the lowest; `None` at the
     /// bottom.
-    fn down(&self, window: Pair, costs: &CostModel) -> Option<usize> {
+    fn down(&self, window: PairEffort, costs: &CostModel) -> Option<usize> {
         let below = self.at + 1..self.rungs.len();
         let lowest = below.clone().last();
         below
@@ -209,7 +209,7 @@ impl Ladder {
     }
 
     /// Returns the next rung above, if it is time and predicted to be easy.
-    fn up(&self, window: Pair, costs: &CostModel) -> Option<usize> {
+    fn up(&self, window: PairEffort, costs: &CostModel) -> Option<usize> {
         let above = self.at.checked_sub(1)?;
         if self.calm.saturating_add(window.span) < self.hold[above] {
             return None;
@@ -221,7 +221,7 @@ impl Ladder {
     }
 
     /// Returns the part of its time that a stream like this window's would take on a rung.
-    fn load(&self, rung: usize, window: Pair, costs: &CostModel) -> Option<f64> {
+    fn load(&self, rung: usize, window: PairEffort, costs: &CostModel) -> Option<f64> {
         let rung = self.rungs[rung];
         if rung.share == FrameShare::None {
             return Some(0.0);

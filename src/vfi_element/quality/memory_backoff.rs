@@ -88,7 +88,7 @@ impl MemoryBackoff {
 
     /// Returns whether the application is to be told that only originals go out: once, until all is
     /// well again.
-    pub(in crate::vfi_element) fn tells(&mut self) -> bool {
+    pub(in crate::vfi_element) fn take_news(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     fn a_want_that_is_gone_leaves_nothing_behind() {
         let mut shortage = MemoryBackoff::default();
         (0..3).for_each(|_| shortage.lacked());
-        assert!(shortage.tells() && !shortage.tells());
+        assert!(shortage.take_news() && !shortage.take_news());
         let back = (0..200).filter(|_| shortage.pass(SECOND)).count();
         assert_eq!((back, shortage), (3, MemoryBackoff::default()));
     }
@@ -135,9 +135,9 @@ mod tests {
     fn a_network_that_failed_is_not_tried_again_for_the_time_that_passes() {
         let mut shortage = MemoryBackoff::default();
         shortage.lacked();
-        assert!(shortage.tells());
+        assert!(shortage.take_news());
         shortage.fail();
-        assert!(shortage.tells() && !shortage.tells());
+        assert!(shortage.take_news() && !shortage.take_news());
         assert!((0..10_000).all(|_| !shortage.pass(SECOND)));
         assert!(shortage.has_failed());
     }

@@ -1,4 +1,4 @@
-//! Gives up a run of the network at a moment.
+//! Gives up a run of the network when a clock reaches a time.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,12 +7,12 @@ use gst::prelude::*;
 use crate::models::RunCanceller;
 use crate::sync::lock;
 
-/// State the clock's thread and the task share.
+/// TimerState the clock's thread and the task share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum TimerState {
     Set,
     Stopped,
-    QualityLevel,
+    Rung,
 }
 
 /// Cancels a run when a clock reaches a time, unless it is stopped before. Then the canceller has
@@ -20,7 +20,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct DeadlineTimer {
     id: gst::SingleShotClockId,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<TimerState>>,
 }
 
 impl DeadlineTimer {
@@ -30,14 +30,14 @@ impl DeadlineTimer {
         time: gst::ClockTime,
         canceller: RunCanceller,
     ) -> Option<Self> {
-        let state = Arc::new(Mutex::new(State::Set));
+        let state = Arc::new(Mutex::new(TimerState::Set));
         let id = clock.new_single_shot_id(time);
         let shared = state.clone();
         id.wait_async(move |_, reached, _| {
             let mut state = lock(&shared);
             // Under the lock, so that once it is stopped it cancels nothing that comes later.
-            if reached.is_some() && *state == State::Set {
-                *state = State::QualityLevel;
+            if reached.is_some() && *state == TimerState::Set {
+                *state = TimerState::Rung;
                 canceller.cancel();
             }
         })
@@ -49,7 +49,7 @@ impl DeadlineTimer {
     pub(super) fn stop(self) -> bool {
         let rung = {
             let mut state = lock(&self.state);
-            std::mem::replace(&mut *state, State::Stopped) == State::QualityLevel
+            std::mem::replace(&mut *state, TimerState::Stopped) == TimerState::Rung
         };
         self.id.unschedule();
         rung

@@ -1,7 +1,7 @@
 //! `dedup`: frames that only repeat the one before make way for motion.
 
 use super::Worker;
-use super::output::OutputItem;
+use super::output::{Delivery, OutputItem};
 use crate::vfi_element::context::Context;
 use crate::vfi_element::engine::Frame;
 use crate::vfi_element::metas;
@@ -11,23 +11,23 @@ use crate::vfi_element::timing::grid::{Content, Slot, Step};
 
 impl Worker {
     /// Sends a frame, or holds it while it only repeats the one before; see `hold`.
-    pub(super) fn without_duplicates(
+    pub(super) fn pass_without_duplicates(
         &mut self,
         context: &Context,
         step: Step,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let Some(mut held) = self.held.take() else {
-            return self.pass(context, step, new, None);
+            return self.pass(context, step, new, None, &mut Delivery::AtOnce);
         };
-        let limit = self.hold.limit();
-        let difference = self.difference(context, &mut held, &mut new, limit)?;
+        let limit = self.duplicates.limit();
+        let difference = self.compare(context, &mut held, &mut new, limit)?;
         let still = self.settings.still_threshold;
-        let next = self.hold.next(&step, difference, still);
+        let next = self.duplicates.next(&step, difference, still);
         match next {
             Next::Hold => {
                 self.held = Some(held);
-                self.hold.push(step, new, difference.unwrap_or(0.0));
+                self.duplicates.push(step, new, difference.unwrap_or(0.0));
                 return Ok(());
             }
             Next::Bridge(span) if span <= self.settings.max_gap.nseconds() => {
@@ -37,13 +37,13 @@ impl Worker {
                 }
                 self.held = Some(held);
                 self.release(context)?;
-                return self.pass(context, step, new, Some(pair));
+                return self.pass(context, step, new, Some(pair), &mut Delivery::AtOnce);
             }
             Next::Bridge(_) | Next::Pass => {}
         }
         self.held = Some(held);
         self.release(context)?;
-        self.pass(context, step, new, None)
+        self.pass(context, step, new, None, &mut Delivery::AtOnce)
     }
 
     /// Fills the time from the held frame to the new one, that of the duplicates included.
@@ -54,31 +54,31 @@ impl Worker {
         step: Step,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
-        let waiting = self.hold.take();
+        let waiting = self.duplicates.take();
         let parts = duplicates::parts(waiting.iter().map(|(step, _)| step).chain([&step]));
         let mut parts = parts.into_iter();
-        let known = Some(Pair::Moving);
+        let (known, delivery) = (Some(Pair::Moving), &mut Delivery::AtOnce);
         for ((step, duplicate), part) in waiting.into_iter().zip(&mut parts) {
             let own = step.stand_in().map(|slot| part.place(slot));
             let slots = step.before.map(|slot| part.place(slot));
-            self.before(context, &mut held, &mut new, slots, known)?;
+            self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
             if let Some(own) = own {
                 self.replace(context, &mut held, &mut new, &own, duplicate.buffer)?;
             }
         }
         for part in parts {
             let slots = step.before.clone().map(|slot| part.place(slot));
-            self.before(context, &mut held, &mut new, slots, known)?;
+            self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
         }
         self.finish_pair(context, &held, &new)?;
-        self.recycle(held);
-        self.arrive(context, new, step.original.is_some())
+        self.engine.recycle(held);
+        self.hold(new, step.original.is_some(), delivery)
     }
 
     /// Sends duplicates that are held as they came.
     pub(super) fn release(&mut self, context: &Context) -> Result<(), gst::FlowError> {
-        for (step, frame) in self.hold.take() {
-            self.pass(context, step, frame, None)?;
+        for (step, frame) in self.duplicates.take() {
+            self.pass(context, step, frame, None, &mut Delivery::AtOnce)?;
         }
         Ok(())
     }
@@ -93,19 +93,18 @@ impl Worker {
         slot: &Slot,
         duplicate: gst::Buffer,
     ) -> Result<(), gst::FlowError> {
-        let Content::Between(phase) = slot.content else {
-            return self.output.send(OutputItem::Original(duplicate));
+        let made = match slot.content {
+            Content::Between(phase) if self.has_time(context, slot) => {
+                self.synthesise(context, held, new, phase, slot, false)?
+            }
+            _ => None,
         };
-        if !self.has_time(context, slot) {
-            return self.output.send(OutputItem::Original(duplicate));
-        }
-        let made = self.synthesise(context, held, new, phase, slot)?;
-        // duplicates are never dealt with apart
+        let delivery = &mut Delivery::AtOnce;
         let Some(OutputItem::Made(mut buffer)) = made else {
-            return self.output.send(OutputItem::Original(duplicate));
+            return self.output.send(delivery, OutputItem::Original(duplicate));
         };
         metas::stand_in(&duplicate, buffer.make_mut());
-        self.output.send(OutputItem::Made(buffer))?;
+        self.output.send(delivery, OutputItem::Made(buffer))?;
         context.stats().duplicates += 1;
         Ok(())
     }

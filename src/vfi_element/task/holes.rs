@@ -1,6 +1,7 @@
 //! Holes: the time for which no new frame comes is filled with the one that is held.
 
 use super::Worker;
+use super::output::Delivery;
 use crate::vfi_element::context::Context;
 use crate::vfi_element::log::clock_time;
 use crate::vfi_element::timing::grid::Slots;
@@ -28,7 +29,7 @@ impl Worker {
         if let (Some(timeline), Some(held)) = (&mut self.timeline, self.held.take()) {
             let slots = slots(timeline);
             for slot in slots {
-                self.repeat(context, &held, &slot)?;
+                self.repeat(&held, &slot, &mut Delivery::AtOnce)?;
             }
         }
         Ok(())
@@ -54,7 +55,7 @@ impl Worker {
             return Ok(false);
         };
         for slot in slots {
-            self.repeat(context, &held, &slot)?;
+            self.repeat(&held, &slot, &mut Delivery::AtOnce)?;
         }
         self.held = Some(held);
         Ok(duration.is_some())
@@ -74,7 +75,7 @@ impl Worker {
         if std::mem::replace(&mut self.told_hole, true) {
             return;
         }
-        context.warn(
+        context.messenger.warn(
             gst::StreamError::Failed,
             &format!(
                 "No frame came for {}: a hole of more than {} is not filled, though the output has a \

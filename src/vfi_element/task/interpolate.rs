@@ -3,72 +3,62 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::deadline_timer::DeadlineTimer;
-use super::output::OutputItem;
-use crate::vfi_element::buffers::{self, again};
+use super::deadlines::CutShort;
+use super::output::{Delivery, OutputItem};
+use crate::vfi_element::buffers::{self, again, stamp};
 use crate::vfi_element::context::Context;
-use crate::vfi_element::engine::{Engine, Frame};
-use crate::vfi_element::error::{Failure, Lack, Want};
+use crate::vfi_element::engine::Frame;
+use crate::vfi_element::error::{Failure, Want};
+use crate::vfi_element::item::Item;
 use crate::vfi_element::log::CAT;
-use crate::vfi_element::metas;
 use crate::vfi_element::scene::{Change, Pair};
 use crate::vfi_element::settings::{Overload, SceneAction};
 use crate::vfi_element::stats::Times;
-use crate::vfi_element::task::{Item, stamp};
 use crate::vfi_element::timing::grid::{Content, Slot};
 
 impl Worker {
     /// Fills the slots between two frames. Finds out what the pair shows when the first slot needs
     /// it, unless it is known already.
-    pub(super) fn before(
+    pub(super) fn fill_between(
         &mut self,
         context: &Context,
         held: &mut Frame,
         new: &mut Frame,
         slots: impl Iterator<Item = Slot>,
         mut known: Option<Pair>,
+        delivery: &mut Delivery,
     ) -> Result<(), gst::FlowError> {
         for slot in slots {
-            match slot.content {
-                Content::Between(phase) => {
-                    if !self.has_time(context, &slot) {
-                        self.instead(context, held, new, phase, &slot)?;
-                        continue;
-                    }
-                    let pair = match known {
-                        Some(pair) => pair,
-                        None => *known.insert(self.judge(context, held, new)?),
-                    };
-                    match (pair, self.settings.scene_action) {
-                        (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
-                            self.note_spared();
-                            self.repeat(context, held, &slot)?;
-                        }
-                        (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
-                            self.note_spared();
-                            let fade = |engine: &mut Engine, out: &mut gst::BufferRef| {
-                                engine.crossfade(held, new, phase, out)
-                            };
-                            let like = nearer(held, new, phase).buffer.clone();
-                            match self.make(context, &like, &slot, fade) {
-                                Ok(buffer) => self.output.send(OutputItem::Made(buffer))?,
-                                Err(Lack::Flow(flow)) => return Err(flow),
-                                Err(Lack::Of(want)) => {
-                                    self.run_short(context, &want)?;
-                                    context.stats().left_out += 1;
-                                    self.instead(context, held, new, phase, &slot)?;
-                                }
-                            }
-                        }
-                        (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
-                            match self.synthesise(context, held, new, phase, &slot)? {
-                                Some(parcel) => self.output.send(parcel)?,
-                                None => self.instead(context, held, new, phase, &slot)?,
-                            }
-                        }
-                    }
+            let Content::Between(phase) = slot.content else {
+                self.repeat(held, &slot, delivery)?;
+                continue;
+            };
+            if !self.has_time(context, &slot) {
+                self.send_nearer(held, new, phase, &slot, delivery)?;
+                continue;
+            }
+            let pair = match known {
+                Some(pair) => pair,
+                None => *known.insert(self.judge(context, held, new)?),
+            };
+            let made = match (pair, self.settings.scene_action) {
+                (Pair::Still, _) | (Pair::Cut, SceneAction::Repeat) => {
+                    self.quality.note_spared();
+                    self.repeat(held, &slot, delivery)?;
+                    continue;
                 }
-                Content::Repeat | Content::Original => self.repeat(context, held, &slot)?,
+                (Pair::Flash, _) | (Pair::Cut, SceneAction::Blend) => {
+                    self.quality.note_spared();
+                    self.crossfade(context, held, new, phase, &slot)?
+                }
+                (Pair::Moving, _) | (Pair::Cut, SceneAction::Interpolate) => {
+                    let defers = delivery.is_deferred();
+                    self.synthesise(context, held, new, phase, &slot, defers)?
+                }
+            };
+            match made {
+                Some(made) => self.output.send(delivery, made)?,
+                None => self.send_nearer(held, new, phase, &slot, delivery)?,
             }
         }
         Ok(())
@@ -82,7 +72,7 @@ impl Worker {
         new: &mut Frame,
     ) -> Result<Pair, gst::FlowError> {
         let limit = self.settings.still_threshold;
-        if self.difference(context, held, new, limit)?.is_some() {
+        if self.compare(context, held, new, limit)?.is_some() {
             context.stats().stills += 1;
             return Ok(Pair::Still);
         }
@@ -91,16 +81,15 @@ impl Worker {
 
     /// Returns by how much two frames differ where they differ most; `None` if that is more than
     /// `limit`.
-    pub(super) fn difference(
+    pub(super) fn compare(
         &mut self,
         context: &Context,
         held: &mut Frame,
         new: &mut Frame,
         limit: f64,
     ) -> Result<Option<f64>, gst::FlowError> {
-        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let start = Instant::now();
-        let found = engine.difference(held, new, limit);
+        let found = self.engine.difference(held, new, limit);
         self.note_content(context, Duration::ZERO, start.elapsed());
         match found {
             // whether they are alike is not known; that nothing can be made turns out soon enough
@@ -120,10 +109,9 @@ impl Worker {
         if threshold <= 0.0 {
             return Ok(Pair::Moving);
         }
-        let engine = self.engine.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let levelled = engine.info().levels_light;
+        let levelled = self.engine.info().levels_light;
         let start = Instant::now();
-        let prepared = engine.prepare_pair(held, new);
+        let prepared = self.engine.prepare_pair(held, new);
         let shrunk = Instant::now();
         let thumbnails = match prepared {
             Ok(thumbnails) => thumbnails,
@@ -148,23 +136,75 @@ impl Worker {
         })
     }
 
-    /// Sends a frame in the place of one that was not made, where the settings ask for it.
-    fn instead(
+    /// Notes how long a pair was shrunk, and looked at, to find out what it shows.
+    pub(super) fn note_content(&mut self, context: &Context, shrink: Duration, content: Duration) {
+        self.quality.note_work(shrink + content);
+        context.stats().add_content(shrink, content);
+    }
+
+    /// Returns whether a frame is to be made at this slot. If it would be too late, tells so.
+    pub(super) fn has_time(&mut self, context: &Context, slot: &Slot) -> bool {
+        if !self.quality.admit(slot.offset) {
+            context.stats().left_out += 1;
+            return false;
+        }
+        let (expected, qos) = (self.quality.expected(), self.settings.qos);
+        let late_by = match self.settings.overload {
+            Overload::None => None,
+            _ => self.deadlines.lateness(context, slot, expected, qos),
+        };
+        let Some(late_by) = late_by else {
+            return true;
+        };
+        self.quality.note_untried();
+        self.deadlines.tell_late(context, slot, late_by);
+        false
+    }
+
+    /// Sends the nearer of two frames in the place of one that was not made, where the settings ask
+    /// for it.
+    fn send_nearer(
+        &mut self,
+        held: &Frame,
+        new: &Frame,
+        phase: f64,
+        slot: &Slot,
+        delivery: &mut Delivery,
+    ) -> Result<(), gst::FlowError> {
+        if self.settings.overload != Overload::Repeat {
+            return Ok(());
+        }
+        self.repeat(nearer(held, new, phase), slot, delivery)
+    }
+
+    /// Lays one frame over the other. Returns `None` if there is no memory for it.
+    fn crossfade(
         &mut self,
         context: &Context,
         held: &Frame,
         new: &Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<(), gst::FlowError> {
-        if self.settings.overload != Overload::Repeat {
-            return Ok(());
+    ) -> Result<Option<OutputItem>, gst::FlowError> {
+        let faded = self.take_buffer(held, new, phase, slot);
+        let faded = faded.and_then(|mut buffer| {
+            let out = buffer.make_mut();
+            self.engine.crossfade(held, new, phase, out)?;
+            Ok(buffer)
+        });
+        match faded {
+            Ok(buffer) => Ok(Some(OutputItem::Made(buffer))),
+            Err(Failure::Lacks(want)) => {
+                self.do_without(context, &want)?;
+                context.stats().left_out += 1;
+                Ok(None)
+            }
+            Err(failure) => Err(context.flow_of(failure)),
         }
-        self.repeat(context, nearer(held, new, phase), slot)
     }
 
-    /// Makes a frame. Returns `None` if it is too late, which has then been told, or there is no
-    /// memory or no network for any.
+    /// Makes a frame, or begins it if it is finished later. Returns `None` if it is too late, which
+    /// has then been told, or there is no memory or no network for any.
     pub(super) fn synthesise(
         &mut self,
         context: &Context,
@@ -172,17 +212,18 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
+        defers: bool,
     ) -> Result<Option<OutputItem>, gst::FlowError> {
         loop {
-            match self.try_synthesise(context, held, new, phase, slot) {
+            match self.try_synthesise(context, held, new, phase, slot, defers) {
                 Ok(made) => return Ok(made),
-                Err(Lack::Flow(flow)) => return Err(flow),
-                Err(Lack::Of(want)) => {
-                    if !self.run_short(context, &want)? {
+                Err(Failure::Lacks(want)) => {
+                    if !self.do_without(context, &want)? {
                         context.stats().left_out += 1;
                         return Ok(None);
                     }
                 }
+                Err(failure) => return Err(context.flow_of(failure)),
             }
         }
     }
@@ -194,98 +235,94 @@ impl Worker {
         new: &mut Frame,
         phase: f64,
         slot: &Slot,
-    ) -> Result<Option<OutputItem>, Lack> {
-        let like = nearer(held, new, phase).buffer.clone();
-        let (alarm, watch) = (self.alarm(context, slot), self.watch());
+        defers: bool,
+    ) -> Result<Option<OutputItem>, Failure> {
+        let drops_late = self.settings.overload != Overload::None;
+        let (limit, canceller) = (self.engine.patience(), self.engine.canceller());
+        let timers = (self.deadlines).arm(context, slot, drops_late, limit, canceller);
         let start = Instant::now();
-        let (mut times, mut rest) = (Times::default(), None);
-        let apart = self.output.is_deferring();
-        if apart {
+        if defers {
             self.look_ahead(context);
         }
-        let made = self.make(context, &like, slot, |engine, out| {
-            (times, rest) = match apart {
-                true => engine.begin(held, new, phase, out)?,
-                false => (engine.synthesise(held, new, phase, out)?, None),
-            };
-            Ok(())
+        let begun = self.take_buffer(held, new, phase, slot);
+        let begun = begun.and_then(|buffer| self.engine.begin(held, new, phase, buffer));
+        let made = begun.and_then(|frame| match defers {
+            true => Ok((OutputItem::Unfinished(Box::new(frame), *slot), None)),
+            false => {
+                let (buffer, times) = frame.finish()?;
+                Ok((OutputItem::Made(buffer), Some(times)))
+            }
         });
-        let rang = alarm.is_some_and(DeadlineTimer::stop);
-        let endless = watch.and_then(|(alarm, limit)| alarm.stop().then_some(limit));
-        if rang || endless.is_some() {
-            context.rearm();
-        }
-        if let (Ok(_), Some(engine)) = (&made, &mut self.engine) {
-            engine.note_run(start.elapsed());
-        }
+        let cut_short = timers.stop(context);
         let late_by = match made {
-            Ok(buffer) => {
-                if let Some(finish) = rest {
-                    return Ok(Some(OutputItem::Unfinished {
-                        generation: self.engine.as_ref().and_then(Engine::generation),
-                        buffer,
-                        finish,
-                        times,
-                        slot: *slot,
-                    }));
-                }
-                match self.note_made(context, slot, &times) {
-                    None => return Ok(Some(OutputItem::Made(buffer))),
+            Ok((item, times)) => {
+                self.engine.note_run(start.elapsed());
+                let late_by = times.and_then(|times| self.note_made(context, slot, &times));
+                match late_by {
+                    None => return Ok(Some(item)),
                     Some(late_by) => late_by,
                 }
             }
-            Err(Lack::Flow(gst::FlowError::Flushing))
-                if context.queue.flow_in(self.output.round()).is_ok() =>
-            {
-                if let Some(limit) = endless {
-                    return Err(Lack::Of(Want::Network(format!(
-                        "it did not answer within {} s, 20 times what it takes and more",
-                        limit.as_secs_f64()
-                    ))));
+            Err(Failure::Cancelled) if context.queue.flow_in(self.output.round()).is_ok() => {
+                match cut_short {
+                    Some(CutShort::Endless(limit)) => {
+                        return Err(Failure::Lacks(Want::Network(format!(
+                            "it did not answer within {} s, 20 times what it takes and more",
+                            limit.as_secs_f64()
+                        ))));
+                    }
+                    Some(CutShort::Late) => self.quality.note_cut_short(start.elapsed()),
+                    None => return Err(Failure::Cancelled),
                 }
-                if !rang {
-                    return Err(Lack::Flow(gst::FlowError::Flushing));
-                }
-                self.note_cut_short(start.elapsed());
                 0
             }
-            Err(lack) => return Err(lack),
+            Err(failure) => return Err(failure),
         };
-        self.tell_late(context, slot, late_by);
+        self.deadlines.tell_late(context, slot, late_by);
         Ok(None)
     }
 
-    /// Returns a new buffer for a slot, described as `like` is, that `fill` fills.
-    fn make(
+    /// Returns a new buffer for a slot between two frames, described as the nearer one is.
+    fn take_buffer(
+        &self,
+        held: &Frame,
+        new: &Frame,
+        phase: f64,
+        slot: &Slot,
+    ) -> Result<gst::Buffer, Failure> {
+        let Some(stream) = &self.stream else {
+            return Err(Failure::Flow(gst::FlowError::NotNegotiated));
+        };
+        let like = &nearer(held, new, phase).buffer;
+        buffers::take(&stream.pool, &stream.info, like, slot)
+    }
+
+    /// Notes a frame that was made. Returns by how much it is too late to be sent, if it is.
+    pub(super) fn note_made(
         &mut self,
         context: &Context,
-        like: &gst::Buffer,
         slot: &Slot,
-        fill: impl FnOnce(&mut Engine, &mut gst::BufferRef) -> Result<(), Failure>,
-    ) -> Result<gst::Buffer, Lack> {
-        let (Some(stream), Some(engine)) = (&self.stream, &mut self.engine) else {
-            return Err(Lack::Flow(gst::FlowError::NotNegotiated));
+        times: &Times,
+    ) -> Option<u64> {
+        let is_sent = matches!(self.settings.overload, Overload::None | Overload::Repeat);
+        let late_by = match is_sent {
+            true => None,
+            false => self.deadlines.overdue(context, slot, 0),
         };
-        let mut buffer = buffers::buffer(&stream.pool, &stream.info)?;
-        let out = buffer.make_mut();
-        fill(engine, out).map_err(|failure| match failure {
-            Failure::Lacks(want) => Lack::Of(want),
-            failure => Lack::Flow(context.flow_of(failure)),
-        })?;
-        metas::describe(like, out);
-        stamp(out, slot);
-        Ok(buffer)
+        self.quality.note_made(times, late_by.is_some());
+        context.stats().add(times);
+        late_by
     }
 
     /// Makes the next frame ready, if it is there, beside the run of the network that is about to
     /// begin.
     fn look_ahead(&mut self, context: &Context) {
-        let Some(engine) = self.engine.as_mut().filter(|_| self.output.can_fetch()) else {
+        if !self.output.can_fetch() {
             return;
-        };
+        }
         // behind an event the stream may be another
         if let Some(Item::Buffer(next, _)) = context.queue.peek()
-            && let Some(make_ready) = engine.make_ready(next)
+            && let Some(make_ready) = self.engine.make_ready(next)
         {
             self.output.fetch(make_ready);
         }
@@ -294,13 +331,13 @@ impl Worker {
     /// Sends a frame once more.
     pub(super) fn repeat(
         &mut self,
-        _context: &Context,
         held: &Frame,
         slot: &Slot,
+        delivery: &mut Delivery,
     ) -> Result<(), gst::FlowError> {
         let mut buffer = again(&held.buffer)?;
         stamp(buffer.make_mut(), slot);
-        self.output.send(OutputItem::Repeat(buffer))
+        self.output.send(delivery, OutputItem::Repeat(buffer))
     }
 }
 

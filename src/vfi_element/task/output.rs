@@ -20,7 +20,7 @@ use gst::prelude::*;
 
 use crate::sync::lock;
 use crate::vfi_element::context::Context;
-use crate::vfi_element::engine::{Finish, MakeReady, Ready};
+use crate::vfi_element::engine::{MakeReady, Ready, UnfinishedFrame};
 use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::log::CAT;
 use crate::vfi_element::stats::Times;
@@ -34,19 +34,23 @@ pub(super) enum OutputItem {
     Repeat(gst::Buffer),
     /// A frame that was made.
     Made(gst::Buffer),
-    /// A frame that is yet to be finished, and the time it has taken so far.
-    Unfinished {
-        /// The frame.
-        buffer: gst::Buffer,
-        /// Work that finishes it.
-        finish: Finish,
-        /// Time it has taken so far.
-        times: Times,
-        /// Its place in time.
-        slot: Slot,
-        /// Configuration of the engine under which it was begun.
-        generation: Option<u64>,
-    },
+    /// A frame that is yet to be finished, and its place in time.
+    Unfinished(Box<UnfinishedFrame>, Slot),
+}
+
+/// When what is made leaves.
+pub(super) enum Delivery {
+    /// Each item at once.
+    AtOnce,
+    /// All items of a pair together, on a thread of its own, while the task deals with the next.
+    Together(Vec<OutputItem>),
+}
+
+impl Delivery {
+    /// Returns whether frames may be handed over unfinished.
+    pub(super) fn is_deferred(&self) -> bool {
+        matches!(self, Self::Together(_))
+    }
 }
 
 /// Facts the task learns from what was sent.
@@ -55,7 +59,7 @@ pub(super) struct Report {
     /// Slots of frames that were finished, and the time that took.
     pub(super) made: Vec<(Slot, Times)>,
     /// Reasons why frames could not be finished, and the generation they were begun under.
-    pub(super) lacking: Vec<(Want, Option<u64>)>,
+    pub(super) lacking: Vec<(Want, u64)>,
 }
 
 /// Sender of everything that leaves.
@@ -63,8 +67,6 @@ pub(super) struct Output {
     context: Arc<Context>,
     /// Round of the queue that everything belongs to.
     round: u64,
-    /// Items that leave with the pair at hand, where that is handed over.
-    pending: Option<Vec<OutputItem>>,
     /// Thread the pair is handed to, if one was ever started.
     sender: Option<SenderThread>,
 }
@@ -74,7 +76,6 @@ impl Output {
         Self {
             context,
             round: 0,
-            pending: None,
             sender: None,
         }
     }
@@ -89,44 +90,42 @@ impl Output {
         self.round = round;
     }
 
-    /// Sends an item, or keeps it until the pair at hand is handed over.
+    /// Sends an item, at once or later with its pair.
     ///
     /// # Errors
     /// Returns the flow error that upstream is to be told.
-    pub(super) fn send(&mut self, item: OutputItem) -> Result<(), gst::FlowError> {
-        match &mut self.pending {
-            Some(pending) => {
-                pending.push(item);
+    pub(super) fn send(
+        &self,
+        delivery: &mut Delivery,
+        item: OutputItem,
+    ) -> Result<(), gst::FlowError> {
+        match delivery {
+            Delivery::AtOnce => push_item(&self.context, self.round, item),
+            Delivery::Together(items) => {
+                items.push(item);
                 Ok(())
             }
-            None => push_item(&self.context, self.round, item),
         }
     }
 
-    /// Returns whether what is made now is handed over.
-    pub(super) fn is_deferring(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// Keeps what is sent from now on, to be handed over. Returns `false` where there is no thread
-    /// for it, and everything is sent at once, as elsewhere.
-    pub(super) fn defer(&mut self) -> bool {
+    /// Begins to collect a pair. Where there is no thread to hand it to, everything is sent at once,
+    /// as elsewhere.
+    pub(super) fn collect(&mut self) -> Delivery {
         if self.sender.is_none() {
             self.sender = SenderThread::start(&self.context).ok();
         }
-        if self.sender.is_some() {
-            self.pending = Some(Vec::new());
+        match self.sender {
+            Some(_) => Delivery::Together(Vec::new()),
+            None => Delivery::AtOnce,
         }
-        self.sender.is_some()
     }
 
-    /// Hands over what was kept. Whatever was handed over before has to be settled.
-    pub(super) fn hand_over(&mut self) {
-        let pending = self.pending.take().unwrap_or_default();
-        if let Some(sender) = &mut self.sender {
+    /// Hands over what was collected. Whatever was handed over before has to be settled.
+    pub(super) fn hand_over(&mut self, delivery: Delivery) {
+        if let (Delivery::Together(items), Some(sender)) = (delivery, &mut self.sender) {
             #[cfg(feature = "faults")]
             crate::faults::note_apart();
-            sender.sends = sender.give(Load::Send(self.round, pending));
+            sender.sends = sender.give(Load::Send(self.round, items));
         }
     }
 
@@ -158,7 +157,6 @@ impl Output {
     /// Waits until nothing leaves or is made ready any more, whatever the outcome: a flush or a
     /// stop is under way.
     pub(super) fn halt(&mut self) {
-        self.pending = None;
         if let Some(sender) = &mut self.sender {
             sender.settle();
             sender.take_ready();
@@ -271,33 +269,26 @@ fn send_all(
     report: &mut Report,
 ) -> Result<(), gst::FlowError> {
     items.into_iter().try_for_each(|item| match item {
-        OutputItem::Unfinished {
-            mut buffer,
-            finish,
-            times,
-            slot,
-            generation,
-        } => match finish(buffer.make_mut()) {
-            Ok(synthesise) => {
-                let times = Times {
-                    synthesise,
-                    ..times
-                };
-                report.made.push((slot, times));
-                push_item(context, round, OutputItem::Made(buffer))
+        OutputItem::Unfinished(frame, slot) => {
+            let generation = frame.generation();
+            match frame.finish() {
+                Ok((buffer, times)) => {
+                    report.made.push((slot, times));
+                    push_item(context, round, OutputItem::Made(buffer))
+                }
+                Err(Failure::Lacks(want)) => {
+                    report.lacking.push((want, generation));
+                    Ok(())
+                }
+                // with a run of the network that was given up
+                Err(Failure::Cancelled) if context.queue.flow().is_ok() => {
+                    let want = Want::Network("it was cancelled".into());
+                    report.lacking.push((want, generation));
+                    Ok(())
+                }
+                Err(failure) => Err(context.flow_of(failure)),
             }
-            Err(Failure::Lacks(want)) => {
-                report.lacking.push((want, generation));
-                Ok(())
-            }
-            // with a run of the network that was given up
-            Err(Failure::Cancelled) if context.queue.flow().is_ok() => {
-                let want = Want::Network("it was cancelled".into());
-                report.lacking.push((want, generation));
-                Ok(())
-            }
-            Err(failure) => Err(context.flow_of(failure)),
-        },
+        }
         item => push_item(context, round, item),
     })
 }
@@ -317,7 +308,7 @@ fn push_item(context: &Context, round: u64, item: OutputItem) -> Result<(), gst:
             push(context, round, buffer)?;
             context.stats().repeated += 1;
         }
-        OutputItem::Unfinished { .. } => return Err(gst::FlowError::Error),
+        OutputItem::Unfinished(..) => return Err(gst::FlowError::Error),
     }
     Ok(())
 }
@@ -346,5 +337,7 @@ fn tell_panic(context: &Context, panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no reason");
-    context.fail(gst::LibraryError::Failed, &format!("Panicked: {text}"));
+    context
+        .messenger
+        .fail(gst::LibraryError::Failed, &format!("Panicked: {text}"));
 }

@@ -78,7 +78,7 @@ impl Downstream {
     }
 
     /// Returns whether downstream shows frames by a clock.
-    pub(in crate::vfi_element) fn paced(&self) -> bool {
+    pub(in crate::vfi_element) fn is_paced(&self) -> bool {
         self.paced
     }
 }
@@ -241,16 +241,16 @@ mod tests {
         downstream.observe(2.0, 50 * MS as i64, 100 * MS, 16 * MS, 0);
         downstream.reset();
         assert_eq!(downstream.late_by(0), None);
-        assert!(downstream.paced(), "downstream is still the same");
+        assert!(downstream.is_paced(), "downstream is still the same");
     }
 
     #[test]
     fn a_sink_without_a_clock_sets_no_pace() {
         let mut downstream = Downstream::default();
         downstream.observe(1.0, 0, 100 * MS, 16 * MS, 0);
-        assert!(!downstream.paced());
+        assert!(!downstream.is_paced());
         downstream.observe(1.0, -1, 100 * MS, 16 * MS, 0);
-        assert!(downstream.paced());
+        assert!(downstream.is_paced());
     }
 
     #[test]

@@ -38,9 +38,9 @@ pub(crate) fn append(
 /// `frames::excess_between` has it, and returns its name.
 fn excess(gamut: &Gamut, graph: &mut Appender, picture: &str) -> String {
     let (zero, one) = (graph.constant(0.0), graph.constant(1.0));
-    let rest = graph.node("Sub", &[&one, "moment"], vec![]);
+    let rest = graph.node("Sub", &[&one, "phase"], vec![]);
     let a = graph.node("Mul", &["ax", &rest], vec![]);
-    let b = graph.node("Mul", &["bx", "moment"], vec![]);
+    let b = graph.node("Mul", &["bx", "phase"], vec![]);
     let excess = graph.node("Add", &[&a, &b], vec![]);
     let picture = lift(graph, picture);
     let above = graph.node("Sub", &[&one, &picture], vec![]);

@@ -6,7 +6,7 @@ use super::{Appender, FLOAT, begin, int, value};
 
 /// The graph that lays out a network's input `joined` of so many `channels` for pictures of `width` x `height`.
 ///
-/// Of one channel it is a plane of `moment`, `[1]`; of six the pictures `a` and `b`; of more, also
+/// Of one channel it is a plane of `phase`, `[1]`; of six the pictures `a` and `b`; of more, also
 /// that plane and then `rest`, the planes that are the same in every run.
 pub(crate) fn join(channels: usize, (width, height): (usize, usize), rest: &[f32]) -> ModelProto {
     let [width, height] = [width, height].map(|side| side as i64);
@@ -16,7 +16,7 @@ pub(crate) fn join(channels: usize, (width, height): (usize, usize), rest: &[f32
         builder = builder.input("a", &picture).input("b", &picture);
     }
     if channels != 6 {
-        builder = builder.input("moment", &[1]);
+        builder = builder.input("phase", &[1]);
     }
     let mut model = builder.finish();
     let mut graph = Appender::new(model.graph.get_or_insert_default(), "v");
@@ -26,7 +26,7 @@ pub(crate) fn join(channels: usize, (width, height): (usize, usize), rest: &[f32
     };
     if channels != 6 {
         let dims = graph.integers(&[4], &[1, 1, height, width]);
-        parts.push(graph.node("Expand", &["moment", &dims], vec![]));
+        parts.push(graph.node("Expand", &["phase", &dims], vec![]));
     }
     let count = channels.saturating_sub(7) as i64;
     if count > 0 {

@@ -89,11 +89,11 @@ impl Geometry {
         preprocess::graph(self, cells)
     }
 
-    /// The graph that makes a new frame's planes `out0`, … at one moment between frames a and b.
+    /// The graph that makes a new frame's planes `out0`, … at one phase between frames a and b.
     ///
     /// Inputs: for motion, `flow` `[1, 4, rows, columns]` and `mask` `[1, 1, rows, columns]`, and the two frames'
     /// planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture, `picture` of the padded size. Where there
-    /// is an excess, those of both, `ax` and `bx`, and the `moment`, `[1]`.
+    /// is an excess, those of both, `ax` and `bx`, and the `phase`, `[1]`.
     /// Where a picture is enlarged, alpha becomes opaque.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Geometry {
         })
     }
 
-    /// Whether samples have more than 8 bits.
+    /// Returns whether samples have more than 8 bits.
     fn is_deep(&self) -> bool {
         self.info
             .format_info()

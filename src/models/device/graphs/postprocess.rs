@@ -35,7 +35,7 @@ pub(crate) fn graph(geometry: &Geometry, answer: OutputKind) -> Result<ModelProt
     if gamut.is_some() {
         let excess = [1, 3, geometry.small.1 as i64, geometry.small.0 as i64];
         builder = builder.input("ax", &excess).input("bx", &excess);
-        builder = builder.input("moment", &[1]);
+        builder = builder.input("phase", &[1]);
     }
     for (index, shape) in shapes.iter().enumerate().take(planes) {
         builder = shape.input(builder, &format!("a{index}"));

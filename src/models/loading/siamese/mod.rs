@@ -2,7 +2,7 @@
 //! siamese encoder, as RIFE has from 4.7 on, and FILM.
 //!
 //! They are split in two graphs, so that this is done once for a picture, though it belongs to two
-//! pairs, and a pair may be asked for several moments. Every value that follows from one picture alone
+//! pairs, and a pair may be asked for several phases. Every value that follows from one picture alone
 //! has a *term*: what it is of a picture, whichever of the two that is. Values of the first and
 //! of the second picture that have the same term are twins. Names and order say nothing, shapes count as
 //! what they are taken from, and weights as the numbers that are in them.
@@ -118,7 +118,7 @@ fn encoder(model: &ModelProto, signature: &Signature, features: &[Names]) -> Opt
     let mut read = Vec::new();
     let nodes = graph.node.iter();
     nodes.for_each(|node| names_read(node, &mut read));
-    // such as the shape of a plane of the moment
+    // such as the shape of a plane of the phase
     let whole = read.iter().all(|name| !inputs.contains(name));
     whole.then_some(model)
 }

@@ -43,7 +43,7 @@ const MOVES: [&str; 11] = [
 /// one each; of what is computed twice, there are two.
 pub(crate) type Names<'a> = [Vec<&'a str>; 2];
 
-/// Whether a node is work.
+/// Returns whether a node is work.
 pub(crate) fn is_work(node: &NodeProto) -> bool {
     is_onnx(node.domain.as_deref()) && WORK.contains(&node.op_type())
 }
@@ -61,7 +61,7 @@ enum Source {
     First,
     /// The second one's.
     Second,
-    /// Both pictures', or the moment.
+    /// Both pictures', or the phase.
     More,
 }
 
@@ -272,7 +272,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// Whether there is work in a value.
+    /// Returns whether there is work in a value.
     fn works_in(&self, name: &str) -> bool {
         let value = self.values.get(name);
         value.is_some_and(|value| self.works[value.term])

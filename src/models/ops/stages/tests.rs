@@ -115,7 +115,7 @@ fn assert_same(stage: &str, inputs: &[Vec<Tensor>], tolerances: &[f32]) {
 
 const MOMENTS: [f32; 3] = [0.5, 0.125, 0.8];
 
-fn moment(of: f32) -> Tensor {
+fn phase(of: f32) -> Tensor {
     (vec![1, 1, 1, 1], vec![of])
 }
 
@@ -135,7 +135,7 @@ fn start_does_what_its_definition_says() {
     let sizes = [(16, 16), (48, 80), (160, 112)];
     let inputs = sizes.iter().zip(MOMENTS).map(|(&(height, width), at)| {
         let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 9.0));
-        vec![a, b, moment(at)]
+        vec![a, b, phase(at)]
     });
     assert_same(
         "Start",
@@ -152,7 +152,7 @@ fn look_does_what_its_definition_says() {
             let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 1.0));
             let pair = (vec![1, 6, height, width], [a.1, b.1].concat());
             let motion = tensor(&[1, 5, height / 4 * finer, width / 4 * finer], -9.0, 9.0);
-            vec![pair, motion, moment(at)]
+            vec![pair, motion, phase(at)]
         });
         assert_same(stage, &inputs.collect::<Vec<_>>(), &[2e-4, 2e-3]);
     }
@@ -186,7 +186,7 @@ fn finish_does_what_its_definition_says() {
             tensor(&[1, 5, height / 2, width / 2], -3.0, 3.0),
             tensor(&[1, 29, height / 4, width / 4], -4.0, 4.0),
             (vec![3], vec![40.0, -80.0, -2.2]),
-            moment(at),
+            phase(at),
         ]
     });
     assert_same("Finish", &inputs.collect::<Vec<_>>(), &[2e-3]);
@@ -197,14 +197,14 @@ fn planes_that_do_not_go_together_are_errors() {
     let cases: [(&str, Vec<Tensor>); 4] = [
         (
             "Start",
-            vec![scene(3, 16, 24, 0.0), scene(3, 16, 24, 0.0), moment(0.5)],
+            vec![scene(3, 16, 24, 0.0), scene(3, 16, 24, 0.0), phase(0.5)],
         ),
         (
             "Look8",
             vec![
                 scene(6, 16, 16, 0.0),
                 tensor(&[1, 5, 4, 3], 0.0, 1.0),
-                moment(0.5),
+                phase(0.5),
             ],
         ),
         (
@@ -222,7 +222,7 @@ fn planes_that_do_not_go_together_are_errors() {
                 tensor(&[1, 5, 8, 8], 0.0, 1.0),
                 tensor(&[1, 29, 4, 5], 0.0, 1.0),
                 (vec![3], vec![0.0; 3]),
-                moment(0.5),
+                phase(0.5),
             ],
         ),
     ];

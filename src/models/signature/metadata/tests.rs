@@ -14,7 +14,7 @@ fn pairs_are_read() {
         align: Some(128),
         pad: Some(Padding::Zeros),
         constants: BTreeMap::from([("steps-of".into(), 20.0)]),
-        timestep: Some(Moment::None),
+        timestep: Some(StatedPhase::None),
         output: Some("a:0".into()),
         flow_unit: None,
         light: Some(()),

@@ -72,10 +72,10 @@ impl Stream {
         let end = self.time + seconds * SECOND;
         while self.time < end {
             let rung = self.ladder.rung();
-            let mut pair = Pair {
+            let mut pair = PairEffort {
                 span: self.span,
                 wanted: self.wanted,
-                ..Pair::default()
+                ..PairEffort::default()
             };
             let number = self.time / self.span;
             for slot in 0..self.wanted {
@@ -200,7 +200,7 @@ fn frames_that_are_late_for_other_reasons_are_given_up() {
     let mut costs = CostModel::default();
     costs.resize(FULL);
     (0..20).for_each(|_| costs.add(1_000_000, 1_000_000));
-    let pair = Pair {
+    let pair = PairEffort {
         span: SECOND / 30,
         work: 0,
         wanted: 1,
@@ -217,12 +217,12 @@ fn frames_that_are_late_for_other_reasons_are_given_up() {
 #[test]
 fn where_nothing_is_made_there_is_nothing_to_give_up() {
     let mut ladder = ladder();
-    let skipped = Pair {
+    let skipped = PairEffort {
         span: SECOND / 30,
         wanted: 1,
         asked: 1,
         late: 1,
-        ..Pair::default()
+        ..PairEffort::default()
     };
     for _ in 0..1000 {
         assert!(!ladder.observe(skipped, &CostModel::default()));
@@ -232,10 +232,10 @@ fn where_nothing_is_made_there_is_nothing_to_give_up() {
 #[test]
 fn pictures_that_stand_still_say_nothing() {
     let mut ladder = ladder();
-    let still = Pair {
+    let still = PairEffort {
         span: SECOND,
         work: SECOND,
-        ..Pair::default()
+        ..PairEffort::default()
     };
     for _ in 0..100 {
         assert!(!ladder.observe(still, &CostModel::default()));

@@ -234,7 +234,7 @@ fn what_rgb_cuts_off_is_given_back_as_on_the_host() {
             let buffers = [filled(&info, 7), filled(&info, 8)];
             let mut shrinker = Shrinker::new(&info, small.0, small.1, geometry.downscale).unwrap();
             let mut session = session(geometry.ready((16, 9)).unwrap(), false);
-            let mut inputs = vec![("moment".to_owned(), floats(&[1], &[0.25]))];
+            let mut inputs = vec![("phase".to_owned(), floats(&[1], &[0.25]))];
             let found = buffers.each_ref().map(|buffer| {
                 let (mut picture, mut excess) = (Picture::default(), Picture::default());
                 let frame = read(buffer, &info);

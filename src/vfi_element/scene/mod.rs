@@ -13,7 +13,7 @@ pub(super) mod thumbnail;
 
 use std::ops::Range;
 
-use self::block_match::{Found, search};
+use self::block_match::{Found, WHITE, search};
 use crate::frames::Picture;
 use crate::vfi_element::scene::thumbnail::Thumbnail;
 
@@ -43,7 +43,10 @@ const USUAL: f32 = 0.5;
 /// The part of the detail that shows a cut for sure if it is missing in one of the frames only, as it may be
 /// in a flash, but what is bright in one is not what is bright in the other: light leaves that as it is.
 /// Chosen on flashes and fades drawn over clips, and on cuts to and from pages and dark pictures.
-const REPLACED: f32 = 0.4;
+const REPLACED: f32 = 0.5;
+
+/// Tiles across and down in which bright and dark are told from each other's mean.
+const TILES: usize = 4;
 
 /// The least part of the detail that must be missing in the other one as well: a white frame says nothing.
 const LEFT: f32 = 0.01;
@@ -54,7 +57,7 @@ const NEWEST: f32 = 0.25;
 /// The rise of the mean difference that makes a step to or from black a cut and not a fade's last.
 const BLACKOUT: f32 = 0.15;
 
-/// Least change of light in half of a picture that makes a flash, followed by that in a quarter.
+/// Least change of light in half of a picture that makes a flash, followed by that in a tile.
 /// From a change of a twelfth on a crossfade is nearer to the truth than the network's frame
 /// (measured on clips whose frames were made brighter in turn); light that changes by so much
 /// otherwise is rare.
@@ -261,17 +264,37 @@ impl Part {
     }
 
     /// Returns how alike it is where both are bright and where they are dark, from -1 (inverse) to 1; 0 if either is
-    /// the same everywhere.
+    /// the same everywhere. Each tile is taken from its own mean: light may fall on a part of the picture. White
+    /// cells don't count.
     fn correlation(&self, a: &Thumbnail, b: &Thumbnail) -> f32 {
-        let means = (self.mean(a), self.mean(b));
         let (mut product, mut squares) = (0.0, (0.0, 0.0));
-        for (a, b) in self.cells(a).zip(self.cells(b)) {
-            let (a, b) = (a - means.0, b - means.1);
-            product += a * b;
-            squares = (squares.0 + a * a, squares.1 + b * b);
+        for tile in self.tiles() {
+            let both = tile.cells(a).zip(tile.cells(b));
+            let both: Vec<_> = both.filter(|(a, b)| a.max(*b) <= WHITE).collect();
+            let number = both.len().max(1) as f32;
+            let sums = both
+                .iter()
+                .fold((0.0, 0.0), |sum, (a, b)| (sum.0 + a, sum.1 + b));
+            for (a, b) in both {
+                let (a, b) = (a - sums.0 / number, b - sums.1 / number);
+                product += a * b;
+                squares = (squares.0 + a * a, squares.1 + b * b);
+            }
         }
         let detail = (squares.0 * squares.1).sqrt();
         if detail > 0.0 { product / detail } else { 0.0 }
+    }
+
+    /// Returns the tiles of the part, as many across as down.
+    fn tiles(&self) -> impl Iterator<Item = Self> {
+        let cut = |range: &Range<usize>, at: usize| {
+            let place = |at: usize| range.start + range.len() * at / TILES;
+            place(at)..place(at + 1)
+        };
+        (0..TILES * TILES).map(move |at| Self {
+            columns: cut(&self.columns, at % TILES),
+            rows: cut(&self.rows, at / TILES),
+        })
     }
 
     fn search(&self, a: &Thumbnail, b: &Thumbnail, brighter: f32) -> Found {

@@ -10,7 +10,7 @@ fn sources(folder: &Path, into: &mut String) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, into);
-        } else if path.extension().is_some_and(|e| e == "rs") {
+        } else if path.extension().is_some_and(|e| e == "rs" || e == "py") {
             into.push_str(&fs::read_to_string(&path).unwrap());
         }
     }
@@ -21,7 +21,7 @@ fn every_test_that_proves_something_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
     let mut code = String::new();
-    for folder in ["src", "tests", "examples", "crates"] {
+    for folder in ["src", "tests", "examples", "crates", "convert"] {
         sources(&root.join(folder), &mut code);
     }
     // every second part stands between backticks
@@ -33,7 +33,10 @@ fn every_test_that_proves_something_is_there() {
     for name in names.into_iter().filter(|name| *name != "b") {
         let target = code.contains(&format!("pub fn {name}(bytes: &[u8])"));
         assert!(
-            target || code.contains(&format!("fn {name}(")),
+            target
+                || ["fn", "def"]
+                    .iter()
+                    .any(|word| code.contains(&format!("{word} {name}("))),
             "there is no test `{name}`"
         );
     }

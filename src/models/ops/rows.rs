@@ -73,11 +73,13 @@ vectorised! {
         }
     }
 
-    /// The sizes of the differences of two rows that may each be longer than `out`, 2 at most.
-    fn differences(a: &[f32], b: &[f32], out: &mut [f32]) {
-        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-            *out = (a - b).abs().min(2.0);
+    /// Means of 2x2 samples of a row and the next, at every place; the last sample is repeated.
+    fn soften(upper: &[f32], lower: &[f32], out: &mut [f32]) {
+        let Some(last) = out.len().checked_sub(1) else { return };
+        for x in 0..last {
+            out[x] = (upper[x] + upper[x + 1] + lower[x] + lower[x + 1]) * 0.25;
         }
+        out[last] = (upper[last] + lower[last]) * 0.5;
     }
 
     /// `out = (at - mean) / (spread + 0.01) + brightness * at`, where the spread follows from the mean
@@ -110,30 +112,94 @@ vectorised! {
         }
     }
 
-    fn least(of: &[f32], out: &mut [f32]) {
-        for (out, of) in out.iter_mut().zip(of) {
-            *out = out.min(*of);
+    /// Every fourth sample from `phase` on, times `factor`, as the nearest of the levels from -128 to
+    /// 127, 128 added.
+    fn levels(from: &[f32], phase: usize, factor: f32, out: &mut [u8]) {
+        for (out, four) in out.iter_mut().zip(from.as_chunks::<4>().0) {
+            let level = (four[phase % 4] * factor).clamp(-128.0, 127.0).round_ties_even();
+            *out = (level + 128.0) as u8;
         }
     }
 
-    /// Adds the weight of a displacement by how much it differs, and the weight times the
-    /// displacement.
-    fn weigh(
-        difference: &[f32], least: &[f32], sharpness: f32, by: [f32; 2],
-        total: &mut [f32], across: &mut [f32], down: &mut [f32],
+    /// Adds the sizes of the differences of two rows, `most` at most.
+    fn add_differences(a: &[u8], b: &[u8], most: u8, out: &mut [u8]) {
+        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+            *out = out.wrapping_add(a.abs_diff(*b).min(most));
+        }
+    }
+
+    fn add_bytes(from: &[u8], out: &mut [u16]) {
+        for (out, from) in out.iter_mut().zip(from) {
+            *out = out.wrapping_add(u16::from(*from));
+        }
+    }
+
+    fn subtract_bytes(from: &[u8], out: &mut [u16]) {
+        for (out, from) in out.iter_mut().zip(from) {
+            *out = out.wrapping_sub(u16::from(*from));
+        }
+    }
+
+    /// Sums of `size` neighbours in `padded`, which is longer by `size - 1`.
+    fn add_neighbours(padded: &[u16], size: usize, out: &mut [u16]) {
+        let count = out.len();
+        out.copy_from_slice(&padded[..count]);
+        for start in 1..size {
+            for (out, next) in out.iter_mut().zip(&padded[start..start + count]) {
+                *out = out.wrapping_add(*next);
+            }
+        }
+    }
+
+    /// Sums of differences in levels as differences in units of contrast. The number of samples in
+    /// them is `counts` times `count`; where it is no more than `wanted` times `share`, they are as
+    /// unlike as can be.
+    fn unlikeness(
+        sums: &[u16], counts: &[f32], count: f32, wanted: &[f32], share: f32, out: &mut [f32],
     ) {
-        let sums = total.iter_mut().zip(across).zip(down);
-        for (((total, across), down), (difference, least)) in sums.zip(difference.iter().zip(least)) {
-            let weight = exp((difference - least) * -sharpness);
-            *total += weight;
-            *across += weight * by[0];
-            *down += weight * by[1];
+        let rows = out.iter_mut().zip(sums).zip(counts.iter().zip(wanted));
+        for ((out, sum), (counts, wanted)) in rows {
+            let count = counts * count;
+            let cost = f32::from(*sum) / (count.max(1.0) * 16.0);
+            *out = if count > share * wanted { cost } else { 2.0 };
         }
     }
 
-    fn divide(by: &[f32], out: &mut [f32]) {
-        for (out, by) in out.iter_mut().zip(by) {
-            *out /= by;
+    /// Judges a displacement `by` with costs `at`, of whose neighbours `around` are those to the
+    /// left, to the right, above and below: only where it is no worse than they are, and by what it
+    /// would cost between whole displacements. Keeps the best.
+    fn judge(
+        at: &[f32], around: &[&[f32]; 4], length: f32, by: [f32; 2],
+        least: &mut [f32], across: &mut [f32], down: &mut [f32],
+    ) {
+        let width = least.len();
+        let [left, right, above, below] = around.map(|row| &row[..width]);
+        let (at, across, down) = (&at[..width], &mut across[..width], &mut down[..width]);
+        for i in 0..width {
+            let cost = at[i];
+            let (x, y) = (left[i] - right[i], above[i] - below[i]);
+            let lowest = left[i].min(right[i]).min(above[i].min(below[i]));
+            let judged = (cost - (y.abs() + x.abs()) * 0.5).max(0.0) + length;
+            let better = cost <= lowest && judged < least[i];
+            let slope = |a: f32, b: f32| 2.0 * (a.max(b) - cost).max(1e-6);
+            let place = [by[0] + x / slope(left[i], right[i]), by[1] + y / slope(above[i], below[i])];
+            least[i] = if better { judged } else { least[i] };
+            across[i] = if better { place[0] } else { across[i] };
+            down[i] = if better { place[1] } else { down[i] };
+        }
+    }
+
+    /// Keeps the better of two displacements: judgement, x and y.
+    fn keep_best(
+        others: [&[f32]; 3], least: &mut [f32], across: &mut [f32], down: &mut [f32],
+    ) {
+        let [other, x, y] = others;
+        let best = least.iter_mut().zip(across).zip(down);
+        for (((least, across), down), ((other, x), y)) in best.zip(other.iter().zip(x).zip(y)) {
+            let better = *other < *least;
+            *least = if better { *other } else { *least };
+            *across = if better { *x } else { *across };
+            *down = if better { *y } else { *down };
         }
     }
 

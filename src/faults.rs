@@ -1,11 +1,11 @@
 //! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the plugin: the feature `faults`
 //! is for `make test`.
 //!
-//! All of it holds for the whole process, so tests that use it run one at a time.
+//! All of it holds for the whole process, so tests that use it run one at a time ([`reserve`]).
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::models::memory::MemoryStatus;
@@ -26,6 +26,15 @@ static FETCHED: AtomicU64 = AtomicU64::new(0);
 static FITS: AtomicBool = AtomicBool::new(false);
 static PATIENCE: Mutex<Option<Duration>> = Mutex::new(None);
 static FITTING: Mutex<Option<Receiver<Result<(), String>>>> = Mutex::new(None);
+
+/// Keeps others that call it waiting until the guard is dropped, and begins without a fault.
+pub fn reserve() -> MutexGuard<'static, ()> {
+    static RESERVED: Mutex<()> = Mutex::new(());
+    let guard = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    clear();
+    force_device(false);
+    guard
+}
 
 /// Ends all faults, and forgets what failed.
 pub fn clear() {

@@ -1,8 +1,5 @@
-//! What a session's arena takes and gives back, by the runtime's own figures.
+//! A session's arena takes memory and gives it back, by the runtime's own figures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
-
-#[path = "common/fixtures.rs"]
-mod fixtures;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +8,7 @@ use gstvfiinterp::models::memory::{Reason, Usage};
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared,
 };
+use test_support::fixtures;
 
 /// Networks loaded alike share a session and its arena, in which one test at a time is to look.
 fn alone() -> MutexGuard<'static, ()> {

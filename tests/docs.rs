@@ -1,4 +1,4 @@
-//! What the documents say of this repository is so.
+//! The documents are right about this repository.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use std::fs;

@@ -2,17 +2,12 @@
 //! goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-#[path = "common/hostile.rs"]
-mod hostile;
-
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fixtures::TemporaryFile;
 use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions};
+use test_support::fixtures::{self, TemporaryFile, hostile};
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {
@@ -22,7 +17,7 @@ fn options(model: &str) -> LoadOptions {
     }
 }
 
-/// What is said of a model that is not loaded.
+/// Tries to load a model, and returns the error.
 #[track_caller]
 fn refusal(model: &str) -> String {
     match Interpolator::load(&options(model)) {

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 type Module = Vec<String>;
+type Modules = BTreeMap<Module, Names>;
+type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
 /// The layers, from the top down; what is not named here may be used by all.
 const LAYERS: [&str; 19] = [
@@ -71,6 +74,39 @@ impl Names {
         }
         self.paths.push(path);
     }
+
+    /// Notes the paths among what a macro is given, which nothing but the macro can read as expressions.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut path = Module::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Punct(mark) if mark.as_char() == ':' && !path.is_empty() => colons += 1,
+                TokenTree::Ident(name) if colons == 2 => {
+                    path.push(name.to_string());
+                    colons = 0;
+                }
+                token => {
+                    self.path(std::mem::take(&mut path));
+                    colons = 0;
+                    match token {
+                        TokenTree::Ident(name) => path.push(name.to_string()),
+                        TokenTree::Group(group) => self.tokens(group.stream()),
+                        TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+                    }
+                }
+            }
+        }
+        self.path(path);
+    }
+
+    /// Notes a path outside imports; those that begin elsewhere begin with what was imported.
+    fn path(&mut self, path: Module) {
+        let first = path.first().map(String::as_str);
+        if matches!(first, Some("crate" | "super" | "self")) {
+            self.paths.push(path);
+        }
+    }
 }
 
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
@@ -98,15 +134,24 @@ impl<'a> Visit<'a> for Names {
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let segments = path.segments.iter();
-        let path_of: Module = segments.map(|segment| segment.ident.to_string()).collect();
-        if matches!(path_of[0].as_str(), "crate" | "super" | "self") {
-            self.paths.push(path_of);
-        }
+        self.path(segments.map(|segment| segment.ident.to_string()).collect());
         syn::visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, invocation: &'a syn::Macro) {
+        self.tokens(invocation.tokens.clone());
+        syn::visit::visit_macro(self, invocation);
     }
 }
 
-fn collect(folder: &Path, module: &Module, into: &mut BTreeMap<Module, Names>) {
+/// Reads a module from its source; the error says what is no Rust.
+fn read(module: Module, source: &str, into: &mut Modules) -> syn::Result<()> {
+    let file = syn::parse_file(source)?;
+    into.entry(module).or_default().visit_file(&file);
+    Ok(())
+}
+
+fn collect(folder: &Path, module: &Module, into: &mut Modules) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -117,15 +162,14 @@ fn collect(folder: &Path, module: &Module, into: &mut BTreeMap<Module, Names>) {
         if path.is_dir() {
             collect(&path, &inside, into);
         } else if path.extension().is_some_and(|e| e == "rs") && !stem.ends_with("tests") {
-            let file = syn::parse_file(&fs::read_to_string(&path).unwrap());
-            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            into.entry(inside).or_default().visit_file(&file);
+            read(inside, &fs::read_to_string(&path).unwrap(), into)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }
 }
 
 /// The path from the crate's root that a path in a module stands for.
-fn absolute(module: &Module, path: &Module, modules: &BTreeMap<Module, Names>) -> Option<Module> {
+fn absolute(module: &Module, path: &Module, modules: &Modules) -> Option<Module> {
     let (mut base, mut rest) = (module.clone(), path.as_slice());
     match rest.first()?.as_str() {
         "crate" => (base, rest) = (Vec::new(), &rest[1..]),
@@ -145,7 +189,7 @@ fn absolute(module: &Module, path: &Module, modules: &BTreeMap<Module, Names>) -
 }
 
 /// The module that has what a path from the root names, whoever hands it on.
-fn home(path: &Module, modules: &BTreeMap<Module, Names>) -> Option<Module> {
+fn home(path: &Module, modules: &Modules) -> Option<Module> {
     let mut path = path.clone();
     for _ in 0..8 {
         let length = (1..=path.len())
@@ -170,10 +214,15 @@ fn home(path: &Module, modules: &BTreeMap<Module, Names>) -> Option<Module> {
     None
 }
 
-/// Who imports from whom, in the crate in this folder. What a module has of its parents is its own.
-fn imports(folder: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
+/// All modules of the crate in this folder.
+fn modules_in(folder: &Path) -> Modules {
     let mut modules = BTreeMap::new();
     collect(folder, &Vec::new(), &mut modules);
+    modules
+}
+
+/// Who imports from whom. What a module has of its parents is its own.
+fn imports(mut modules: Modules) -> Imports {
     let for_tests = |(module, names): (&Module, &Names)| {
         let paths = names.for_tests.iter();
         paths
@@ -197,12 +246,12 @@ fn imports(folder: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
 }
 
 /// A module from which imports lead back to it, and the way.
-fn circle(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<String>> {
+fn circle(imports: &Imports) -> Option<Vec<String>> {
     fn search(
         at: &Module,
         way: &mut Vec<Module>,
         done: &mut BTreeSet<Module>,
-        imports: &BTreeMap<Module, BTreeSet<Module>>,
+        imports: &Imports,
     ) -> bool {
         if let Some(start) = way.iter().position(|module| module == at) {
             way.drain(..start);
@@ -230,19 +279,8 @@ fn circle(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<String>> {
     })
 }
 
-#[test]
-fn no_file_is_part_of_a_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let crates = fs::read_dir(root.join("crates")).unwrap();
-    let crates = crates.map(|entry| entry.unwrap().path());
-    for folder in [root.to_owned()].into_iter().chain(crates) {
-        let found = circle(&imports(&folder.join("src")));
-        assert_eq!(found, None, "{}", folder.display());
-    }
-}
-
-#[test]
-fn no_layer_knows_one_above_it() {
+/// Imports that run up, each as `from -> to`.
+fn upwards(imports: &Imports) -> Vec<String> {
     let rank = |module: &Module| {
         let path = module.join("::");
         let within = |layer: &&str| path == **layer || path.starts_with(&format!("{layer}::"));
@@ -252,17 +290,92 @@ fn no_layer_knows_one_above_it() {
             .max_by_key(|(_, layer)| layer.len())
             .map(|(rank, _)| rank)
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut upwards = Vec::new();
-    for (from, targets) in imports(&root.join("src")) {
-        for to in targets {
-            if rank(&to)
-                .zip(rank(&from))
-                .is_some_and(|(to, from)| to < from)
-            {
-                upwards.push(format!("{} -> {}", from.join("::"), to.join("::")));
-            }
-        }
+    let pairs = imports
+        .iter()
+        .flat_map(|(from, targets)| targets.iter().map(move |to| (from, to)));
+    let up = pairs.filter(|(from, to)| {
+        let ranks = rank(to).zip(rank(from));
+        ranks.is_some_and(|(to, from)| to < from)
+    });
+    up.map(|(from, to)| format!("{} -> {}", from.join("::"), to.join("::")))
+        .collect()
+}
+
+/// Imports among modules with these paths and sources.
+fn imports_of(files: &[(&str, &str)]) -> Imports {
+    let mut modules = BTreeMap::new();
+    for (path, source) in files {
+        let module = path.split("::").map(str::to_owned).collect();
+        read(module, source, &mut modules).unwrap();
     }
-    assert!(upwards.is_empty(), "{upwards:#?}");
+    imports(modules)
+}
+
+/// Finds what runs up where `frames`, the lowest layer, has this source.
+fn upwards_from_frames(source: &str) -> Vec<String> {
+    let files = [
+        ("frames", source),
+        ("models", "pub use device::Thing; mod device;"),
+        ("models::device", "pub struct Thing; pub fn work() {}"),
+    ];
+    upwards(&imports_of(&files))
+}
+
+#[test]
+fn no_file_is_part_of_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = fs::read_dir(root.join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap().path());
+    for folder in [root.to_owned()].into_iter().chain(crates) {
+        let found = circle(&imports(modules_in(&folder.join("src"))));
+        assert_eq!(found, None, "{}", folder.display());
+    }
+}
+
+#[test]
+fn no_layer_knows_one_above_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = upwards(&imports(modules_in(&root.join("src"))));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn whatever_runs_up_is_reported() {
+    let up = ["frames -> models::device"];
+    for source in [
+        "use crate::models::device::Thing;",
+        "pub(crate) use super::models::device::Thing as Other;",
+        "use crate::models::device::*;",
+        // by a name that another module hands on
+        "use crate::models::{Thing};",
+        "fn f() { crate::models::device::work() }",
+        "fn f(_: &crate::models::Thing) {}",
+        "fn f() { println!(\"{:?}\", (1, crate::models::device::work())) }",
+    ] {
+        assert_eq!(upwards_from_frames(source), up, "{source}");
+    }
+}
+
+#[test]
+fn what_tests_need_is_not_reported() {
+    for source in [
+        "#[cfg(test)] use crate::models::device::Thing;",
+        "#[cfg(test)] mod tests { use crate::models::device::Thing; }",
+        "fn crates() { models::device::work() }",
+    ] {
+        assert_eq!(upwards_from_frames(source), [""; 0], "{source}");
+    }
+}
+
+#[test]
+fn circles_are_found_with_their_way() {
+    let files = [
+        ("a", "use crate::b::B;"),
+        ("b", "fn f() { crate::c::work() }"),
+        ("c", "pub use super::a::A;"),
+        ("d", "use crate::a::A;"),
+    ];
+    let way = circle(&imports_of(&files)).unwrap();
+    assert_eq!(way, ["a", "b", "c"]);
+    assert_eq!(circle(&imports_of(&files[..2])), None);
 }

@@ -2,10 +2,8 @@
 //! tracer looks at the whole process and has to be switched on before GStreamer starts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-
 use gst::prelude::*;
+use test_support::fixtures;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);
 

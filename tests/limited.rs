@@ -2,21 +2,11 @@
 //! sets it, in processes of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "element/common.rs"]
-#[allow(dead_code)] // written for the element's other tests, too
-mod common;
-#[path = "common/fixtures.rs"]
-mod fixtures;
-
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-
-use common::*;
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}
+use test_support::rig::*;
 
 /// Tells a child how many MiB it may have beyond what it has when it is at work.
 const MARGIN: &str = "VFIINTERP_TEST_MARGIN";
@@ -37,7 +27,7 @@ fn limit_address_space(bytes: u64) {
     assert_eq!(result, 0);
 }
 
-/// What came of it.
+/// Counts of what came out.
 struct Made {
     frames: u64,
     warnings: u32,

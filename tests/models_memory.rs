@@ -2,11 +2,9 @@
 //! whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-
 use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, Prepared};
+use test_support::fixtures;
 
 /// Bytes of memory the process has in use.
 fn resident() -> usize {

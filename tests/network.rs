@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What a program and its children ask of the system: sockets, and files. `None` where that can't be
-/// watched.
-fn watched(
+/// Traces what a program and its children ask of the system: sockets, and files. `None` where that
+/// can't be watched.
+fn trace(
     name: &str,
     program: &str,
     arguments: &[&str],
@@ -61,7 +61,7 @@ const SKIPPED: &str = "skipped: strace is not there, or may not watch";
 #[test]
 fn a_connection_would_be_seen() {
     let script = "exec 3<>/dev/udp/127.0.0.1/9";
-    match watched("control", "bash", &["-c", script], &[]) {
+    match trace("control", "bash", &["-c", script], &[]) {
         Some(trace) => assert!(!connections(&trace).is_empty(), "{trace}"),
         None => println!("{SKIPPED}"),
     }
@@ -81,7 +81,7 @@ fn no_connection_is_opened_and_nothing_is_recorded() {
         "!",
         "fakesink",
     ];
-    let Some(trace) = watched("plays", "gst-launch-1.0", &pipeline, &[]) else {
+    let Some(trace) = trace("plays", "gst-launch-1.0", &pipeline, &[]) else {
         println!("{SKIPPED}");
         return;
     };

@@ -2,19 +2,16 @@
 //! that they are right, not how fast a GPU is with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/waves.rs"]
-mod waves;
-
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelError, Precision, Prepared,
 };
-
-use waves::picture;
+use test_support::fixtures;
+use test_support::waves::picture;
 
 fn load(model: &str, precision: Precision) -> Result<Interpolator, ModelError> {
     let name = match model {
         "vfi-lite" => model.into(),
-        file => format!("{}/tests/fixtures/{file}.onnx", env!("CARGO_MANIFEST_DIR")),
+        file => fixtures::stored_path(file),
     };
     Interpolator::load(&LoadOptions {
         model: name,

@@ -2,19 +2,16 @@
 //! taken. `convert/fixtures.py` makes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/waves.rs"]
-mod waves;
-
 use gstvfiinterp::frames::{Picture, Sampling};
 use gstvfiinterp::models::{
     Estimate, ExecutionProvider, Interpolator, LoadOptions, ModelKind, Prepared,
 };
-
-use waves::picture;
+use test_support::fixtures;
+use test_support::waves::picture;
 
 fn load(name: &str, info: &str) -> Interpolator {
     let options = LoadOptions {
-        model: format!("{}/tests/fixtures/{name}.onnx", env!("CARGO_MANIFEST_DIR")),
+        model: fixtures::stored_path(name),
         info: info.into(),
         provider: ExecutionProvider::Cpu,
         ..LoadOptions::default()
@@ -22,7 +19,7 @@ fn load(name: &str, info: &str) -> Interpolator {
     Interpolator::load(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn prepared(network: &Interpolator, pictures: &[Picture; 2]) -> [Prepared; 2] {
+fn prepare(network: &Interpolator, pictures: &[Picture; 2]) -> [Prepared; 2] {
     pictures.each_ref().map(|picture| {
         let mut prepared = Prepared::default();
         network.prepare(picture, &mut prepared).unwrap();
@@ -30,17 +27,17 @@ fn prepared(network: &Interpolator, pictures: &[Picture; 2]) -> [Prepared; 2] {
     })
 }
 
-/// What the file's picture is, and what its motion makes of the pair.
-fn both(name: &str, pictures: &[Picture; 2], phase: f32) -> (Picture, Picture) {
+/// Makes the file's own picture, and that of its motion.
+fn make_both(name: &str, pictures: &[Picture; 2], phase: f32) -> (Picture, Picture) {
     let mut whole = load(name, "output=picture");
     assert_eq!(whole.info().kind, ModelKind::Picture);
-    let [a, b] = prepared(&whole, pictures);
+    let [a, b] = prepare(&whole, pictures);
     let Ok(Estimate::Picture(expected)) = whole.estimate(&a, &b, phase) else {
         panic!("no picture");
     };
     let mut cut = load(name, "");
     assert_eq!(cut.info().kind, ModelKind::Motion, "{:?}", cut.info().notes);
-    let [a, b] = prepared(&cut, pictures);
+    let [a, b] = prepare(&cut, pictures);
     let Ok(Estimate::Motion(motion)) = cut.estimate(&a, &b, phase) else {
         panic!("no motion");
     };
@@ -55,7 +52,7 @@ fn both(name: &str, pictures: &[Picture; 2], phase: f32) -> (Picture, Picture) {
 fn assert_same(name: &str, size: (usize, usize), tolerance: f32) {
     let pictures = [0.0, 4.0].map(|shift| picture(size.0, size.1, shift));
     for phase in [0.25, 0.5] {
-        let (expected, made) = both(name, &pictures, phase);
+        let (expected, made) = make_both(name, &pictures, phase);
         let differences = expected.data.iter().zip(&made.data);
         let differences: Vec<f32> = differences.map(|(a, b)| (a - b).abs()).collect();
         let largest = differences.iter().fold(0.0_f32, |most, d| most.max(*d));
@@ -112,7 +109,7 @@ fn a_converted_file_gives_the_motion_that_is_taken_from_another() {
     let pictures = [0.0, 4.0].map(|shift| picture(100, 75, shift));
     let motion = |name| {
         let mut network = load(name, "");
-        let [a, b] = prepared(&network, &pictures);
+        let [a, b] = prepare(&network, &pictures);
         let Ok(Estimate::Motion(motion)) = network.estimate(&a, &b, 0.25) else {
             panic!("no motion");
         };

@@ -1,4 +1,4 @@
-//! What two threads share, under loom, which tries every order in which they may come: nobody waits for ever,
+//! State that two threads share, under loom, which tries every order in which they may come: nobody waits for ever,
 //! nothing is lost or passes another, closing and calling off wake everybody.
 //!
 //! The very files of the plugin are compiled here, with loom's locks in the place of the standard library's.
@@ -8,12 +8,13 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use loom::thread;
 
-/// What `src/sync.rs` is to the plugin.
+/// Stands for `src/sync.rs`.
 mod sync {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::PoisonError;
 }
 
+// by path, as loom is to be in the place of the locks that they are built with
 #[path = "../src/models/runtime/fair_lock.rs"]
 mod fair_lock;
 #[allow(dead_code)] // not all of it is a matter of order

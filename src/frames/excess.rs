@@ -247,5 +247,4 @@ fn place(index: usize, from: usize, to: usize) -> (usize, usize, f32) {
 }
 
 #[cfg(test)]
-#[path = "excess_tests.rs"]
 mod tests;

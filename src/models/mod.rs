@@ -25,7 +25,7 @@ mod interpolator;
 pub(crate) mod loading;
 pub mod memory;
 mod network;
-mod ops;
+pub mod ops;
 mod options;
 mod registry;
 pub mod runtime;

@@ -58,6 +58,7 @@ mod metas;
 mod pads;
 mod quality;
 mod queue;
+// by path, as `tests/threads.rs` compiles that file, too, for which these are not
 #[cfg(test)]
 #[path = "queue/tests.rs"]
 mod queue_tests;

@@ -291,7 +291,7 @@ static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecString::builder("model-info")
             .nick("Model info")
-            .blurb("Overrules what is detected of the model: key=value,… with the keys range, layout, channel_order, align, timestep and output, or the path of a .toml file with them")
+            .blurb("Overrules what is detected of the model: key=value,… with the keys family, range, layout, channel_order, align, pad, timestep, output, flow_unit, light, name and, for further inputs, input.NAME, or the path of a .toml file with them")
             .default_value(Some(default.model_info.as_str()))
             .mutable_playing()
             .build(),

@@ -1,8 +1,8 @@
 //! Frames of which not all shows.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::fixtures;
+use test_support::rig::*;
 
 const WIDTH: usize = 192;
 const HEIGHT: usize = 128;
@@ -92,7 +92,7 @@ fn of_pictures_colours_and_alpha_go_together() {
         hidden: 0,
     };
     let element = vfiinterp();
-    let model = TemporaryFile::new("mean.onnx", &crate::fixtures::mean());
+    let model = TemporaryFile::new("mean.onnx", &fixtures::mean());
     element.set_property("model", model.path());
     let made = between(&element, [disc(60.0), disc(68.0)]);
     assert_no_rim(&made);

@@ -1,9 +1,8 @@
 //! Errors: each is reported once, with the file and the reason, and the pipeline ends in order.
 
 use gst::prelude::*;
-
-use crate::common::*;
-use crate::fixtures;
+use test_support::fixtures;
+use test_support::rig::*;
 
 /// The one error a pipeline with this model ends with.
 pub(crate) fn error_of(model: &str) -> String {

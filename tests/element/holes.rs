@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 16x16 30/1";
 
 /// Warnings on a bus.
-fn warnings(bus: &gst::Bus) -> Vec<String> {
+fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
     let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
     let texts = warnings.filter_map(|message| match message.view() {
         gst::MessageView::Warning(warning) => Some(warning.error().to_string()),
@@ -33,7 +32,7 @@ fn assert_whole(out: &[gst::Buffer], frames: u64) {
 }
 
 /// Frames of 30 a second with these numbers, doubled.
-fn doubled(
+fn double(
     frames: impl IntoIterator<Item = u64>,
     set: impl FnOnce(&Rig),
 ) -> (Vec<gst::Buffer>, Rig) {
@@ -49,7 +48,7 @@ fn doubled(
 fn a_fixed_rate_is_kept_across_a_hole_by_repeats() {
     let short = gst::ClockTime::from_mseconds(100);
     let set = |rig: &Rig| rig.element.set_property("max-gap", short);
-    let (out, rig) = doubled([0, 1, 20, 21], set);
+    let (out, rig) = double([0, 1, 20, 21], set);
     assert_whole(&out, 44);
     assert_eq!(rig.stat("synthesised"), 2, "none across the hole");
     assert_eq!(rig.stat("originals"), 4);
@@ -59,7 +58,7 @@ fn a_fixed_rate_is_kept_across_a_hole_by_repeats() {
 #[test]
 fn holes_are_filled_beside_duplicates_too() {
     let set = |rig: &Rig| rig.element.set_property("dedup", true);
-    let (out, _) = doubled([0, 1, 2, 90, 91], set);
+    let (out, _) = double([0, 1, 2, 90, 91], set);
     assert_whole(&out, 184);
 }
 
@@ -92,7 +91,7 @@ fn a_varying_rate_keeps_its_holes() {
     let ms: Vec<_> = times(&out).iter().map(|t| t / 1_000_000).collect();
     assert_eq!(ms, [0, 20, 40, 60, 3000, 3020, 3040, 3060]);
     assert_eq!(disconts(&out), [0, 4]);
-    assert_eq!(warnings(&bus), [""; 0]);
+    assert_eq!(pop_warnings(&bus), [""; 0]);
 }
 
 #[test]
@@ -122,7 +121,7 @@ fn a_hole_of_an_hour_is_told_once() {
     }
     let out = rig.finish();
     assert_eq!(disconts(&out), [0, 2, 4]);
-    let warnings = warnings(&bus);
+    let warnings = pop_warnings(&bus);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
         warnings[0].contains("1:00:00.000000000") && warnings[0].contains("0:10:00"),

@@ -1,10 +1,10 @@
 //! Files made to break what reads them, given to the element.
 
 use gst::prelude::*;
+use test_support::fixtures::hostile;
+use test_support::rig::*;
 
-use crate::common::*;
 use crate::faults::error_of;
-use crate::hostile;
 
 #[test]
 fn each_ends_its_pipeline_with_one_error_and_the_next_one_plays() {

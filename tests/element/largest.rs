@@ -1,6 +1,6 @@
 //! Frames as large as they may be.
 
-use crate::formats::assert_originals_survive;
+use crate::host_and_device::formats::assert_originals_survive;
 
 #[test]
 fn the_largest_frames_work() {

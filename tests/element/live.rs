@@ -1,8 +1,8 @@
 //! Latency and lateness that a live pipeline is told of.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::fixtures;
+use test_support::rig::*;
 
 fn latency(rig: &mut Rig) -> (bool, gst::ClockTime, Option<gst::ClockTime>) {
     let mut query = gst::query::Latency::new();
@@ -246,7 +246,7 @@ fn everything_is_made_if_so_wished() {
 #[test]
 fn an_original_does_not_wait_for_a_network_that_is_too_slow() {
     // A network that would run for many seconds.
-    let model = TemporaryFile::new("slow.onnx", &crate::fixtures::slow(1000));
+    let model = TemporaryFile::new("slow.onnx", &fixtures::slow(1000));
     let text = "GRAY8 512x512 25/1";
     let info = info(text);
     let mut rig = Rig::with_model(model);

@@ -1,8 +1,8 @@
 //! Memory that is kept is given back, and bounded, as the element's own figures show.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::fixtures;
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 160x96 30/1";
 
@@ -79,7 +79,7 @@ fn sixteen_frames_a_pair_need_no_more_of_the_session_than_two() {
         assert_eq!(rig.stat("synthesised"), 3 * u64::from(multiplier - 1));
         rig.stat("memory-peak")
     };
-    let midpoint = || TemporaryFile::new("mean.onnx", &crate::fixtures::mean());
+    let midpoint = || TemporaryFile::new("mean.onnx", &fixtures::mean());
     // of what halving makes on the way, no more than one a level is kept; a piece of the arena may
     // be up to twice as large as what is in it
     let pictures = 4 * 2 * (3 * 4 * 160 * 96);

@@ -1,8 +1,7 @@
 //! Which of the originals' metas the frames between them have.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 type Metas = Vec<&'static str>;
 
@@ -54,7 +53,7 @@ fn decorate(buffer: &mut gst::BufferRef, words: &[&str]) {
 }
 
 /// Those that a buffer has, each as often as it has it.
-fn found(buffer: &gst::Buffer) -> Metas {
+fn count_metas(buffer: &gst::Buffer) -> Metas {
     let known = [
         ("captions", gst_video::VideoCaptionMeta::meta_api()),
         ("reference time", gst::ReferenceTimestampMeta::meta_api()),
@@ -80,7 +79,7 @@ fn found(buffer: &gst::Buffer) -> Metas {
 }
 
 /// Frames with these metas, and the metas of what comes out.
-fn through(rig: &mut Rig, frames: &[&[&str]]) -> Vec<Metas> {
+fn push_through(rig: &mut Rig, frames: &[&[&str]]) -> Vec<Metas> {
     let text = "NV12 64x48 30/1";
     rig.harness.set_src_caps(caps(text));
     for (k, words) in (0..).zip(frames) {
@@ -88,7 +87,7 @@ fn through(rig: &mut Rig, frames: &[&[&str]]) -> Vec<Metas> {
         decorate(buffer.make_mut(), words);
         rig.harness.push(buffer).unwrap();
     }
-    rig.finish().iter().map(found).collect()
+    rig.finish().iter().map(count_metas).collect()
 }
 
 /// Kinds of metadata that describe the picture, in the order of the alphabet.
@@ -100,7 +99,7 @@ fn what_describes_the_picture_goes_onto_made_and_repeated_frames_and_nothing_els
         .into_iter()
         .chain(["captions", "reference time"])
         .collect();
-    let out = through(&mut Rig::bare(None), &[&all, &all]);
+    let out = push_through(&mut Rig::bare(None), &[&all, &all]);
     let mut whole = all.clone();
     whole.sort_unstable();
     // the last one is the second original once more
@@ -111,7 +110,7 @@ fn what_describes_the_picture_goes_onto_made_and_repeated_frames_and_nothing_els
 fn a_made_frame_is_described_as_the_nearer_original_is() {
     let quadruple = |element: &gst::Element| element.set_property("multiplier", 4u32);
     let mut rig = Rig::with_model_and(blending_model(), quadruple);
-    let out = through(&mut rig, &[&["subtitle"], &["region"]]);
+    let out = push_through(&mut rig, &[&["subtitle"], &["region"]]);
     let [first, second] = [vec!["subtitle"], vec!["region"]];
     let nearer = [&first, &first, &second, &second, &second];
     assert!(out.iter().zip(nearer).all(|(a, b)| a == b), "{out:?}");

@@ -1,8 +1,7 @@
 //! Caps that the pads say they accept.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 fn accepts(pad: &str, text: &str) -> bool {
     let (element, _model) = element();

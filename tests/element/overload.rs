@@ -1,8 +1,7 @@
 //! Behaviour when there is no time for everything, and the reports about it.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 64x64 30/1";
 

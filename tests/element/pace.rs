@@ -1,8 +1,7 @@
 //! Where a clock sets the pace, and how late it lets frames be.
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 16x16 25/1";
 

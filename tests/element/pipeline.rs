@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
 use gst_base::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);
 

@@ -7,8 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const RATE: u64 = 30;
@@ -221,7 +220,7 @@ fn start(text: &str, legs: &[Leg]) -> (gst::Element, Arc<Player>, Receiver<Optio
 }
 
 /// Returns the frames that go into an element while all these seeks are made, and everything that leaves.
-fn played(text: &str, legs: &[Leg]) -> (Vec<Tracked>, Vec<Tracked>) {
+fn play(text: &str, legs: &[Leg]) -> (Vec<Tracked>, Vec<Tracked>) {
     let (pipeline, player, wanted) = start(text, legs);
     pipeline.set_state(gst::State::Paused).unwrap();
     pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
@@ -254,8 +253,8 @@ fn sixty_seeks_of_every_kind_lose_no_original() {
     let legs: Vec<_> = [begin].into_iter().chain(legs(7, 60)).collect();
     let from_within = legs.iter().filter(|leg| leg.next_from_within).count();
     assert!((20..=40).contains(&from_within), "both threads seek");
-    let (_, expected) = played("queue", &legs);
-    let (_, found) = played(&element, &legs);
+    let (_, expected) = play("queue", &legs);
+    let (_, found) = play(&element, &legs);
     let number = |seen: &Tracked| seen.as_ref().map(|(number, _)| *number).ok();
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let numbers = (number(found), number(expected));
@@ -294,7 +293,7 @@ fn what_went_in_leaves(from_within: bool) {
         plays: None,
         next_from_within: false,
     });
-    let (came, left) = played(&element, &legs);
+    let (came, left) = play(&element, &legs);
     assert_eq!(left.last(), Some(&Err(gst::EventType::Eos)));
     let number = |tracked: &Tracked| tracked.as_ref().map(|(number, _)| *number).ok();
     let left = &left[..left.len() - 1];

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use gst::prelude::*;
-
-use crate::common::*;
+use test_support::rig::*;
 
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);
 const SAMPLES: u64 = 48_000;

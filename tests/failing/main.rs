@@ -2,30 +2,17 @@
 //! network before.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "../common/alone.rs"]
-mod alone;
-#[path = "../element/common.rs"]
-#[allow(dead_code)] // written for the element's other tests, too
-mod common;
-#[path = "../common/fixtures.rs"]
-mod fixtures;
-
 use std::ops::Range;
 use std::time::Duration;
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-
-use alone::alone;
-use common::*;
-use fixtures::failing::{Then, When, failing};
+use test_support::fixtures::failing::{Then, When, failing};
+use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 160x96 30/1";
 const DARK: u8 = 20;
 const BRIGHT: u8 = 250;
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}
 
 fn model(when: When, then: Then) -> TemporaryFile {
     TemporaryFile::new("failing.onnx", &failing(when, then))
@@ -63,12 +50,12 @@ fn play(rig: &mut Rig, text: &str, frames: Range<u64>, grey: u8) -> Vec<gst::Buf
     sent
 }
 
-fn made(rig: &Rig) -> (u64, u64) {
+fn frame_counts(rig: &Rig) -> (u64, u64) {
     (rig.stat("originals"), rig.stat("synthesised"))
 }
 
 /// The warnings that were posted; an error is none.
-fn warnings(bus: &gst::Bus) -> Vec<String> {
+fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
     let types = [gst::MessageType::Warning, gst::MessageType::Error];
     let text = |message: gst::Message| match message.view() {
         gst::MessageView::Warning(warning) => warning.error().to_string(),
@@ -90,7 +77,7 @@ fn take((device, apart): (bool, bool)) {
 
 #[test]
 fn whatever_it_does_originals_go_on_with_one_warning() {
-    let _alone = alone();
+    let _alone = faults::reserve();
     for way in WAYS {
         for (then, said) in [
             (Then::Fail, "running the model"),
@@ -101,18 +88,18 @@ fn whatever_it_does_originals_go_on_with_one_warning() {
             take(way);
             let (mut rig, bus) = rig(model(When::Bright, then), |_| {});
             let mut sent = play(&mut rig, TEXT, 0..6, DARK);
-            assert_eq!(made(&rig), (6, 5), "{then:?}");
+            assert_eq!(frame_counts(&rig), (6, 5), "{then:?}");
             sent.extend(play(&mut rig, TEXT, 6..20, BRIGHT));
             let out = rig.finish();
             // from the first pair that begins with a bright one
-            assert_eq!(made(&rig), (20, 6), "{then:?}");
+            assert_eq!(frame_counts(&rig), (20, 6), "{then:?}");
             let mut out = out.iter();
             for original in &sent {
                 let same = |buffer: &&gst::Buffer| buffer.pts() == original.pts();
                 let found = out.find(same).expect("every original comes out, in order");
                 assert_eq!(bytes(found), bytes(original));
             }
-            let warnings = warnings(&bus);
+            let warnings = pop_warnings(&bus);
             assert_eq!(warnings.len(), 1, "{then:?}: {warnings:?}");
             for part in ["Only originals", said] {
                 assert!(warnings[0].contains(part), "{then:?}: {warnings:?}");
@@ -124,13 +111,13 @@ fn whatever_it_does_originals_go_on_with_one_warning() {
 
 #[test]
 fn repeats_stand_in_where_they_are_wanted() {
-    let _alone = alone();
+    let _alone = faults::reserve();
     for (overload, repeats) in [("skip", 0), ("repeat", 9), ("none", 0), ("degrade", 0)] {
         let (mut rig, _bus) = rig(model(When::Bright, Then::Fail), |element| {
             element.set_property_from_str("overload", overload);
         });
         play(&mut rig, TEXT, 0..10, BRIGHT);
-        assert_eq!(made(&rig), (10, 0));
+        assert_eq!(frame_counts(&rig), (10, 0));
         assert_eq!(rig.stat("repeated"), repeats, "{overload}");
     }
 }
@@ -140,17 +127,17 @@ fn one_that_fails_at_one_size_is_tried_again_at_another() {
     // not the one of the trial run
     const WIDE: &str = "GRAY8 320x96 30/1";
     const OTHER: &str = "GRAY8 128x96 30/1";
-    let _alone = alone();
+    let _alone = faults::reserve();
     let (mut rig, bus) = rig(model(When::Width(320), Then::Fail), |_| {});
     rig.harness.set_src_caps(caps(WIDE));
     play(&mut rig, WIDE, 0..5, DARK);
-    assert_eq!((made(&rig), warnings(&bus).len()), ((5, 0), 1));
+    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((5, 0), 1));
     rig.harness.set_src_caps(caps(OTHER));
     play(&mut rig, OTHER, 5..10, DARK);
-    assert_eq!((made(&rig), warnings(&bus).len()), ((10, 4), 0));
+    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((10, 4), 0));
     rig.harness.set_src_caps(caps(WIDE));
     play(&mut rig, WIDE, 10..15, DARK);
-    assert_eq!((made(&rig), warnings(&bus).len()), ((15, 4), 1));
+    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((15, 4), 1));
 }
 
 /// Sets a model and plays dark frames, from `k` on, until it is in use.
@@ -168,7 +155,7 @@ fn change(rig: &mut Rig, model: &TemporaryFile, k: &mut u64) {
 
 #[test]
 fn the_network_before_takes_over_and_no_frame_is_lost() {
-    let _alone = alone();
+    let _alone = faults::reserve();
     for way in WAYS {
         for then in [Then::Fail, Then::Columns(0)] {
             take(way);
@@ -181,7 +168,7 @@ fn the_network_before_takes_over_and_no_frame_is_lost() {
                 change(&mut rig, &bad, &mut k);
                 play(&mut rig, TEXT, k..k + 10, BRIGHT);
                 k += 10;
-                let (originals, synthesised) = made(&rig);
+                let (originals, synthesised) = frame_counts(&rig);
                 assert_eq!(originals, k, "{then:?}");
                 // two pairs are under way where frames are made beside the network
                 let lost = if way.1 { 2 * round } else { 0 };
@@ -190,7 +177,7 @@ fn the_network_before_takes_over_and_no_frame_is_lost() {
                     (pairs - lost..=pairs).contains(&synthesised),
                     "{then:?}: {synthesised}"
                 );
-                let warnings = warnings(&bus);
+                let warnings = pop_warnings(&bus);
                 assert_eq!(warnings.len(), 1, "{then:?}: {warnings:?}");
                 assert!(warnings[0].contains("The model before"), "{warnings:?}");
             }
@@ -201,7 +188,7 @@ fn the_network_before_takes_over_and_no_frame_is_lost() {
 
 #[test]
 fn where_the_network_before_fails_too_originals_go_on() {
-    let _alone = alone();
+    let _alone = faults::reserve();
     let (mut rig, bus) = rig(model(When::Bright, Then::Columns(7)), |_| {});
     let mut k = 4;
     play(&mut rig, TEXT, 0..k, DARK);
@@ -216,26 +203,26 @@ fn where_the_network_before_fails_too_originals_go_on() {
         k += 1;
     }
     play(&mut rig, TEXT, k..k + 10, BRIGHT);
-    assert_eq!(made(&rig).0, k + 10);
-    let warnings = warnings(&bus);
+    assert_eq!(frame_counts(&rig).0, k + 10);
+    let warnings = pop_warnings(&bus);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("The model before") && warnings[1].contains("Only originals"));
 }
 
 #[test]
 fn a_run_that_never_ends_is_given_up() {
-    let _alone = alone();
+    let _alone = faults::reserve();
     for way in WAYS {
         take(way);
         let (mut rig, bus) = rig(model(When::Bright, Then::Endless), |_| {});
         play(&mut rig, TEXT, 0..6, DARK);
-        assert_eq!(made(&rig), (6, 5));
+        assert_eq!(frame_counts(&rig), (6, 5));
         play(&mut rig, TEXT, 6..7, BRIGHT);
         // no run that ends by itself is made after this
         faults::set_patience(Some(Duration::from_millis(1)));
         play(&mut rig, TEXT, 7..20, BRIGHT);
-        assert_eq!(made(&rig), (20, 6));
-        let warnings = warnings(&bus);
+        assert_eq!(frame_counts(&rig), (20, 6));
+        let warnings = pop_warnings(&bus);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("did not answer"), "{warnings:?}");
         rig.finish();

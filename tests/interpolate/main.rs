@@ -245,7 +245,7 @@ fn ten_bits_and_what_is_said_of_hdr_are_kept() {
     }
 }
 
-fn sized(folder: &Folder, name: &str, format: &str, width: u32, height: u32) {
+fn record(folder: &Folder, name: &str, format: &str, width: u32, height: u32) {
     let launch = mux("matroskamux", &folder.at(name))
         + &format!(
             "videotestsrc num-buffers=10 ! video/x-raw,format={format},width={width},height={height} ! avenc_ffv1 ! mux."
@@ -256,7 +256,7 @@ fn sized(folder: &Folder, name: &str, format: &str, width: u32, height: u32) {
 #[test]
 fn odd_sizes_are_made_even_and_it_is_told() {
     let folder = Folder::new();
-    sized(&folder, "in.mkv", "Y444", 65, 49);
+    record(&folder, "in.mkv", "Y444", 65, 49);
     let said = folder.succeeds("in.mkv", "out.mp4");
     assert!(
         said.contains("65x49 becomes 64x48") && said.contains("4:2:0"),
@@ -267,7 +267,7 @@ fn odd_sizes_are_made_even_and_it_is_told() {
 #[test]
 fn a_size_that_cannot_be_written_is_named() {
     let folder = Folder::new();
-    sized(&folder, "in.mkv", "I420", 8, 8);
+    record(&folder, "in.mkv", "I420", 8, 8);
     let said = folder.fails("in.mkv", "out.mp4");
     assert!(
         said.contains("8x8 is too small or too large for mp4mux"),

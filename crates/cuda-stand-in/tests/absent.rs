@@ -2,16 +2,9 @@
 //! there for good.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/mod.rs"]
-mod device;
-#[path = "../../../tests/common/fixtures.rs"]
-mod fixtures;
-#[allow(dead_code)] // made for other tests
-#[path = "../../../tests/element/common.rs"]
-mod rig;
-
-use device::*;
 use gst::prelude::*;
+use test_support::cuda::*;
+use test_support::rig;
 
 /// Whether this machine has a driver of its own.
 fn has_driver() -> bool {
@@ -55,8 +48,5 @@ fn without_a_driver_there_is_no_context() {
         return;
     }
     let (element, _model) = rig::element();
-    assert_eq!(asked(&element, "sink"), None);
+    assert_eq!(ask_for_context(&element, "sink"), None);
 }
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}

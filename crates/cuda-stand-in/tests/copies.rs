@@ -2,35 +2,27 @@
 //! These files of the element's are compiled into this program, as no pad shows what is copied where.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/mod.rs"]
-mod device;
-#[path = "../../../tests/common/fixtures.rs"]
-mod fixtures;
 #[allow(dead_code)] // the element uses more of it
 #[path = "../../../src/vfi_element/cuda/frame.rs"]
 mod frame;
 #[allow(dead_code)] // the element uses more of it
 #[path = "../../../src/vfi_element/cuda/library.rs"]
 mod library;
-/// What those files know of the rest.
+/// Modules that those files import.
 mod frames {
     pub(crate) use gstvfiinterp::frames::mapped;
 }
 mod models {
     pub(crate) use gstvfiinterp::models::device;
 }
-#[allow(dead_code)] // made for other tests
-#[path = "../../../tests/element/common.rs"]
-mod rig;
 
-use device::*;
-use frame::Copier;
 use gst::prelude::*;
 use gst_video::prelude::*;
-use models::device::Dense;
+use test_support::cuda::*;
+use test_support::rig;
 
-/// The CPU's network takes frames from the host.
-fn set_up() {}
+use frame::Copier;
+use models::device::Dense;
 
 /// Width and height of the planes of `NV12 70x52`, in bytes.
 const PLANES: [(usize, usize); 2] = [(70, 52), (70, 26)];

@@ -2,15 +2,8 @@
 //! the whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/mod.rs"]
-mod device;
-#[path = "../../../tests/common/fixtures.rs"]
-mod fixtures;
-#[allow(dead_code)] // made for other tests
-#[path = "../../../tests/element/common.rs"]
-mod rig;
-
-use device::*;
+use test_support::cuda::*;
+use test_support::rig;
 
 #[test]
 fn frames_on_the_host_bring_no_context_to_life() {
@@ -26,6 +19,3 @@ fn frames_on_the_host_bring_no_context_to_life() {
     assert_eq!(rig.finish().len(), 6);
     assert_eq!(driver.counts(), Counts::default());
 }
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}

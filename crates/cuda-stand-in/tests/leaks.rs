@@ -1,16 +1,9 @@
 //! Nothing of CUDA stays behind. A program of its own, because the driver counts for the whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/mod.rs"]
-mod device;
-#[path = "../../../tests/common/fixtures.rs"]
-mod fixtures;
-#[allow(dead_code)] // made for other tests
-#[path = "../../../tests/element/common.rs"]
-mod rig;
-
-use device::*;
 use gst::prelude::*;
+use test_support::cuda::*;
+use test_support::rig;
 
 #[test]
 fn nothing_is_left_when_the_element_is_gone() {
@@ -43,6 +36,3 @@ fn nothing_is_left_when_the_element_is_gone() {
         );
     }
 }
-
-/// Before the first test of a process; `common` calls it.
-fn set_up() {}

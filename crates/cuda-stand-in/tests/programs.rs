@@ -1,15 +1,12 @@
 //! The plugin file in GStreamer's own tools, beside GStreamer's own CUDA elements, over the stand-in driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "common/mod.rs"]
-mod device;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use device::driver_file;
+use test_support::cuda::{LIBRARY, driver_file};
 
 /// A folder with the libraries that programs are to find first.
 struct Folder(PathBuf);
@@ -43,7 +40,7 @@ impl Folder {
         self.run("gst-launch-1.0", &[&["-q"], &words[..]].concat())
     }
 
-    /// What a pipeline's last element writes into a file.
+    /// Runs a pipeline, and returns what its last element writes into a file.
     #[track_caller]
     fn written(&self, pipeline: &str) -> Vec<u8> {
         let file = self.0.join("written");
@@ -93,7 +90,7 @@ fn between_gstreamer_s_own_elements_frames_are_those_of_the_host() {
 #[test]
 fn a_library_of_another_kind_is_as_good_as_none() {
     // a libgstcuda that lacks the functions
-    let folder = Folder::new("foreign", &["libcuda.so.1", device::LIBRARY]);
+    let folder = Folder::new("foreign", &["libcuda.so.1", LIBRARY]);
     let plays = folder.launch(&format!("{SOURCE} ! vfiinterp ! fakesink"));
     assert!(plays.status.success(), "{plays:?}");
     let refused = folder.launch(&format!("{SOURCE} ! vfiinterp ! {DEVICE} ! fakesink"));

@@ -234,7 +234,7 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
     let value = glib::Value::deserialize_with_pspec(text, &pspec)
         .ok()
         .with_context(|| format!("{name}={text}: not a value of type {}", pspec.value_type()))?;
-    if let Some(range) = exceeded(&pspec, &value) {
+    if let Some(range) = range_missed_by(&pspec, &value) {
         bail!("{name}={text}: it takes a number from {range}");
     }
     element.set_property_from_value(name, &value);
@@ -242,7 +242,7 @@ pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> 
 }
 
 /// Returns the range of a property that takes numbers, if this is none of them.
-fn exceeded(pspec: &glib::ParamSpec, value: &glib::Value) -> Option<String> {
+fn range_missed_by(pspec: &glib::ParamSpec, value: &glib::Value) -> Option<String> {
     macro_rules! look {
         ($($spec:ty => $number:ty),*) => {
             $(if let Some(spec) = pspec.downcast_ref::<$spec>() {
@@ -270,12 +270,12 @@ fn send(
         .fps(rate)
         .build()?;
     source.set_caps(Some(&info.to_caps()?));
-    let buffer = timed(picture.buffer, number, rate);
+    let buffer = set_times(picture.buffer, number, rate);
     Ok(source.push_buffer(buffer).is_ok())
 }
 
 /// Returns the frame at its place in a stream of `rate`.
-fn timed(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buffer {
+fn set_times(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::Buffer {
     let [numer, denom] = [rate.numer(), rate.denom()].map(|part| part.unsigned_abs().max(1).into());
     let time = |number: u64| gst::ClockTime::SECOND.mul_div_floor(number * denom, numer);
     let start = time(number);
@@ -331,7 +331,7 @@ mod tests {
     fn frames_stand_evenly_in_time() {
         gst::init().unwrap();
         let rate = gst::Fraction::new(30000, 2002);
-        let buffer = timed(gst::Buffer::new(), 3, rate);
+        let buffer = set_times(gst::Buffer::new(), 3, rate);
         assert_eq!(
             buffer.pts(),
             Some(gst::ClockTime::from_nseconds(200_200_000))

@@ -80,8 +80,8 @@ impl Method {
             Self::Minterpolate => Box::new(minterpolate(clip)?),
             Self::Dis => Box::new(dis(clip, tools.python, clip.kept()?, &[])?),
             Self::Even => Box::new(dis(clip, tools.python, clip.all()?, &["even"])?),
-            Self::Blend => Box::new(mixed(clip, Luma::blend)?),
-            Self::Repeat => Box::new(mixed(clip, |before, _, _| Ok(before.clone()))?),
+            Self::Blend => Box::new(mix_neighbours(clip, Luma::blend)?),
+            Self::Repeat => Box::new(mix_neighbours(clip, |before, _, _| Ok(before.clone()))?),
         })
     }
 }
@@ -140,7 +140,7 @@ fn dis(
 }
 
 /// Runs a method that needs only the neighbours and the phase between them.
-fn mixed(
+fn mix_neighbours(
     clip: &Clip,
     mix: fn(&Luma, &Luma, f64) -> Result<Luma>,
 ) -> Result<impl Iterator<Item = Result<Luma>> + use<>> {

@@ -304,12 +304,12 @@ fn follow(
         before = now;
     }
     record.lost = lock(seen).waiting.len();
-    record.promised = promised(vfi);
+    record.promised = query_latency(vfi);
     Ok(record)
 }
 
 /// Returns the latency the element reports, in milliseconds.
-fn promised(vfi: &gst::Element) -> f64 {
+fn query_latency(vfi: &gst::Element) -> f64 {
     let mut query = gst::query::Latency::new();
     let pad = vfi.static_pad("src");
     if !pad.is_some_and(|pad| pad.query(&mut query)) {

@@ -38,7 +38,7 @@ fn sum(text: &str) -> Result<String, String> {
 
 /// Fetches it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let known = known(&args.name)?;
+    let known = find_known(&args.name)?;
     let place = known.path();
     let folder = catalog::folder();
     fs::create_dir_all(&folder)
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn known(name: &str) -> Result<&'static WellKnown> {
+fn find_known(name: &str) -> Result<&'static WellKnown> {
     if catalog::names().any(|own| own == name) {
         bail!("{name} comes with the plugin: there is nothing to fetch");
     }

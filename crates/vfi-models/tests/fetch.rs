@@ -136,7 +136,7 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// The archive as it is published: the wanted file is not the only one.
-fn published() -> Vec<u8> {
+fn make_archive() -> Vec<u8> {
     let (other, wanted) = (network(11), network(7));
     archive(&[
         ("rife/rife_v4.25.onnx", &other),
@@ -190,7 +190,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn a_network_is_fetched_checked_and_put_in_its_place() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Serve]);
     assert_installed(&home, &fetch(&home, &server, &archive));
     let asked = server.asked.lock().unwrap().clone();
@@ -213,7 +213,7 @@ fn a_network_is_fetched_checked_and_put_in_its_place() {
 
 #[test]
 fn a_wrong_sum_is_refused_with_both_sums() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Serve]);
     let expected = "0123456789abcdef".repeat(4);
     let output = command(&home, &server, &expected).output().unwrap();
@@ -222,7 +222,7 @@ fn a_wrong_sum_is_refused_with_both_sums() {
 
 #[test]
 fn a_transfer_that_is_cut_is_gone_on_with() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Cut(1000), Reply::Cut(500), Reply::Serve]);
     assert_installed(&home, &fetch(&home, &server, &archive));
     let expected = [None, Some("bytes=1000-"), Some("bytes=1500-")];
@@ -234,7 +234,7 @@ fn a_transfer_that_is_cut_is_gone_on_with() {
 
 #[test]
 fn the_next_command_goes_on_where_the_last_one_failed() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let cut = [Reply::Cut(1000), Reply::Status("503 Service Unavailable")];
     let server = Server::new(&archive, cut);
     let output = fetch(&home, &server, &archive);
@@ -248,7 +248,7 @@ fn the_next_command_goes_on_where_the_last_one_failed() {
 
 #[test]
 fn a_server_that_ignores_ranges_sends_all_again() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Cut(1000), Reply::IgnoreRange]);
     assert_installed(&home, &fetch(&home, &server, &archive));
     assert_eq!(server.ranges().len(), 2);
@@ -256,7 +256,7 @@ fn a_server_that_ignores_ranges_sends_all_again() {
 
 #[test]
 fn what_is_left_of_another_archive_is_fetched_anew() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     fs::create_dir_all(home.models()).unwrap();
     fs::write(partial(&home), [7; 100]).unwrap();
     let server = Server::new(&archive, [Reply::Serve, Reply::Serve]);
@@ -266,7 +266,7 @@ fn what_is_left_of_another_archive_is_fetched_anew() {
 
 #[test]
 fn what_is_longer_than_the_archive_is_fetched_anew() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     fs::create_dir_all(home.models()).unwrap();
     fs::write(partial(&home), vec![7; archive.len() + 1]).unwrap();
     let server = Server::new(&archive, [Reply::Serve, Reply::Serve]);
@@ -275,7 +275,7 @@ fn what_is_longer_than_the_archive_is_fetched_anew() {
 
 #[test]
 fn an_archive_that_is_all_there_is_not_sent_again() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     fs::create_dir_all(home.models()).unwrap();
     fs::write(partial(&home), &archive).unwrap();
     let server = Server::new(&archive, [Reply::Serve]);
@@ -353,7 +353,7 @@ fn what_is_no_archive_or_no_network_is_refused() {
 
 #[test]
 fn a_damaged_archive_is_refused() {
-    let (home, mut archive) = (Home::new(), published());
+    let (home, mut archive) = (Home::new(), make_archive());
     let middle = archive.len() / 2;
     archive[middle] ^= 0xff;
     let server = Server::new(&archive, [Reply::Serve]);
@@ -362,7 +362,7 @@ fn a_damaged_archive_is_refused() {
 
 #[test]
 fn two_at_once_fetch_it_once() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Serve, Reply::Serve]);
     let sum = sha256(&archive);
     let children = [0, 1].map(|_| {
@@ -379,7 +379,7 @@ fn two_at_once_fetch_it_once() {
 
 #[test]
 fn a_file_that_changed_is_noticed_and_fetched_again() {
-    let (home, archive) = (Home::new(), published());
+    let (home, archive) = (Home::new(), make_archive());
     let server = Server::new(&archive, [Reply::Serve, Reply::Serve]);
     assert_installed(&home, &fetch(&home, &server, &archive));
     let place = home.models().join("rife_v4.25.onnx");

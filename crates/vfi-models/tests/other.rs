@@ -16,7 +16,7 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
 }
 
 /// Returns what a command that must succeed prints.
-fn printed(output: &Output) -> String {
+fn read_output(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -46,7 +46,7 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     fs::create_dir_all(home.models()).unwrap();
     let here = home.models().join("rife_v4.6.onnx");
     fs::write(&here, network(7)).unwrap();
-    let text = printed(&run(&home, &["list"]));
+    let text = read_output(&run(&home, &["list"]));
     let line = |name: &str| text.lines().find(|line| line.trim().starts_with(name));
     assert_parts(
         line("vfi-lite").unwrap(),
@@ -66,7 +66,7 @@ fn a_network_is_explained_without_running_it() {
     command
         .env("ORT_DYLIB_PATH", "/nowhere")
         .args(["info", &path]);
-    let text = printed(&command.output().unwrap());
+    let text = read_output(&command.output().unwrap());
     let parts = [
         path.as_str(),
         "`input` float32 [1,8,?,?]",
@@ -78,7 +78,7 @@ fn a_network_is_explained_without_running_it() {
         "4096",
     ];
     assert_parts(&text, &parts);
-    let text = printed(&run(&home, &["info", "vfi-lite"]));
+    let text = read_output(&run(&home, &["info", "vfi-lite"]));
     assert_parts(
         &text,
         &["motion", "multiples of 16", "rife", "own operators"],
@@ -108,7 +108,7 @@ fn weights_in_a_file_of_their_own_are_part_of_a_network() {
     let why = refusal(&run(&home, &["info", &path]));
     assert_parts(&why, &["mine.onnx.data", "no such file"]);
     file(&home, "mine.onnx.data", &beside);
-    let text = printed(&run(&home, &["info", &path]));
+    let text = read_output(&run(&home, &["info", &path]));
     assert_parts(&text, &["7 channels", "parameters   4096"]);
 }
 
@@ -117,7 +117,7 @@ fn what_is_stated_counts_and_is_named_as_the_reason() {
     let home = Home::new();
     let path = file(&home, "mine.onnx", &network(7));
     let stated = ["info", &path, "--model-info", "range=-1..1,align=32"];
-    let text = printed(&run(&home, &stated));
+    let text = read_output(&run(&home, &stated));
     assert_parts(&text, &["-1 to 1", "multiples of 32", "because", "align"]);
     let wrong = ["info", &path, "--model-info", "range=0..255"];
     assert_parts(&refusal(&run(&home, &wrong)), &["0..255", "-1..1"]);
@@ -127,7 +127,7 @@ fn what_is_stated_counts_and_is_named_as_the_reason() {
 fn a_run_tells_what_the_graph_does_not() {
     let home = Home::new();
     let path = file(&home, "mine.onnx", &network(7));
-    let text = printed(&run(&home, &["info", &path, "--run"]));
+    let text = read_output(&run(&home, &["info", &path, "--run"]));
     // it gives the first picture, whatever the moment
     assert_parts(&text, &["the middle", "no effect", "ONNX Runtime 1."]);
 }
@@ -178,7 +178,7 @@ fn converting_passes_everything_on_and_says_what_came_out() {
     command.env("VFIINTERP_PYTHON", python(&home, "", &made));
     command.args(["convert", "flownet.pkl"]).arg(&output);
     command.args(["--half", "--version", "4.25"]);
-    let text = printed(&command.output().unwrap());
+    let text = read_output(&command.output().unwrap());
     assert_parts(&text, &["7 channels", "a picture"]);
     let arguments = fs::read_to_string(home.path().join("arguments")).unwrap();
     let expected = format!("flownet.pkl {} --half --version 4.25\n", output.display());

@@ -433,5 +433,4 @@ fn fast_kernels_take_all_but_sixteen_bits() {
     }
 }
 
-#[path = "alpha_tests.rs"]
 mod alpha;

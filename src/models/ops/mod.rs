@@ -23,8 +23,11 @@ use onnx_graph::edit::OWN_DOMAIN;
 #[cfg(any(test, fuzzing))]
 pub(crate) use grid_sample::fuzz_sample;
 
-/// The domain with the operators, to be given to a session.
-pub(crate) fn domain() -> ort::Result<OperatorDomain> {
+/// Makes the domain with the operators, to be given to a session.
+///
+/// # Errors
+/// If the runtime refuses it.
+pub fn domain() -> ort::Result<OperatorDomain> {
     let domain = OperatorDomain::new(OWN_DOMAIN)?.add(grid_sample::GridSample)?;
     stages::add(domain)
 }

@@ -14,6 +14,7 @@ pub(crate) mod arena;
 pub(crate) mod binding;
 pub(crate) mod engine_cache;
 pub(crate) mod fair_lock;
+// by path, as `tests/threads.rs` compiles that file, too, for which these are not
 #[cfg(test)]
 #[path = "fair_lock/tests.rs"]
 mod fair_lock_tests;

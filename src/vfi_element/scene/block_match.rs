@@ -11,7 +11,7 @@ const BLOCK: usize = 8;
 const REACH: usize = 16;
 
 /// Cells brighter than this may have lost their detail in a flash.
-const WHITE: f32 = 0.95;
+pub(super) const WHITE: f32 = 0.95;
 
 /// The rise of the mean luma that makes a frame a flash's.
 const BRIGHTER: f32 = 0.03;

@@ -13,7 +13,7 @@ pub(super) mod thumbnail;
 
 use std::ops::Range;
 
-use self::block_match::{Found, search};
+use self::block_match::{Found, WHITE, search};
 use crate::frames::Picture;
 use crate::vfi_element::scene::thumbnail::Thumbnail;
 
@@ -40,13 +40,24 @@ const MISSING: f32 = 0.3;
 /// How much of the detail that was lately missing is taken off; of the other measures all is.
 const USUAL: f32 = 0.5;
 
+/// The part of the detail that shows a cut for sure if it is missing in one of the frames only, as it may be
+/// in a flash, but what is bright in one is not what is bright in the other: light leaves that as it is.
+/// Chosen on flashes and fades drawn over clips, and on cuts to and from pages and dark pictures.
+const REPLACED: f32 = 0.5;
+
+/// Tiles across and down in which bright and dark are told from each other's mean.
+const TILES: usize = 4;
+
+/// The least part of the detail that must be missing in the other one as well: a white frame says nothing.
+const LEFT: f32 = 0.01;
+
 /// The weight of the newest pair in what is usual.
 const NEWEST: f32 = 0.25;
 
 /// The rise of the mean difference that makes a step to or from black a cut and not a fade's last.
 const BLACKOUT: f32 = 0.15;
 
-/// Least change of light in half of a picture that makes a flash, followed by that in a quarter.
+/// Least change of light in half of a picture that makes a flash, followed by that in a tile.
 /// From a change of a twelfth on a crossfade is nearer to the truth than the network's frame
 /// (measured on clips whose frames were made brighter in turn); light that changes by so much
 /// otherwise is rare.
@@ -139,12 +150,19 @@ impl SceneDetector {
             // In this order the second has lost no detail to the light.
             let (bright, dark) = if brighter > 0.0 { (b, a) } else { (a, b) };
             let seen = part.search(bright, dark, -brighter.abs());
+            let mut replaced = false;
             if may_be_cut {
                 let back = part.search(dark, bright, brighter.abs());
                 found.unexplained = seen.unexplained.min(back.unexplained);
+                let most = seen.unexplained.max(back.unexplained) - self.usual.unexplained;
+                let unlike = 1.0 - part.correlation(a, b);
+                replaced = found.unexplained >= LEFT && most * unlike >= REPLACED;
             }
             let usual = USUAL * self.usual.unexplained + USUALLY_MISSING;
-            let missing = ((found.unexplained - usual) / MISSING).clamp(0.0, 1.0);
+            let missing = match replaced {
+                true => 1.0,
+                false => ((found.unexplained - usual) / MISSING).clamp(0.0, 1.0),
+            };
             let sure = f64::from(most * missing);
             likeness = (sure / threshold).min(1.0) as f32;
             if may_be_cut && sure >= threshold {
@@ -158,6 +176,10 @@ impl SceneDetector {
                     false => Change::Light,
                 };
             }
+        }
+        if change == Change::Light {
+            // differences that light makes say nothing of those that motion makes
+            (found.mean, found.histogram) = (self.usual.mean, self.usual.histogram);
         }
         // the more a pair looks like a cut, the less it says of what is usual within a shot
         self.usual.approach(&found, NEWEST * (1.0 - likeness));
@@ -239,6 +261,40 @@ impl Part {
         let (a, b) = (histogram(a), histogram(b));
         let differences = a.iter().zip(&b).map(|(a, b)| (a - b).abs());
         differences.sum::<f32>() / (2.0 * self.area())
+    }
+
+    /// Returns how alike it is where both are bright and where they are dark, from -1 (inverse) to 1; 0 if either is
+    /// the same everywhere. Each tile is taken from its own mean: light may fall on a part of the picture. White
+    /// cells don't count.
+    fn correlation(&self, a: &Thumbnail, b: &Thumbnail) -> f32 {
+        let (mut product, mut squares) = (0.0, (0.0, 0.0));
+        for tile in self.tiles() {
+            let both = tile.cells(a).zip(tile.cells(b));
+            let both: Vec<_> = both.filter(|(a, b)| a.max(*b) <= WHITE).collect();
+            let number = both.len().max(1) as f32;
+            let sums = both
+                .iter()
+                .fold((0.0, 0.0), |sum, (a, b)| (sum.0 + a, sum.1 + b));
+            for (a, b) in both {
+                let (a, b) = (a - sums.0 / number, b - sums.1 / number);
+                product += a * b;
+                squares = (squares.0 + a * a, squares.1 + b * b);
+            }
+        }
+        let detail = (squares.0 * squares.1).sqrt();
+        if detail > 0.0 { product / detail } else { 0.0 }
+    }
+
+    /// Returns the tiles of the part, as many across as down.
+    fn tiles(&self) -> impl Iterator<Item = Self> {
+        let cut = |range: &Range<usize>, at: usize| {
+            let place = |at: usize| range.start + range.len() * at / TILES;
+            place(at)..place(at + 1)
+        };
+        (0..TILES * TILES).map(move |at| Self {
+            columns: cut(&self.columns, at % TILES),
+            rows: cut(&self.rows, at / TILES),
+        })
     }
 
     fn search(&self, a: &Thumbnail, b: &Thumbnail, brighter: f32) -> Found {

@@ -1,9 +1,8 @@
 //! Whose CUDA context is used.
 
 use gst::prelude::*;
-
-use crate::device::*;
-use crate::rig::{element, init};
+use test_support::cuda::*;
+use test_support::rig::{element, init};
 
 fn device(context: &gst::Object) -> u32 {
     context.property("cuda-device-id")
@@ -15,9 +14,9 @@ fn a_neighbour_that_asks_is_given_one_context_from_either_side() {
         return;
     };
     let (element, _model) = element();
-    let context = asked(&element, "sink").expect("there is a device");
+    let context = ask_for_context(&element, "sink").expect("there is a device");
     assert_eq!(device(&context), 0);
-    assert_eq!(asked(&element, "src"), Some(context));
+    assert_eq!(ask_for_context(&element, "src"), Some(context));
 }
 
 #[test]
@@ -26,9 +25,9 @@ fn the_device_is_the_property_s() {
         return;
     };
     let (element, _model) = element();
-    let first = asked(&element, "src").unwrap();
+    let first = ask_for_context(&element, "src").unwrap();
     element.set_property("device", 1);
-    let second = asked(&element, "src").unwrap();
+    let second = ask_for_context(&element, "src").unwrap();
     assert_eq!((device(&first), device(&second)), (0, 1));
 }
 
@@ -41,7 +40,10 @@ fn a_context_that_is_given_is_kept() {
     let given = driver.foreign_context(0);
     element.set_context(&given);
     element.set_context(&driver.foreign_context(0));
-    assert_eq!(asked(&element, "sink"), Some(carried(&given)));
+    assert_eq!(
+        ask_for_context(&element, "sink"),
+        Some(carried_object(&given))
+    );
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn a_context_of_another_device_is_left_alone() {
     };
     let (element, _model) = element();
     element.set_context(&driver.foreign_context(1));
-    assert_eq!(device(&asked(&element, "sink").unwrap()), 0);
+    assert_eq!(device(&ask_for_context(&element, "sink").unwrap()), 0);
 }
 
 #[test]
@@ -63,7 +65,10 @@ fn other_questions_and_contexts_are_none_of_its_business() {
     let mut query = gst::query::Context::new("gst.gl.GLDisplay");
     assert!(!element.static_pad("src").unwrap().query(&mut query));
     element.set_context(&gst::Context::new("gst.gl.GLDisplay", true));
-    assert_eq!(asked(&element, "src").as_ref().map(device), Some(0));
+    assert_eq!(
+        ask_for_context(&element, "src").as_ref().map(device),
+        Some(0)
+    );
 }
 
 #[test]
@@ -85,7 +90,10 @@ fn the_application_is_asked_before_one_is_made() {
         }
         gst::BusSyncReply::Pass
     });
-    assert_eq!(asked(&element, "sink"), Some(carried(&given)));
+    assert_eq!(
+        ask_for_context(&element, "sink"),
+        Some(carried_object(&given))
+    );
 }
 
 #[test]
@@ -96,11 +104,11 @@ fn what_is_made_is_told_to_the_pipeline() {
     let (first, _model) = element();
     let pipeline = gst::Pipeline::new();
     pipeline.add(&first).unwrap();
-    let context = asked(&first, "sink").unwrap();
+    let context = ask_for_context(&first, "sink").unwrap();
     // one that comes later is given it by the pipeline
     let (second, _model) = element();
     pipeline.add(&second).unwrap();
-    assert_eq!(asked(&second, "sink"), Some(context));
+    assert_eq!(ask_for_context(&second, "sink"), Some(context));
 }
 
 #[test]
@@ -116,9 +124,9 @@ fn elements_in_a_row_share_one() {
     }
     let elements: Vec<_> = row.iter().map(|(element, _)| element).collect();
     gst::Element::link_many(&elements).unwrap();
-    let middle = asked(elements[1], "sink");
+    let middle = ask_for_context(elements[1], "sink");
     assert!(middle.is_some());
     for element in elements {
-        assert_eq!(asked(element, "src"), middle);
+        assert_eq!(ask_for_context(element, "src"), middle);
     }
 }

@@ -1,11 +1,10 @@
 //! Frames in CUDA's memory on their way through the element.
 
 use gst::prelude::*;
+use test_support::cuda::*;
+use test_support::rig::{Rig, blending_model, caps, frame, info};
 
-use crate::device::*;
-use crate::rig::{Rig, blending_model, caps, frame, info};
-
-/// What comes out of the element for frames in CUDA's memory, with what went in.
+/// The element with a pool of frames in CUDA's memory.
 struct Device {
     rig: Rig,
     pool: gst::BufferPool,

@@ -1,9 +1,8 @@
 //! Which memory neighbours are offered.
 
 use gst::prelude::*;
-
-use crate::device::*;
-use crate::rig::{caps, element};
+use test_support::cuda::*;
+use test_support::rig::{caps, element};
 
 const STREAM: &str = "NV12 64x48 30/1";
 
@@ -17,7 +16,7 @@ fn neighbour(direction: gst::PadDirection, caps: &gst::Caps) -> gst::Pad {
 /// The memories that one side of the element is offered, in their order (true: CUDA's), where the other
 /// has a neighbour with these caps.
 #[track_caller]
-fn offered(side: &str, others: &gst::Caps) -> Vec<bool> {
+fn list_offered(side: &str, others: &gst::Caps) -> Vec<bool> {
     let (element, _model) = element();
     let pad = |name| element.static_pad(name).unwrap();
     let _neighbour = match side {
@@ -54,14 +53,18 @@ fn a_neighbour_is_offered_what_the_other_side_has_and_cuda_s_first() {
         return;
     };
     for side in ["sink", "src"] {
-        assert_eq!(offered(side, &either()), [true, false], "{side}");
+        assert_eq!(list_offered(side, &either()), [true, false], "{side}");
         assert_eq!(
-            offered(side, &gst::Caps::new_any()),
+            list_offered(side, &gst::Caps::new_any()),
             [true, false],
             "{side}"
         );
-        assert_eq!(offered(side, &on_device(&caps(STREAM))), [true], "{side}");
-        assert_eq!(offered(side, &caps(STREAM)), [false], "{side}");
+        assert_eq!(
+            list_offered(side, &on_device(&caps(STREAM))),
+            [true],
+            "{side}"
+        );
+        assert_eq!(list_offered(side, &caps(STREAM)), [false], "{side}");
     }
 }
 
@@ -114,6 +117,10 @@ fn a_device_that_is_not_there_promises_nothing() {
     for (device, there) in [(0, true), (1, true), (2, false)] {
         element.set_property("device", device);
         assert_eq!(sink.query_accept_caps(&stream), there, "{device}");
-        assert_eq!(asked(&element, "sink").is_some(), there, "{device}");
+        assert_eq!(
+            ask_for_context(&element, "sink").is_some(),
+            there,
+            "{device}"
+        );
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use gstvfiinterp::frames::FORMATS;
+use test_support::cuda::{Counts, Loaded};
+use test_support::rig::{self, Rig, SECOND};
 
-use crate::device::{Counts, Loaded};
-use crate::rig::{self, Rig, SECOND};
-use crate::{BLANK, FRAME, NAME, SMALL, THUMBNAIL, concerns, provider, said, start, warnings};
+use crate::{
+    BLANK, FRAME, NAME, SMALL, THUMBNAIL, collect_warnings, concerns, provider, read_stat, start,
+};
 
 /// Pushes frames, and counts after each.
 fn push(rig: &mut Rig, driver: &Loaded, frames: std::ops::Range<u64>) -> Vec<Counts> {
@@ -29,8 +31,8 @@ fn a_stream_is_doubled() {
     rig.harness.set_src_caps(rig::caps(NAME));
     let counts = push(&mut rig, &driver, 0..6);
     let out = rig.finish();
-    assert_eq!(said(&rig, "provider"), "cuda");
-    assert_eq!(said(&rig, "frames-made-on"), "device");
+    assert_eq!(read_stat(&rig, "provider"), "cuda");
+    assert_eq!(read_stat(&rig, "frames-made-on"), "device");
     let expected: Vec<_> = (0..12).map(|k| k * SECOND / 60).collect();
     assert_eq!(rig::times(&out), expected);
     for (k, pair) in (0..).zip(out.chunks(2)) {
@@ -71,7 +73,7 @@ fn every_format_is_made_on_the_device_and_nothing_else_is() {
         return;
     };
     let mut rig = start(|_| {});
-    let heard = warnings();
+    let heard = collect_warnings();
     for format in FORMATS {
         let name = format!("{format} 96x64 30/1");
         heard.lock().unwrap().clear();
@@ -81,7 +83,7 @@ fn every_format_is_made_on_the_device_and_nothing_else_is() {
             rig.push(&info, k);
         }
         rig.settle();
-        assert_eq!(said(&rig, "frames-made-on"), "device", "{format}");
+        assert_eq!(read_stat(&rig, "frames-made-on"), "device", "{format}");
         assert_eq!(concerns(&heard), [""; 0], "{format}");
     }
 }
@@ -92,7 +94,7 @@ fn memory_stays_as_it_is() {
         return;
     };
     let mut rig = start(|_| {});
-    let fitted = fitted();
+    let fitted = watch_specialising();
     rig.harness.set_src_caps(rig::caps(NAME));
     let mut next = 0;
     let mut most = |rig: &mut Rig, count: u64| {
@@ -116,7 +118,7 @@ fn memory_stays_as_it_is() {
 }
 
 /// Becomes true when the element has made a session for one size, or not.
-fn fitted() -> Arc<AtomicBool> {
+fn watch_specialising() -> Arc<AtomicBool> {
     let fitted = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&fitted);
     gst::log::set_threshold_for_name("vfiinterp", gst::DebugLevel::Info);

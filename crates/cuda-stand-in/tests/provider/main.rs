@@ -3,14 +3,6 @@
 //! what it takes; without that the tests are skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
-#[path = "../common/mod.rs"]
-mod device;
-#[path = "../../../../tests/common/fixtures.rs"]
-mod fixtures;
-#[allow(dead_code)] // made for other tests
-#[path = "../../../../tests/element/common.rs"]
-mod rig;
-
 mod frames;
 mod memory;
 mod programs;
@@ -20,23 +12,20 @@ use std::env;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use device::{Driver, Loaded};
 use gst::prelude::*;
 use gstvfiinterp::models::runtime;
-use rig::{Rig, blending_model};
+use test_support::cuda::{Driver, Loaded};
+use test_support::rig::{Rig, blending_model};
 
 /// The stream that most tests have, and the bytes of a frame.
 const NAME: &str = "NV12 320x240 30/1";
 const FRAME: u64 = 320 * 240 * 3 / 2;
 /// Bytes that come back of each frame, for cuts.
 const THUMBNAIL: u64 = 64 * 48 * 4;
-/// What kernels come to.
+/// The byte that kernels write.
 const BLANK: u8 = 0x3d;
 /// More bytes than moments and what sessions for any size reckon on the host come to.
 const SMALL: u64 = 1024;
-
-/// The sessions are on the provider's device anyway.
-fn set_up() {}
 
 /// The stand-in, where the provider finds it; `None`, and a word about it, where there is no provider.
 fn provider() -> Option<Loaded> {
@@ -65,14 +54,14 @@ fn start(set: impl FnOnce(&gst::Element)) -> Rig {
     })
 }
 
-/// What `stats` says in words.
-fn said(rig: &Rig, name: &str) -> String {
+/// Reads a text of `stats`.
+fn read_stat(rig: &Rig, name: &str) -> String {
     let stats: gst::Structure = rig.element.property("stats");
     stats.get(name).unwrap()
 }
 
-/// What the runtime warns of from now on.
-fn warnings() -> Arc<Mutex<Vec<String>>> {
+/// Collects what the runtime warns of from now on.
+fn collect_warnings() -> Arc<Mutex<Vec<String>>> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&heard);
     runtime::set_log_sink(move |_, message| list.lock().unwrap().push(message.into()));

@@ -1,10 +1,12 @@
 //! Frames that lie in CUDA's memory already: GStreamer's and ONNX Runtime's dealings with one device.
 
 use gst::prelude::*;
+use test_support::cuda::{Counts, Loaded, is_on_device, offered_pool, on_device, upload};
+use test_support::rig::{self, Rig, SECOND};
 
-use crate::device::{Counts, Loaded, is_on_device, offered_pool, on_device, upload};
-use crate::rig::{self, Rig, SECOND};
-use crate::{FRAME, NAME, SMALL, THUMBNAIL, concerns, provider, said, start, warnings};
+use crate::{
+    FRAME, NAME, SMALL, THUMBNAIL, collect_warnings, concerns, provider, read_stat, start,
+};
 
 /// Bytes of a frame with what may lie between its lines.
 const PITCHED: u64 = 512 * 240 * 3 / 2;
@@ -31,7 +33,7 @@ fn frames_never_come_down() {
     };
     for device in [0, 1] {
         let mut rig = start(|element| element.set_property("device", device));
-        let heard = warnings();
+        let heard = collect_warnings();
         for pair in push(&mut rig, &driver).windows(2) {
             // whether a pair is still takes a number
             assert_eq!(pair[1].downloaded - pair[0].downloaded, THUMBNAIL + 4);
@@ -40,7 +42,7 @@ fn frames_never_come_down() {
             assert!((FRAME..PITCHED + SMALL).contains(&up), "{up} bytes up");
             assert!(pair[1].launches > pair[0].launches);
         }
-        assert_eq!(said(&rig, "frames-made-on"), "device");
+        assert_eq!(read_stat(&rig, "frames-made-on"), "device");
         assert_eq!(rig.stat("synthesised"), 7);
         assert_eq!(concerns(&heard), [""; 0]);
         let out = rig.finish();

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output};
 
-use crate::device::driver_file;
+use test_support::cuda::driver_file;
+
 use crate::provider;
 
 fn launch(element: &str, variable: (&str, &str)) -> Output {

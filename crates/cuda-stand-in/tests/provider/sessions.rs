@@ -5,9 +5,9 @@ use gstvfiinterp::frames::Picture;
 use gstvfiinterp::models::{
     ExecutionProvider, Interpolator, LoadCanceller, LoadOptions, ModelError, Precision, Prepared,
 };
+use test_support::rig::{self, Rig};
 
-use crate::rig::{self, Rig};
-use crate::{NAME, concerns, provider, said, start, warnings};
+use crate::{NAME, collect_warnings, concerns, provider, read_stat, start};
 
 fn options(model: &str) -> LoadOptions {
     LoadOptions {
@@ -17,7 +17,7 @@ fn options(model: &str) -> LoadOptions {
     }
 }
 
-/// Has four frames go through, which become twice as many.
+/// Plays four frames, which become twice as many.
 fn play(rig: &mut Rig) {
     rig.harness.set_src_caps(rig::caps(NAME));
     for k in 0..4 {
@@ -42,7 +42,7 @@ fn all_of_a_network_of_one_size_is_on_the_device() {
             let mut network = Interpolator::load(&options).unwrap();
             assert_eq!(network.info().precision, precision);
             let fitting = network.fit((320, 240)).expect("it is on a GPU");
-            let heard = warnings();
+            let heard = collect_warnings();
             // whether it is faster, nobody can tell here
             let made = fitting.make(&LoadCanceller::default());
             assert!(made.is_ok(), "{model} {precision:?}: {made:?}");
@@ -94,7 +94,7 @@ fn a_device_that_is_not_there_is_an_error_or_the_cpu() {
         element.set_property("device", 7);
     });
     play(&mut rig);
-    assert_eq!(said(&rig, "provider"), "cpu");
+    assert_eq!(read_stat(&rig, "provider"), "cpu");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn auto_takes_the_device() {
     };
     let mut rig = start(|element| element.set_property_from_str("execution-provider", "auto"));
     play(&mut rig);
-    assert_eq!(said(&rig, "provider"), "cuda");
+    assert_eq!(read_stat(&rig, "provider"), "cuda");
 }
 
 #[test]

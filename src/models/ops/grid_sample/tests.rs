@@ -1,18 +1,11 @@
-use std::time::Instant;
-
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::super::testing::{numbers, start};
 use super::*;
-use crate::frames::Picture;
-use crate::models::interpolator::Interpolator;
-use crate::models::loading::catalog;
-use crate::models::network::prepared::Prepared;
-use crate::models::options::{ExecutionProvider, LoadOptions};
 use onnx_graph::build::{GraphBuilder, int, text};
+use onnx_graph::edit;
 use onnx_graph::proto::ModelProto;
-use onnx_graph::{decode, edit, functions};
 
 fn samplings() -> impl Iterator<Item = Sampling> {
     [(false, false), (false, true), (true, false), (true, true)]
@@ -230,85 +223,4 @@ fn shapes_that_do_not_fit_are_errors() {
     let result = own.run(ort::inputs!["x" => picture, "grid" => grid]);
     let message = result.map(|_| ()).expect_err("they differ").to_string();
     assert!(message.contains("differ in number"), "{message}");
-}
-
-/// Milliseconds of the quickest of some runs: the one least disturbed by whatever else runs.
-fn quickest(mut run: impl FnMut()) -> f64 {
-    let times = (0..41).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed()
-    });
-    times.min().unwrap_or_default().as_secs_f64() * 1e3
-}
-
-/// `cargo test --release --lib how_much_faster -- --ignored --nocapture`
-#[test]
-#[ignore = "it measures"]
-fn how_much_faster() {
-    let size = [3, 384, 640, 384, 640];
-    let picture = numbers(3 * 384 * 640, 0.0, 1.0);
-    // positions as a network makes them: near where they are
-    let jitter = numbers(384 * 640 * 2, -0.02, 0.02);
-    let grid: Vec<f32> = jitter
-        .iter()
-        .enumerate()
-        .map(|(i, jitter)| {
-            let (x, y) = (i / 2 % 640, i / 2 / 640);
-            jitter
-                + if i % 2 == 0 {
-                    x as f32 / 320.0
-                } else {
-                    y as f32 / 192.0
-                }
-                - 1.0
-        })
-        .collect();
-    for sampling in samplings() {
-        let (mut theirs, mut own) = both(sampler(sampling, "bilinear", 17));
-        println!(
-            "GridSample 3x384x640, {sampling:?}: runtime's {:.2} ms, ours {:.2} ms",
-            quickest(|| drop(sample(&mut theirs, 1, size, &picture, &grid))),
-            quickest(|| drop(sample(&mut own, 1, size, &picture, &grid))),
-        );
-    }
-    let model = decode(catalog::VFI_LITE).expect("it is a network");
-    let mut own = model.clone();
-    assert!(functions::hand_over_stages(&mut own) > 0);
-    let (theirs, own) = (start(&model, false), start(&own, true));
-    for (name, mut session) in [("runtime's", theirs), ("our", own)] {
-        for (w, h) in [(320_usize, 192_usize), (640, 368), (1280, 720)] {
-            let (a, b) = (numbers(3 * w * h, 0.0, 1.0), numbers(3 * w * h, 0.2, 0.9));
-            let time = quickest(|| {
-                let a = TensorRef::from_array_view(([1, 3, h, w], a.as_slice())).expect("it fits");
-                let b = TensorRef::from_array_view(([1, 3, h, w], b.as_slice())).expect("it fits");
-                let t =
-                    TensorRef::from_array_view(([1_usize], [0.5_f32].as_slice())).expect("it fits");
-                let inputs = ort::inputs!["img0" => a, "img1" => b, "timestep" => t];
-                drop(session.run(inputs).expect("it runs"));
-            });
-            println!("vfi-lite {w}x{h} with {name} operators: {time:.1} ms");
-        }
-    }
-    let start_time = quickest(|| drop(start(&model, false)));
-    println!("a session of vfi-lite: {start_time:.0} ms");
-    let options = LoadOptions {
-        provider: ExecutionProvider::Cpu,
-        ..LoadOptions::default()
-    };
-    let load_time = quickest(|| drop(Interpolator::load(&options)));
-    println!("loading vfi-lite: {load_time:.0} ms");
-    let mut network = Interpolator::load(&options).expect("it loads");
-    let picture = Picture::new(640, 360);
-    let (mut a, mut b) = (Prepared::default(), Prepared::default());
-    let prepare = quickest(|| {
-        network.prepare(&picture, &mut a).expect("it fits");
-        network.prepare(&picture, &mut b).expect("it fits");
-    });
-    let estimate = quickest(|| {
-        network.estimate(&a, &b, 0.5).expect("it runs");
-    });
-    println!(
-        "vfi-lite 640x360: two pictures prepared in {prepare:.2} ms, estimate {estimate:.1} ms"
-    );
 }

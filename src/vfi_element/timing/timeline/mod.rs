@@ -483,10 +483,4 @@ impl Timeline {
 }
 
 #[cfg(test)]
-mod holes_tests;
-
-#[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod places_tests;

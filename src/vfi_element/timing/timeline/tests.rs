@@ -1,3 +1,6 @@
+mod holes;
+mod places;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -9,6 +9,9 @@ const DAMPING: f32 = 3e-5;
 /// The longest step, in pixels.
 const LONGEST: f32 = 1.5;
 
+/// Number of cells that are judged together.
+const BLOCK: usize = 32;
+
 /// The luma of BT.601.
 const RED: f32 = 0.299;
 const GREEN: f32 = 0.587;
@@ -121,47 +124,56 @@ vectorised! {
         }
     }
 
-    /// Adds the sizes of the differences of two rows, `most` at most.
-    fn add_differences(a: &[u8], b: &[u8], most: u8, out: &mut [u8]) {
-        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-            *out = out.wrapping_add(a.abs_diff(*b).min(most));
-        }
-    }
-
-    fn add_bytes(from: &[u8], out: &mut [u16]) {
-        for (out, from) in out.iter_mut().zip(from) {
-            *out = out.wrapping_add(u16::from(*from));
-        }
-    }
-
-    fn subtract_bytes(from: &[u8], out: &mut [u16]) {
-        for (out, from) in out.iter_mut().zip(from) {
-            *out = out.wrapping_sub(u16::from(*from));
-        }
-    }
-
-    /// Sums of `size` neighbours in `padded`, which is longer by `size - 1`.
-    fn add_neighbours(padded: &[u16], size: usize, out: &mut [u16]) {
-        let count = out.len();
-        out.copy_from_slice(&padded[..count]);
-        for start in 1..size {
-            for (out, next) in out.iter_mut().zip(&padded[start..start + count]) {
-                *out = out.wrapping_add(*next);
+    /// Adds the sizes of the differences of rows, `most` at most, to `count` rows of `width` in `out`.
+    /// Rows begin `stride` after each other in what is compared, and `out_stride` in `out`.
+    fn add_differences(
+        first: &[u8], second: &[u8], stride: usize, most: u8, count: usize, width: usize,
+        out: &mut [u8], out_stride: usize,
+    ) {
+        for row in 0..count {
+            let out = &mut out[row * out_stride..][..width];
+            let (first, second) = (&first[row * stride..][..width], &second[row * stride..][..width]);
+            for (out, (a, b)) in out.iter_mut().zip(first.iter().zip(second)) {
+                *out = out.wrapping_add(a.abs_diff(*b).min(most));
             }
         }
     }
 
-    /// Sums of differences in levels as differences in units of contrast. The number of samples in
-    /// them is `counts` times `count`; where it is no more than `wanted` times `share`, they are as
-    /// unlike as can be.
-    fn unlikeness(
-        sums: &[u16], counts: &[f32], count: f32, wanted: &[f32], share: f32, out: &mut [f32],
+    /// Computes sums of squares of 9 x 9 differences in levels, as differences in units of contrast.
+    ///
+    /// `columns` has room for a row and 8 more, and holds zeros. The number of samples in a sum is
+    /// `counts` of its column times that of its row, the first of `rows`; where it is no more than
+    /// `wanted` of its column times the second of `rows`, the squares are as unlike as can be.
+    fn surroundings(
+        apart: &[u8], columns: &mut [u16], counts: &[f32], wanted: &[f32], rows: &[[f32; 2]],
+        out: &mut [f32],
     ) {
-        let rows = out.iter_mut().zip(sums).zip(counts.iter().zip(wanted));
-        for ((out, sum), (counts, wanted)) in rows {
-            let count = counts * count;
-            let cost = f32::from(*sum) / (count.max(1.0) * 16.0);
-            *out = if count > share * wanted { cost } else { 2.0 };
+        let width = counts.len();
+        let row = |y: usize| &apart[y * width..][..width];
+        for y in 0..rows.len().min(4) {
+            for (sum, apart) in columns[4..].iter_mut().zip(row(y)) {
+                *sum += u16::from(*apart);
+            }
+        }
+        for (y, &[count, share]) in rows.iter().enumerate() {
+            if y + 4 < rows.len() {
+                for (sum, apart) in columns[4..].iter_mut().zip(row(y + 4)) {
+                    *sum = sum.wrapping_add(u16::from(*apart));
+                }
+            }
+            if y > 4 {
+                for (sum, apart) in columns[4..].iter_mut().zip(row(y - 5)) {
+                    *sum = sum.wrapping_sub(u16::from(*apart));
+                }
+            }
+            let out = &mut out[y * width..][..width];
+            let (columns, wanted) = (&columns[..width + 8], &wanted[..width]);
+            for x in 0..width {
+                let sum = (x..x + 9).fold(0, |sum: u16, x| sum.wrapping_add(columns[x]));
+                let count = counts[x] * count;
+                let cost = f32::from(sum) / (count.max(1.0) * 16.0);
+                out[x] = if count > share * wanted[x] { cost } else { 2.0 };
+            }
         }
     }
 
@@ -172,20 +184,14 @@ vectorised! {
         at: &[f32], around: &[&[f32]; 4], length: f32, by: [f32; 2],
         least: &mut [f32], across: &mut [f32], down: &mut [f32],
     ) {
-        let width = least.len();
-        let [left, right, above, below] = around.map(|row| &row[..width]);
-        let (at, across, down) = (&at[..width], &mut across[..width], &mut down[..width]);
-        for i in 0..width {
-            let cost = at[i];
-            let (x, y) = (left[i] - right[i], above[i] - below[i]);
-            let lowest = left[i].min(right[i]).min(above[i].min(below[i]));
-            let judged = (cost - (y.abs() + x.abs()) * 0.5).max(0.0) + length;
-            let better = cost <= lowest && judged < least[i];
-            let slope = |a: f32, b: f32| 2.0 * (a.max(b) - cost).max(1e-6);
-            let place = [by[0] + x / slope(left[i], right[i]), by[1] + y / slope(above[i], below[i])];
-            least[i] = if better { judged } else { least[i] };
-            across[i] = if better { place[0] } else { across[i] };
-            down[i] = if better { place[1] } else { down[i] };
+        let cells = least.len();
+        let whole = cells - cells % BLOCK;
+        let mut best = Best { least, across, down };
+        for start in (0..whole).step_by(BLOCK) {
+            judge_block::<BLOCK>(start, at, around, length, by, &mut best);
+        }
+        for start in whole..cells {
+            judge_block::<1>(start, at, around, length, by, &mut best);
         }
     }
 
@@ -334,6 +340,57 @@ vectorised! {
         for (out, ((motion, step), share)) in rows {
             *out = (motion + step * sign) * share;
         }
+    }
+}
+
+/// Best displacements so far: judgements, x and y.
+struct Best<'a> {
+    least: &'a mut [f32],
+    across: &'a mut [f32],
+    down: &'a mut [f32],
+}
+
+/// Judges `N` cells from `start` on, as [`judge`] says: so many at once that the compiler knows how
+/// many there are.
+#[inline(always)]
+fn judge_block<const N: usize>(
+    start: usize,
+    at: &[f32],
+    around: &[&[f32]; 4],
+    length: f32,
+    by: [f32; 2],
+    best: &mut Best<'_>,
+) {
+    let block = |row: &[f32]| -> [f32; N] {
+        let mut block = [0.0; N];
+        block.copy_from_slice(&row[start..][..N]);
+        block
+    };
+    let (at, least) = (block(at), block(best.least));
+    let [left, right, above, below] = around.map(block);
+    let mut judged = [0.0; N];
+    for i in 0..N {
+        let lowest = left[i].min(right[i]).min(above[i].min(below[i]));
+        let between = (above[i] - below[i]).abs() + (left[i] - right[i]).abs();
+        let judgement = (at[i] - between * 0.5).max(0.0) + length;
+        judged[i] = if at[i] <= lowest {
+            judgement
+        } else {
+            f32::INFINITY
+        };
+    }
+    let better = (0..N).fold(0, |any, i| any | u32::from(judged[i] < least[i]));
+    // few are better than what was found before: only these are looked at one by one
+    if better == 0 {
+        return;
+    }
+    for i in (0..N).filter(|&i| judged[i] < least[i]) {
+        let place = |before: f32, behind: f32| {
+            (before - behind) / (2.0 * (before.max(behind) - at[i]).max(1e-6))
+        };
+        best.least[start + i] = judged[i];
+        best.across[start + i] = by[0] + place(left[i], right[i]);
+        best.down[start + i] = by[1] + place(above[i], below[i]);
     }
 }
 

@@ -133,10 +133,15 @@ struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Returns a row of a picture's pixels at x = `CELL` * i + `phase`.
-    fn row(&self, picture: usize, y: usize, phase: usize) -> &[u8] {
-        let start = ((picture * self.height + y) * CELL + phase) * self.width;
-        &self.levels[start..][..self.width]
+    /// Returns a picture's pixels from x, y on, at every fourth x.
+    fn from(&self, picture: usize, y: usize, x: usize) -> &[u8] {
+        let row = (picture * self.height + y) * CELL + x % CELL;
+        &self.levels[row * self.width + x / CELL..]
+    }
+
+    /// Returns the distance of a pixel from the one a cell below.
+    fn stride(&self) -> usize {
+        CELL * CELL * self.width
     }
 }
 
@@ -210,7 +215,11 @@ struct Comparison<'a> {
     apart: Vec<u8>,
     /// Sums of [`COMPARED`] rows of those, with as many zeros at either end as a sum reaches over.
     columns: Vec<u16>,
-    sums: Vec<u16>,
+    /// Numbers of samples inside both pictures around each column, and of all samples there.
+    counts: Vec<f32>,
+    wanted: Vec<f32>,
+    /// Numbers of samples inside both pictures around each row, and of those that are wanted.
+    rows: Vec<[f32; 2]>,
 }
 
 /// Places of the samples of a row of cells that lie inside both pictures.
@@ -245,18 +254,15 @@ impl Inside {
         start as usize..end.min(self.size / cell) as usize
     }
 
-    /// Returns the number of samples inside, in each cell's surrounding.
-    fn counts(&self) -> impl Fn(usize) -> f32 {
-        let cells = [self.cells(0), self.cells(1)];
+    /// Returns the number of samples inside both pictures around a cell.
+    fn count(&self, cell: usize) -> f32 {
         let count = (self.size / CELL as isize) as usize;
-        move |cell: usize| {
-            let around = cell.saturating_sub(COMPARED / 2)..(cell + COMPARED / 2 + 1).min(count);
-            let inside = cells.iter().map(|cells| {
-                let end = around.end.min(cells.end);
-                end.saturating_sub(around.start.max(cells.start))
-            });
-            inside.sum::<usize>() as f32
-        }
+        let around = cell.saturating_sub(COMPARED / 2)..(cell + COMPARED / 2 + 1).min(count);
+        let inside = [self.cells(0), self.cells(1)].map(|cells| {
+            let end = around.end.min(cells.end);
+            end.saturating_sub(around.start.max(cells.start))
+        });
+        (inside[0] + inside[1]) as f32
     }
 }
 
@@ -273,7 +279,11 @@ impl<'a> Comparison<'a> {
             width,
             apart: vec![0; height * width],
             columns: vec![0; width + COMPARED - 1],
-            sums: vec![0; width],
+            counts: vec![0.0; width],
+            wanted: (0..width)
+                .map(|x| 4.0 * surroundings(x, width) as f32)
+                .collect(),
+            rows: vec![[0.0; 2]; height],
         }
     }
 
@@ -284,62 +294,51 @@ impl<'a> Comparison<'a> {
         let xs = Inside::new(across, self.width * CELL);
         let ys = Inside::new(down, self.height * CELL);
         self.differences(simd, &xs, &ys);
-        let (width, height) = (self.width, self.height);
-        let reach = COMPARED / 2;
-        let (across, down) = (xs.counts(), ys.counts());
-        let counts: Vec<f32> = (0..width).map(across).collect();
-        let wanted: Vec<f32> = (0..width)
-            .map(|x| 4.0 * surroundings(x, width) as f32)
-            .collect();
+        for (x, count) in self.counts.iter_mut().enumerate() {
+            *count = xs.count(x);
+        }
+        for (y, row) in self.rows.iter_mut().enumerate() {
+            *row = [ys.count(y), KNOWN * surroundings(y, self.height) as f32];
+        }
         self.columns.fill(0);
-        let row = |y: usize| y * width..(y + 1) * width;
-        for y in 0..reach.min(height) {
-            rows::add_bytes(simd, &self.apart[row(y)], &mut self.columns[reach..]);
-        }
-        for (y, out) in out.chunks_exact_mut(width).enumerate() {
-            if y + reach < height {
-                rows::add_bytes(
-                    simd,
-                    &self.apart[row(y + reach)],
-                    &mut self.columns[reach..],
-                );
-            }
-            if y > reach {
-                let gone = row(y - reach - 1);
-                rows::subtract_bytes(simd, &self.apart[gone], &mut self.columns[reach..]);
-            }
-            rows::add_neighbours(simd, &self.columns, COMPARED, &mut self.sums);
-            let share = KNOWN * surroundings(y, height) as f32;
-            rows::unlikeness(simd, &self.sums, &counts, down(y), &wanted, share, out);
-        }
+        let (apart, columns) = (&self.apart, &mut self.columns);
+        rows::surroundings(
+            simd,
+            apart,
+            columns,
+            &self.counts,
+            &self.wanted,
+            &self.rows,
+            out,
+        );
     }
 
     /// Adds up the differences of the four samples of each cell.
     fn differences(&mut self, simd: bool, xs: &Inside, ys: &Inside) {
         self.apart.fill(0);
-        let (prints, width, cell) = (self.prints, self.width, CELL as isize);
-        for v in 0..2 {
-            for row in ys.cells(v) {
-                let place = |start: isize| (start + cell * row as isize) as usize;
-                let [upper, lower] = [ys.first[v], ys.second[v]].map(place);
-                for u in 0..2 {
-                    let cells = xs.cells(u);
-                    if cells.is_empty() {
-                        continue;
-                    }
-                    let samples = |picture: usize, y: usize, start: isize| {
-                        let phase = start.rem_euclid(cell) as usize;
-                        let first = cells.start as isize + start.div_euclid(cell);
-                        &prints.row(picture, y, phase)[first as usize..][..cells.len()]
-                    };
-                    let (first, second) = (
-                        samples(0, upper, xs.first[u]),
-                        samples(1, lower, xs.second[u]),
-                    );
-                    let out = &mut self.apart[row * width..][..width][cells.clone()];
-                    rows::add_differences(simd, first, second, (MOST * LEVELS) as u8, out);
-                }
+        for (v, u) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let (rows, columns) = (ys.cells(v), xs.cells(u));
+            if rows.is_empty() || columns.is_empty() {
+                continue;
             }
+            let samples = |picture: usize, top: isize, left: isize| {
+                let y = (top + (CELL * rows.start) as isize) as usize;
+                let x = left + (CELL * columns.start) as isize;
+                self.prints.from(picture, y, x as usize)
+            };
+            let first = samples(0, ys.first[v], xs.first[u]);
+            let second = samples(1, ys.second[v], xs.second[u]);
+            rows::add_differences(
+                simd,
+                first,
+                second,
+                self.prints.stride(),
+                (MOST * LEVELS) as u8,
+                rows.len(),
+                columns.len(),
+                &mut self.apart[rows.start * self.width + columns.start..],
+                self.width,
+            );
         }
     }
 }

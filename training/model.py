@@ -8,7 +8,6 @@ a grid s times coarser than the input lies at input position (i + 0.5) * s - 0.5
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,17 +17,29 @@ from torch.nn import functional as F
 ALIGN = 16
 """H and W must be multiples of this: the coarsest block works on a grid of 1/16."""
 
-REACH = 5
-"""How far the coarsest search goes, in its cells of `SEARCH_STRIDE` pixels: 40 pixels between the pictures each way."""
-
 SEARCH_STRIDE = 8
-"""Input pixels per cell of the coarsest search."""
+"""Input pixels per cell of the search."""
+
+STEP = 2
+"""Input pixels between the displacements that the search compares."""
+
+REACH = 22
+"""Steps that the search goes each way: 44 pixels between the pictures."""
+
+COMPARED = 9
+"""Side of the square of cells that is compared around each cell."""
 
 BRIGHTNESS = 6.0
 """How much of the luma (0..1) is added to the contrast, in units of it, for the search."""
 
-SHARPNESS, RELUCTANCE = 25.0, 0.03
-"""How much a difference (in units of contrast) counts in the search, and what difference a cell of displacement equals."""
+LEVELS, MOST = 16, 32
+"""Levels that a unit of contrast is divided into, and the largest difference that counts, in levels: 8 bits are enough."""
+
+RELUCTANCE = 0.004
+"""Difference, in units of contrast, that a step of displacement equals."""
+
+KNOWN = 0.3
+"""Share of the places around a cell that have to lie inside both pictures for a displacement to count."""
 
 NEARLY_BLACK = 0.03
 """Added to mean lumas before they are compared: nearly black pictures say little about the light."""
@@ -138,22 +149,76 @@ def unlikeness(lumas: Tensor, reach: int) -> Tensor:
     return torch.cat(differences, dim=1).clamp(max=2)
 
 
-def search(lumas: Tensor) -> Tensor:
-    """How far picture 1 of pictures [B,2,h,w] lies beyond picture 0 around every pixel, as a comparison of all whole
-    displacements up to `REACH` says: [B,2,h,w] in pixels. Half of a displacement is taken from either picture.
+def fingerprint(lumas: Tensor) -> Tensor:
+    """What the search compares pictures [B,2,h,w] by, at every pixel, in whole levels from -128 to 127: the contrast of
+    squares of 2x2 pixels with their surroundings, and some of their brightness."""
+    lumas = F.avg_pool2d(F.pad(lumas, (0, 1, 0, 1), mode="replicate"), 2, 1)
+    mean = surrounding(lumas, 13)
+    spread = (surrounding(lumas * lumas, 13) - mean * mean).clamp(min=0).sqrt()
+    return (((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas) * LEVELS).clamp(-128, 127).round()
 
-    The answer is the mean of all displacements, weighted by their likeness."""
-    difference = surrounding(unlikeness(lumas, REACH), 9)
+
+def costs(lumas: Tensor) -> Tensor:
+    """How unlike two pictures [B,2,4h,4w] are around every cell of 4x4 pixels, at every displacement of up to `REACH` whole
+    pixels across and down, half of it taken from either picture: [B,n,n,h,w] with n = 2*REACH+1, down before across, in
+    units of contrast, at most 2. Every second pixel is compared. Only places inside both pictures count, and where these are
+    too few the displacement counts as unlike."""
+    height, width = lumas.shape[2:]
+    prints = F.pad(fingerprint(lumas), (REACH,) * 4)
+    inside = F.pad(torch.ones_like(lumas[:, :1]), (REACH,) * 4)
     steps = range(-REACH, REACH + 1)
-    length = torch.tensor([math.hypot(x, y) for y in steps for x in steps], device=lumas.device).view(1, -1, 1, 1)
-    difference = difference + RELUCTANCE * length
-    # the likest counts 1, so that sums are no less in 16 bits either
-    likeness = torch.exp((difference - difference.amin(1, keepdim=True)) * -SHARPNESS)
-    # a convolution sums fastest; in half precision it would be too coarse
-    sums = torch.tensor([[1.0, x, y] for y in steps for x in steps], device=lumas.device).t()[..., None, None]
-    with torch.autocast(lumas.device.type, enabled=False):
-        total, across, down = F.conv2d(likeness, sums.contiguous()).split(1, dim=1)
-    return torch.cat([across, down], dim=1) / total
+
+    def across(pictures: Tensor, shifts: list[int]) -> Tensor:
+        return torch.cat([pictures[:, :, :, REACH + shift : REACH + shift + width : 2] for shift in shifts], dim=1)
+
+    def down(pictures: Tensor, shift: int) -> Tensor:
+        return pictures[:, :, REACH + shift : REACH + shift + height : 2]
+
+    back, forth = [-(step // 2) for step in steps], [step - step // 2 for step in steps]
+    first, second = across(prints[:, :1], back), across(prints[:, 1:], forth)
+    known = across(inside, back) * across(inside, forth)
+    apart, count = [], []
+    for step in steps:
+        here = down(known, -(step // 2)) * down(known, step - step // 2)
+        differences = (down(first, -(step // 2)) - down(second, step - step // 2)).abs().clamp(max=MOST)
+        apart.append(F.avg_pool2d(differences * here, 2) * 4)
+        count.append(F.avg_pool2d(here, 2) * 4)
+    apart, count = neighbours(torch.cat(apart, dim=1), COMPARED), neighbours(torch.cat(count, dim=1), COMPARED)
+    everywhere = 4 * neighbours(torch.ones_like(apart[:, :1]), COMPARED)
+    cost = torch.where(count > KNOWN * everywhere, apart / (count.clamp(min=1) * LEVELS), apart.new_tensor(MOST / LEVELS))
+    return cost.reshape(-1, len(steps), len(steps), height // 4, width // 4)
+
+
+def neighbours(x: Tensor, size: int) -> Tensor:
+    """The sum of whole numbers x [B,C,h,w] over squares of `size` (odd) around each place; what lies outside counts as zero."""
+    x = F.avg_pool2d(x, (1, size), 1, (0, size // 2)) * size
+    return (F.avg_pool2d(x, (size, 1), 1, (size // 2, 0)) * size).round()
+
+
+def search(lumas: Tensor) -> Tensor:
+    """How far picture 1 of pictures [B,2,4h,4w] lies beyond picture 0 around every cell of 4x4 pixels: [B,2,h,w] in pixels.
+
+    Each local minimum of [`costs`] is judged by what it would cost between the whole displacements: the difference of two
+    pictures grows evenly with the distance from where they agree, so half of the difference of the costs on either side is
+    what is paid for not being there. Without that a true motion that falls between two displacements loses against a wrong one
+    that falls on one: rows of text were matched with the next row. Of nearly equal ones the shortest is taken."""
+    cost = costs(lumas)
+    above, below = torch.cat([cost[:, :1], cost[:, :-1]], dim=1), torch.cat([cost[:, 1:], cost[:, -1:]], dim=1)
+    left, right = torch.cat([cost[:, :, :1], cost[:, :, :-1]], dim=2), torch.cat([cost[:, :, 1:], cost[:, :, -1:]], dim=2)
+    steps = torch.arange(-REACH, REACH + 1).to(cost).view(1, -1, 1, 1)
+    across, down = steps[:, None], steps[:, :, None]
+    least = torch.minimum(torch.minimum(above, below), torch.minimum(left, right))
+    between = ((above - below).abs() + (left - right).abs()) / 2
+    length = (across * across + down * down).sqrt() * RELUCTANCE
+    judged = torch.where(cost <= least, (cost - between).clamp(min=0) + length, cost.new_tensor(9.0))
+    best = judged.flatten(1, 2).argmin(1, keepdim=True)
+
+    def place(step: Tensor, before: Tensor, behind: Tensor) -> Tensor:
+        """Where the two lines through a minimum and its neighbours meet."""
+        slope = (torch.maximum(before, behind) - cost).clamp(min=1e-6)
+        return (step + (before - behind) / (2 * slope)).flatten(1, 2).gather(1, best)
+
+    return torch.cat([place(across, left, right), place(down, above, below)], dim=1)
 
 
 def comparison(lumas: Tensor, reach: int) -> Tensor:
@@ -211,7 +276,7 @@ class Residual(nn.Module):
 HEADS = {"head": 5 * 4, "trust": 1, "polish": 2 * 4}
 """What is read off a block's body, in this order: the channels of each; not every block has all."""
 
-STAGES_VERSION = 1
+STAGES_VERSION = 2
 """Of what the stages compute, as the element's own operators for them know it: to be raised with every change to it. An
 element that knows another version runs the exported file's own definition."""
 
@@ -226,17 +291,17 @@ class Stage(nn.Module):
 
 class Start(Stage):
     """What needs no learning: pictures [B,3,H,W] and timestep [B,1,1,1] to the motion [B,5,H/8,W/8] between them, by a
-    search and a step of Lucas and Kanade; and the pair [B,6,H,W] round zero, at a half and at a quarter of its size."""
+    search at half the size and a step of Lucas and Kanade at a quarter; and the pair [B,6,H,W] round zero, at a half and at a
+    quarter of its size."""
 
     def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pair = torch.cat([img0, img1], dim=1) - 0.5
-        lumas = resize(luma(pair), 1 / SEARCH_STRIDE)
-        apart = search(lumas)
+        half, quarter = resize(pair, 1 / 2), resize(pair, 1 / 4)
+        apart = search(luma(half)) * STEP
         motion = torch.cat([-apart, apart, torch.zeros_like(apart[:, :1])], dim=1)
-        step = proposal(warp_pair(lumas, motion[:, :4] * flow_per_velocity(timestep), 1), 1)
-        unit = torch.tensor([SEARCH_STRIDE] * 4 + [1], dtype=pair.dtype, device=pair.device)
-        motion = follow(motion, step) * unit.view(1, 5, 1, 1)
-        return motion, pair, resize(pair, 0.5), resize(pair, 0.25)
+        flow = motion[:, :4] * flow_per_velocity(timestep)
+        step = proposal(warp_pair(luma(quarter), flow * (1 / 4), 2), 2) * 4
+        return follow(motion, step), pair, half, quarter
 
 
 class Look(Stage):

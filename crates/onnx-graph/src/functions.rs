@@ -20,7 +20,7 @@ pub const STAGES: [&str; 8] = [
 
 /// Version of what the stages compute, as those operators do it: `STAGES_VERSION` in
 /// `training/model.py`.
-const STAGES_VERSION: i64 = 1;
+const STAGES_VERSION: i64 = 2;
 
 /// Hands the calls of [`STAGES`] over to this project's own operators, by taking away what the model
 /// itself says of them, and returns how many there are. Stages of another version are left to their

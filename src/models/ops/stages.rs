@@ -16,6 +16,9 @@ use super::steps::{Steps, Warp, moments, neighbours, repeat_ends};
 /// Input pixels per cell of the search.
 const SEARCH_STRIDE: usize = 8;
 
+/// Input pixels between the displacements that the search compares.
+const STEP: f32 = 2.0;
+
 /// Sides of the input are multiples of it.
 const ALIGN: usize = 16;
 
@@ -165,20 +168,28 @@ impl Call<'_> {
         }
         let allocator = allocator(self.context)?;
         let (rows, columns) = (height / SEARCH_STRIDE, width / SEARCH_STRIDE);
-        let mut lumas = Scratch::new(&allocator, [2, rows, columns])?;
+        let mut half_lumas = Scratch::new(&allocator, [2, height / 2, width / 2])?;
+        let mut lumas = Scratch::new(&allocator, [2, height / 4, width / 4])?;
         self.output(1, [6, height, width], |pair| {
             self.output(2, [6, height / 2, width / 2], |half| {
                 self.output(3, [6, height / 4, width / 4], |quarter| {
-                    self.shrink(pictures, [pair, half, quarter], lumas.planes_mut())
+                    let lumas = [half_lumas.planes_mut(), lumas.planes_mut()];
+                    self.shrink(pictures, [pair, half, quarter], lumas)
                 })
             })
         })?;
         let mut apart = Scratch::new(&allocator, [2, rows, columns])?;
-        let lumas = lumas.planes();
-        search(self.context, &allocator, simd, lumas, apart.planes_mut())?;
+        let half_lumas = half_lumas.planes();
+        search(
+            self.context,
+            &allocator,
+            simd,
+            half_lumas,
+            apart.planes_mut(),
+        )?;
         let apart = apart.planes();
         let mut motion = Scratch::new(&allocator, [4, rows, columns])?;
-        for (channel, (from, sign)) in [(0, -1.0), (1, -1.0), (0, 1.0), (1, 1.0)]
+        for (channel, (from, sign)) in [(0, -STEP), (1, -STEP), (0, STEP), (1, STEP)]
             .into_iter()
             .enumerate()
         {
@@ -188,29 +199,23 @@ impl Call<'_> {
             rows::scale(simd, apart.channel(from), sign, row);
         }
         let motion = motion.planes();
-        let warp = Warp::new(simd, lumas, motion, 1.0, phase);
-        let mut seen = Scratch::new(&allocator, [2, rows, columns])?;
+        let warp = Warp::new(simd, lumas.planes(), motion, 0.25, phase);
+        let mut seen = Scratch::new(&allocator, [2, 2 * rows, 2 * columns])?;
         self.see(&warp, seen.planes_mut(), None)?;
         let mut products = Scratch::new(&allocator, [5, rows, columns])?;
-        moments(self.context, simd, seen.planes(), 1, products.planes_mut())?;
+        moments(self.context, simd, seen.planes(), 2, products.planes_mut())?;
         let products = products.planes();
         self.output(0, [5, rows, columns], |out| {
             in_parallel(self.context, rows, 1, 64 * columns, |range| {
-                let mut steps = Steps::new(products, 1);
+                let mut steps = Steps::new(products, 2);
                 let (mut across, mut down) = (vec![0.0; columns], vec![0.0; columns]);
-                let unit = SEARCH_STRIDE as f32;
                 for y in range {
                     steps.row(simd, y, &mut across, &mut down);
-                    let steps = [
-                        (&across, -unit),
-                        (&down, -unit),
-                        (&across, unit),
-                        (&down, unit),
-                    ];
+                    let steps = [(&across, -4.0), (&down, -4.0), (&across, 4.0), (&down, 4.0)];
                     for (channel, (step, sign)) in steps.into_iter().enumerate() {
                         // SAFETY: this call alone has this row.
                         let out = unsafe { out.rows(channel, y, 1) };
-                        rows::scale(simd, motion.row(channel, y), unit, out);
+                        out.copy_from_slice(motion.row(channel, y));
                         rows::add_scaled(simd, step, sign, out);
                     }
                     // SAFETY: as above.
@@ -220,15 +225,15 @@ impl Call<'_> {
         })
     }
 
-    /// Both pictures round zero, at their size, half and a quarter of it; and their lumas at an eighth.
+    /// Writes both pictures round zero, at their size, half and a quarter of it; and their lumas at
+    /// half and a quarter.
     fn shrink(
         &self,
         pictures: [Planes<'_>; 2],
         [pair, half, quarter]: [PlanesMut<'_>; 3],
-        lumas: PlanesMut<'_>,
+        lumas: [PlanesMut<'_>; 2],
     ) -> ort::Result<()> {
         let simd = self.simd;
-        const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
         let width = pair.width;
         let shrink = |from: &[f32], width: usize, out: &mut [f32]| {
             for (from, out) in from
@@ -239,28 +244,34 @@ impl Call<'_> {
                 rows::halve(simd, upper, lower, out);
             }
         };
-        in_parallel(self.context, lumas.height, 1, 8 * 6 * width, |range| {
-            let mut eighth = vec![0.0; lumas.width];
+        in_parallel(self.context, quarter.height, 1, 4 * 6 * width, |range| {
             for y in range {
-                for channel in 0..6 {
-                    // SAFETY: this call alone has these rows, in all of them.
-                    let (pair, half, quarter, luma) = unsafe {
+                for (picture, from) in pictures.iter().enumerate() {
+                    let [red, green, blue] = [0, 1, 2].map(|colour| {
+                        let channel = 3 * picture + colour;
+                        // SAFETY: this call alone has these rows, in all of them.
+                        let (pair, half, quarter) = unsafe {
+                            (
+                                pair.rows(channel, 4 * y, 4),
+                                half.rows(channel, 2 * y, 2),
+                                quarter.rows(channel, y, 1),
+                            )
+                        };
+                        let from = from.rows(colour, 4 * y, 4);
+                        rows::subtract_half(simd, from, pair);
+                        shrink(pair, width, half);
+                        shrink(half, width / 2, quarter);
+                        (&*half, &*quarter)
+                    });
+                    // SAFETY: as above.
+                    let (half, quarter) = unsafe {
                         (
-                            pair.rows(channel, 8 * y, 8),
-                            half.rows(channel, 4 * y, 4),
-                            quarter.rows(channel, 2 * y, 2),
-                            lumas.rows(channel / 3, y, 1),
+                            lumas[0].rows(picture, 2 * y, 2),
+                            lumas[1].rows(picture, y, 1),
                         )
                     };
-                    let from = pictures[channel / 3].rows(channel % 3, 8 * y, 8);
-                    rows::subtract_half(simd, from, pair);
-                    shrink(pair, width, half);
-                    shrink(half, width / 2, quarter);
-                    shrink(quarter, width / 4, &mut eighth);
-                    if channel % 3 == 0 {
-                        luma.fill(0.0);
-                    }
-                    rows::add_scaled(simd, &eighth, WEIGHTS[channel % 3], luma);
+                    rows::luma(simd, red.0, green.0, blue.0, half);
+                    rows::luma(simd, red.1, green.1, blue.1, quarter);
                 }
             }
         })

@@ -144,6 +144,47 @@ fn start_does_what_its_definition_says() {
     );
 }
 
+/// A page of white words on black, `lines` pixels from line to line, scrolled up by `by`.
+fn page(height: usize, width: usize, lines: usize, by: usize) -> Tensor {
+    const TALL: usize = 16;
+    const LETTER: usize = 8;
+    let columns = width / LETTER;
+    // letters of 4x8 cells of 2x2 pixels, of which the last column is empty; one of six is a space
+    let dots = numbers((height + 64) / lines * columns * 32, 0.0, 1.0);
+    let ink = |x: usize, y: usize| {
+        let (line, row, letter) = (y / lines, y % lines, x / LETTER);
+        let first = (line * columns + letter) * 32;
+        let place = row / 2 * 4 + x % LETTER / 2;
+        let inside = row < TALL && x % LETTER < 6 && dots.get(first).is_some_and(|dot| *dot > 0.16);
+        inside && dots[first + place] > 0.5
+    };
+    let mut data = Vec::with_capacity(height * width);
+    for y in 0..height {
+        data.extend((0..width).map(|x| f32::from(u8::from(ink(x, y + by)))));
+    }
+    (vec![1, 3, height, width], data.repeat(3))
+}
+
+#[test]
+fn rolling_text_is_not_taken_for_its_next_line() {
+    let (height, width, lines) = (320, 320, 34);
+    let [_, mut own] = both("Start");
+    for speed in (2..=40).step_by(2) {
+        let [first, second] = [0, speed].map(|by| page(height, width, lines, by));
+        let found = run(&mut own, &[first, second, phase(0.5)]).expect("it runs");
+        let (rows, columns) = (height / 8, width / 8);
+        // to the second picture, down
+        let motion = &found[0].1[3 * rows * columns..][..rows * columns];
+        // lines that leave or enter are seen in one picture only
+        let inner = &motion[6 * columns..(rows - 6) * columns];
+        let right = inner
+            .iter()
+            .filter(|down| (**down + speed as f32).abs() < 2.0);
+        let share = right.count() as f32 / inner.len() as f32;
+        assert!(share > 0.97, "{speed} pixels a frame: {share} of the cells");
+    }
+}
+
 #[test]
 fn look_does_what_its_definition_says() {
     for (stage, finer) in [("Look16", 2), ("Look8", 1), ("Look4", 1)] {

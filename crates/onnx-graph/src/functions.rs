@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn stages_of_a_version_that_is_known_are_handed_over() {
-        for (version, handed) in [(1, 2), (2, 0)] {
+        for (version, handed) in [(STAGES_VERSION, 2), (STAGES_VERSION + 1, 0)] {
             let mut model = model(Vec::new());
             model.opset_import[1] = OperatorSetIdProto {
                 domain: Some(OWN_DOMAIN.into()),

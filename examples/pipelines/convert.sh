@@ -6,7 +6,7 @@
 # 60 is two and a half times 24: of five frames one is the film's own and four are made, at two
 # fifths, four fifths, one fifth and three fifths of the way between two of them.
 # SOUND=no for a file without any. For a progress bar and sound that is not encoded again:
-#   cargo run --release --example interpolate -- INPUT --fps 60 --output OUTPUT.mp4
+#   vfi-convert INPUT --fps 60 --output OUTPUT.mp4
 set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"

@@ -5,7 +5,7 @@
 #   nvidia.sh INPUT.mp4 OUTPUT.mp4 [MULTIPLIER]
 #
 # Needs GStreamer's plugin nvcodec and an ONNX Runtime with CUDA.
-# Not run on a GPU yet: see "Limits" in the README.
+# Not run on a GPU yet: see docs/gpu.md.
 set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"

@@ -1,6 +1,5 @@
 //! The wanted frame rate, as typed.
 
-use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -32,15 +31,6 @@ impl Rate {
     }
 }
 
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Times(factor) => write!(f, "{factor}x"),
-            Self::Fixed(rate) => write!(f, "{}/{}", rate.numer(), rate.denom()),
-        }
-    }
-}
-
 impl FromStr for Rate {
     type Err = anyhow::Error;
 
@@ -62,6 +52,48 @@ impl FromStr for Rate {
             bail!("{text}: a rate lies between 0 and 1000 frames per second");
         }
         Ok(Self::Fixed(gst::Fraction::new(numer, denom)))
+    }
+}
+
+/// The frames that are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Another rate, and the same length.
+    Rate(Rate),
+    /// The same rate, and so many times the length.
+    Slow(gst::Fraction),
+}
+
+impl Wanted {
+    /// Returns words for a file name: `60fps`, `2x`, `slow2.5x`.
+    pub(crate) fn for_file_name(self) -> String {
+        match self {
+            Self::Rate(rate) => format!("{}fps", rate.for_file_name()),
+            Self::Slow(times) if times.denom() == 1 => format!("slow{}x", times.numer()),
+            Self::Slow(times) => format!("slow{:.2}x", value(times)),
+        }
+    }
+}
+
+/// Returns a fraction as a number.
+pub(crate) fn value(fraction: gst::Fraction) -> f64 {
+    f64::from(fraction.numer()) / f64::from(fraction.denom())
+}
+
+/// Reads how many times as long it is to last.
+pub(crate) fn slowness(text: &str) -> Result<gst::Fraction> {
+    let times: f64 = text.parse().context("expected a number such as 4 or 2.5")?;
+    if !(1.0..=64.0).contains(&times) {
+        bail!("{text}: slow motion takes 1 to 64 times as long");
+    }
+    Ok(gst::Fraction::new((times * 1000.0).round() as i32, 1000))
+}
+
+/// Reads frames per second.
+pub(crate) fn fixed(text: &str) -> Result<gst::Fraction> {
+    match text.parse()? {
+        Rate::Fixed(rate) => Ok(rate),
+        Rate::Times(_) => bail!("expected 24, 24000/1001 or 23.976"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How near the synthesised frames come to the true ones, and how near plain blending would.
+//! Compares synthesised frames, and plain blending, with the true ones.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,15 +10,15 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 
 use crate::elements::make;
-use crate::end::End;
+use crate::stop::Stop;
 
 /// Formats whose first plane is the luma at eight bits.
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444}";
 
-/// How long the truth may take to its next frame.
+/// Longest wait for the next frame of the truth.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
-/// How often it is looked meanwhile whether the user still wants it.
+/// Interval between looks for the wish to stop.
 const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// A measurement that goes along with the pipeline, frame by frame.
@@ -48,10 +48,10 @@ impl Comparison {
     pub(crate) fn attach(
         interpolator: &gst::Element,
         truth: &Path,
-        end: &Arc<End>,
+        stop: &Arc<Stop>,
     ) -> Result<Self> {
         let state = Arc::new(Mutex::new(State {
-            truth: Truth::open(truth, end)?,
+            truth: Truth::open(truth, stop)?,
             originals: VecDeque::new(),
             first: None,
             found: Found::default(),
@@ -165,11 +165,11 @@ struct Truth {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     next: u64,
-    end: Arc<End>,
+    stop: Arc<Stop>,
 }
 
 impl Truth {
-    fn open(path: &Path, end: &Arc<End>) -> Result<Self> {
+    fn open(path: &Path, stop: &Arc<Stop>) -> Result<Self> {
         let pipeline = gst::Pipeline::new();
         let source = make("filesrc")?;
         source.set_property("location", path);
@@ -198,7 +198,7 @@ impl Truth {
             pipeline,
             sink,
             next: 0,
-            end: Arc::clone(end),
+            stop: Arc::clone(stop),
         };
         // Told now rather than when all is done.
         let _ = truth.pipeline.set_state(gst::State::Paused);
@@ -216,7 +216,7 @@ impl Truth {
     fn frame(&mut self, number: u64, rate: gst::Fraction) -> Result<Option<Luma>> {
         while self.next <= number {
             let Some(sample) = self.pull() else {
-                return if self.sink.is_eos() || self.end.is_asked() {
+                return if self.sink.is_eos() || self.stop.is_asked() {
                     Ok(None)
                 } else {
                     Err(self.silence())
@@ -240,7 +240,7 @@ impl Truth {
     fn pull(&self) -> Option<gst::Sample> {
         let glances = PATIENCE.nseconds() / GLANCE.nseconds();
         (0..glances)
-            .take_while(|_| !self.end.is_asked() && !self.sink.is_eos())
+            .take_while(|_| !self.stop.is_asked() && !self.sink.is_eos())
             .find_map(|_| self.sink.try_pull_sample(GLANCE))
     }
 

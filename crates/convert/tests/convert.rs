@@ -1,155 +1,16 @@
-//! The program `interpolate` on what people bring. `videorate` stands in for the element where
+//! The program on what people bring. `videorate` stands in for the element where
 //! frames themselves don't matter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use gst::prelude::*;
-
-/// Makes a file by a pipeline, without the frames whose number `keep` refuses.
-fn film(launch: &str, keep: impl Fn(u64) -> bool + Send + Sync + 'static) {
-    gst::init().unwrap();
-    let pipeline = gst::parse::launch(launch).unwrap();
-    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    if let Some(door) = pipeline.by_name("door") {
-        let pad = door.static_pad("src").unwrap();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            match keep(info.buffer().unwrap().offset()) {
-                true => gst::PadProbeReturn::Ok,
-                false => gst::PadProbeReturn::Drop,
-            }
-        });
-    }
-    play(&pipeline);
-}
-
-fn play(pipeline: &gst::Pipeline) {
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
-    let bus = pipeline.bus().unwrap();
-    let end = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends);
-    pipeline.set_state(gst::State::Null).unwrap();
-    assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
-}
-
-/// The caps of the streams in a file, and how many buffers each has.
-fn streams(path: &Path) -> Vec<(gst::Caps, usize)> {
-    gst::init().unwrap();
-    let pipeline = gst::Pipeline::new();
-    let source = gst::ElementFactory::make("filesrc").property("location", path);
-    let (source, parser) = (source.build().unwrap(), make("parsebin"));
-    pipeline.add_many([&source, &parser]).unwrap();
-    source.link(&parser).unwrap();
-    let (bin, (found, all)) = (pipeline.downgrade(), std::sync::mpsc::channel());
-    parser.connect_pad_added(move |_, pad| {
-        let sink = make("fakesink");
-        sink.set_property("async", false);
-        bin.upgrade().unwrap().add(&sink).unwrap();
-        let found = found.clone();
-        let (name, caps) = (pad.name(), pad.current_caps().unwrap());
-        found.send((name.clone(), caps, 0)).unwrap();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
-            let caps = pad.current_caps().unwrap();
-            found.send((name.clone(), caps, 1)).unwrap();
-            gst::PadProbeReturn::Ok
-        });
-        pad.link(&sink.static_pad("sink").unwrap()).unwrap();
-        sink.sync_state_with_parent().unwrap();
-    });
-    play(&pipeline);
-    let mut streams = std::collections::BTreeMap::new();
-    for (name, caps, buffers) in all.try_iter() {
-        let stream = streams.entry(name).or_insert((caps.clone(), 0));
-        *stream = (caps, stream.1 + buffers);
-    }
-    streams.into_values().collect()
-}
-
-fn make(factory: &str) -> gst::Element {
-    gst::ElementFactory::make(factory).build().unwrap()
-}
-
-fn kinds(path: &Path) -> Vec<String> {
-    let name = |(caps, _): &(gst::Caps, usize)| caps.structure(0).unwrap().name().to_string();
-    let mut kinds: Vec<_> = streams(path).iter().map(name).collect();
-    kinds.sort();
-    kinds
-}
-
-/// `cargo test` and nextest build it where they build all.
-fn program() -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples/interpolate");
-    assert!(program.is_file(), "cargo build --example interpolate");
-    let mut command = Command::new(program);
-    command.env("VFIINTERP_DEMO_ELEMENT", "videorate");
-    command
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn run(&self, input: &str, output: &str) -> Output {
-        let mut command = program();
-        command.arg(self.at(input)).arg("-o").arg(self.at(output));
-        command.output().unwrap()
-    }
-
-    #[track_caller]
-    fn succeeds(&self, input: &str, output: &str) -> String {
-        let done = self.run(input, output);
-        let said = String::from_utf8(done.stderr).unwrap();
-        assert!(done.status.success(), "{said}");
-        said
-    }
-
-    #[track_caller]
-    fn fails(&self, input: &str, output: &str) -> String {
-        let before = self.names();
-        let done = self.run(input, output);
-        assert_eq!(done.status.code(), Some(1));
-        assert_eq!(self.names(), before);
-        String::from_utf8(done.stderr).unwrap()
-    }
-}
-
-const VIDEO: &str = "videotestsrc num-buffers=150 ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 \
-     ! identity name=door ! x264enc speed-preset=ultrafast ! h264parse ! mux.";
-
-fn sound(buffers: u32, offset: u64) -> String {
-    format!(
-        "audiotestsrc num-buffers={buffers} samplesperbuffer=4800 timestamp-offset={offset} \
-         ! audio/x-raw,rate=48000,channels=1 ! avenc_aac ! aacparse ! mux."
-    )
-}
-
-fn mux(muxer: &str, to: &Path) -> String {
-    format!("{muxer} name=mux ! filesink location={} ", to.display())
-}
+use support::{Folder, VIDEO, film, kinds, mux, program, sound, streams};
 
 #[test]
 fn a_picture_that_stands_still_holds_up_no_sound() {
@@ -281,7 +142,7 @@ fn the_input_may_be_called_like_a_part_of_the_output() {
     film(&(mux("mp4mux", &folder.at("a.mp4.part")) + VIDEO), |_| true);
     let before = fs::read(folder.at("a.mp4.part")).unwrap();
     folder.succeeds("a.mp4.part", "a.mp4");
-    let said = folder.fails("a.mp4.part", "a.mov");
+    let said = folder.fails("a.mp4.part", "a.avi");
     assert!(said.contains("ends in .mp4 or .mkv"), "{said}");
     assert_eq!(folder.names(), ["a.mp4", "a.mp4.part"]);
     assert_eq!(fs::read(folder.at("a.mp4.part")).unwrap(), before);
@@ -303,7 +164,7 @@ fn begin(folder: &Folder, pause: u32, begun: impl Fn(&Path) -> bool) -> Child {
     command.args([
         "--fps",
         "30",
-        "--preset",
+        "--encoder-preset",
         "ultrafast",
         "--crf",
         "0",

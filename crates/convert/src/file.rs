@@ -12,7 +12,7 @@ use std::{process, thread};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
-/// How a working file's name ends.
+/// Ending of a working file's name.
 const PART: &str = ".part";
 
 /// Refuses what can't be read as a video file, and says what it is instead.

@@ -45,8 +45,8 @@ def measured(name, device, precision, runs, width, height, mode):
         network = torch.compile(network)
     on_gpu = device.startswith("cuda")
     pictures = [torch.rand(1, 3, height, width) for _ in range(2)]
-    moment = torch.tensor([0.5])
-    given = [tensor.pin_memory() if on_gpu else tensor for tensor in (*pictures, moment)]
+    phase = torch.tensor([0.5])
+    given = [tensor.pin_memory() if on_gpu else tensor for tensor in (*pictures, phase)]
     times = []
     with torch.inference_mode(), torch.autocast(device.split(":")[0], torch.float16, enabled=precision == "fp16"):
         for _ in range(WARM_UP + runs):

@@ -1,4 +1,4 @@
-"""What dis_flow.py makes of a picture that pans: `pytest test_dis_flow.py`."""
+"""Tests of dis_flow.py on a picture that pans: `pytest test_dis_flow.py`."""
 
 import subprocess
 import sys
@@ -46,3 +46,16 @@ def test_even_motion_is_rebuilt(step):
 def test_where_a_frame_lies_is_kept_from_even():
     made = rebuilt([panned(0), panned(2), panned(8)], 2, "even")
     assert off(made[1], panned(4)) < 3 < 10 < off(made[1], panned(2))
+
+
+def test_chroma_moves_as_luma_does():
+    half = np.s_[::2, ::2]
+    pans = [panned(4 * number) for number in range(3)]
+    given = b"".join(pan.tobytes() + pan[half].tobytes() * 2 for pan in pans[::2])
+    chroma = f"{WIDTH // 2}x{HEIGHT // 2}"
+    command = [sys.executable, SCRIPT, str(WIDTH), str(HEIGHT), "2", chroma]
+    answer = subprocess.run(command, input=given, capture_output=True, check=True).stdout
+    made = np.frombuffer(answer, np.uint8).reshape(3, HEIGHT * 3 // 2, WIDTH)[1]
+    planes = made[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
+    assert off(made[:HEIGHT], pans[1]) < 3
+    assert all(off(plane, pans[1][half]) < 3 for plane in planes)

@@ -50,8 +50,8 @@ pub(crate) fn measure(
                 Timestep::Scalar(rank) => vec![1; rank],
                 Timestep::Plane => vec![1, 1, height, width],
             };
-            let moment = tensor(shape, 0.5)?;
-            vec![(a, picture(0.4)?), (b, picture(0.6)?), (timestep, moment)]
+            let phase = tensor(shape, 0.5)?;
+            vec![(a, picture(0.4)?), (b, picture(0.6)?), (timestep, phase)]
         }
     };
     let mut binding = session.create_binding()?;

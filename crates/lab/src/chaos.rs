@@ -216,7 +216,7 @@ impl Chaos {
                 "ends downstream"
             }
             _ => {
-                self.down()?;
+                self.take_down()?;
                 self.up(settings)?;
                 "changes of state"
             }
@@ -260,7 +260,7 @@ impl Chaos {
 
     /// Takes the element down to nothing, or to something between, and perhaps up and down a
     /// little.
-    fn down(&mut self) -> Result<()> {
+    fn take_down(&mut self) -> Result<()> {
         let (element, sink) = (self.rig.shared.element.clone(), self.rig.sink.clone());
         let mut states = vec![self.rng.choice([gst::State::Null, gst::State::Ready])];
         if self.rng.bool() {
@@ -322,7 +322,7 @@ impl Chaos {
 
     /// Stops everything, and looks at what is left; goes on afterwards.
     fn look(&mut self, settings: &RwLock<()>) -> Result<Look> {
-        self.down()?;
+        self.take_down()?;
         let _alone = settings.write();
         self.watchdog.doing("looking at what is left".into());
         let (element, source) = (&self.rig.shared.element, &self.rig.shared.source);
@@ -330,8 +330,9 @@ impl Chaos {
         source.set_active(false)?;
         let left = self.rig.shared.alive.count();
         ensure!(left == 0, "{left} frames are still held by somebody");
-        account(&self.tracer, &mut self.objects)?;
         let mut look = Look::take(self.rig.sent())?;
+        // only now: a task's thread holds the task for a moment after whoever stopped it has gone on
+        account(&self.tracer, &mut self.objects)?;
         look.objects = self.objects.clone();
         drop(_alone);
         self.up(settings)?;

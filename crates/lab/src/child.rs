@@ -1,4 +1,4 @@
-//! Frames rebuilt by another program: 8-bit luma goes in and comes out through pipes.
+//! Frames rebuilt by another program: raw frames of 8 bits go in and come out through pipes.
 
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,27 +6,24 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::clip::{Clip, Picture};
-use crate::luma::Luma;
-
-/// A program at work on frames of a clip; gives all frames, the kept ones among them.
+/// A program at work on frames of a clip; gives the bytes of all frames, the kept ones among them.
 #[derive(Debug)]
 pub(crate) struct Piped {
     name: &'static str,
     child: Child,
     output: ChildStdout,
-    size: (usize, usize),
+    bytes: usize,
     left: usize,
 }
 
 impl Piped {
-    /// Starts a program. After the frames it is `given` it is sent the last one `again` so many
-    /// times.
+    /// Starts a program that gives so many `frames` of so many `bytes`. After the frames it is
+    /// `given` it is sent the last one `again` so many times.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
-        clip: &Clip,
-        given: impl Iterator<Item = Result<Picture>> + Send + 'static,
+        (frames, bytes): (usize, usize),
+        given: impl Iterator<Item = Result<Vec<u8>>> + Send + 'static,
         again: usize,
     ) -> Result<Self> {
         let mut child = command
@@ -40,20 +37,19 @@ impl Piped {
             name,
             child,
             output: output.context("no pipe")?,
-            size: (clip.width, clip.height),
-            left: clip.frames,
+            bytes,
+            left: frames,
         };
         let input = input.context("no pipe")?;
         // Should it fail, the program ends early, and that is told.
-        thread::spawn(move || feed(input, given.map(|picture| picture?.luma()), again));
+        thread::spawn(move || feed(input, given, again));
         Ok(piped)
     }
 
-    fn read(&mut self) -> Result<Luma> {
-        let (width, height) = self.size;
-        let mut data = vec![0; width * height];
+    fn read(&mut self) -> Result<Vec<u8>> {
+        let mut data = vec![0; self.bytes];
         match self.output.read_exact(&mut data) {
-            Ok(()) => Luma::new(width, height, data),
+            Ok(()) => Ok(data),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 let mut words = String::new();
                 if let Some(errors) = &mut self.child.stderr {
@@ -67,7 +63,7 @@ impl Piped {
 }
 
 impl Iterator for Piped {
-    type Item = Result<Luma>;
+    type Item = Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
@@ -87,16 +83,20 @@ impl Drop for Piped {
     }
 }
 
-fn feed(input: ChildStdin, frames: impl Iterator<Item = Result<Luma>>, again: usize) -> Result<()> {
+fn feed(
+    input: ChildStdin,
+    frames: impl Iterator<Item = Result<Vec<u8>>>,
+    again: usize,
+) -> Result<()> {
     let mut input = BufWriter::new(input);
     let mut last = None;
-    for luma in frames {
-        let luma = luma?;
-        input.write_all(&luma.data)?;
-        last = Some(luma);
+    for frame in frames {
+        let frame = frame?;
+        input.write_all(&frame)?;
+        last = Some(frame);
     }
-    for luma in last.iter().cycle().take(again) {
-        input.write_all(&luma.data)?;
+    for frame in last.iter().cycle().take(again) {
+        input.write_all(frame)?;
     }
     input.flush()?;
     Ok(())

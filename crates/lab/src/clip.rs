@@ -13,7 +13,7 @@ const FORMATS: &str =
     "video/x-raw,format=(string){NV12,I420,YV12,Y42B,Y444,GRAY8,P010_10LE,I420_10LE}";
 
 /// The least a metric can work on.
-const SMALLEST: usize = 16;
+pub(crate) const SMALLEST: usize = 16;
 
 /// A clip and what was found out about it; none of its frames are held.
 #[derive(Debug, Clone)]
@@ -135,6 +135,11 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Opens a file at its beginning, for at most so many frames.
     fn open(path: &Path, frames: usize) -> Result<Self> {
+        Self::open_as(path, frames, FORMATS)
+    }
+
+    /// Opens a file likewise, for frames in one of the formats that the caps name.
+    pub(crate) fn open_as(path: &Path, frames: usize, formats: &str) -> Result<Self> {
         if !path.is_file() {
             bail!("no such file");
         }
@@ -143,7 +148,7 @@ impl Decoder {
         source.set_property("location", path);
         let decoder = make("decodebin")?;
         let convert = make("videoconvert")?;
-        let sink = sink(Some(&FORMATS.parse::<gst::Caps>()?));
+        let sink = sink(Some(&formats.parse::<gst::Caps>()?));
         pipeline.add_many([&source, &decoder, &convert, sink.upcast_ref()])?;
         source.link(&decoder)?;
         convert.link(&sink)?;
@@ -192,6 +197,16 @@ pub(crate) fn make(factory: &str) -> Result<gst::Element> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| anyhow!("no element {factory}: is GStreamer's base set of plugins installed?"))
+}
+
+/// Returns a source that holds few frames, and blocks whoever gives it more.
+pub(crate) fn source() -> gst_app::AppSrc {
+    gst_app::AppSrc::builder()
+        .format(gst::Format::Time)
+        .block(true)
+        .max_buffers(2)
+        .max_bytes(0)
+        .build()
 }
 
 /// Returns a sink that holds few frames and waits for no clock.

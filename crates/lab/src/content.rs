@@ -128,8 +128,8 @@ impl Tally {
         }
     }
 
-    /// Returns, of all that was found, the part that was there, and of all that was there, the part
-    /// found.
+    /// Returns precision (the part of all that was found which was there) and recall (the part of all
+    /// that was there which was found), as text.
     fn text(self) -> String {
         let part = |of: usize| match of {
             0 => "–".into(),

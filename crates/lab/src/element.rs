@@ -24,12 +24,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Starts it, with properties by name and text.
     pub(crate) fn new(step: usize, properties: &[(String, String)]) -> Result<Self> {
-        let source = gst_app::AppSrc::builder()
-            .format(gst::Format::Time)
-            .block(true)
-            .max_buffers(2)
-            .max_bytes(0)
-            .build();
+        let source = clip::source();
         let element = element(step, properties)?;
         let sink = clip::sink(None);
         let pipeline = gst::Pipeline::new();
@@ -46,7 +41,7 @@ impl Chain {
     }
 
     /// Sends a frame as one of a stream of `rate`.
-    fn push(&self, picture: Picture, number: u64, rate: gst::Fraction) -> Result<()> {
+    pub(crate) fn push(&self, picture: Picture, number: u64, rate: gst::Fraction) -> Result<()> {
         send(&self.source, picture, number, rate)?;
         Ok(())
     }
@@ -202,10 +197,10 @@ pub(crate) fn pairs(texts: &[String]) -> Result<Vec<(String, String)>> {
 fn element(step: usize, properties: &[(String, String)]) -> Result<gst::Element> {
     let element = make(ELEMENT)?;
     // There is time: no frame is to be left out because a clock has moved on.
-    set(&element, "qos", "false")?;
-    set(&element, "multiplier", &step.to_string())?;
+    set_property::set(&element, "qos", "false")?;
+    set_property::set(&element, "multiplier", &step.to_string())?;
     for (name, text) in properties {
-        set(&element, name, text)?;
+        set_property::set(&element, name, text)?;
     }
     Ok(element)
 }
@@ -225,42 +220,8 @@ pub(crate) fn check(properties: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
-/// Sets a property from text, as gst-launch would, but with an error instead of an abort.
-pub(crate) fn set(element: &gst::Element, name: &str, text: &str) -> Result<()> {
-    let pspec = element
-        .find_property(name)
-        .filter(|pspec| pspec.flags().contains(glib::ParamFlags::WRITABLE))
-        .with_context(|| format!("{ELEMENT} has no property {name} to set"))?;
-    let value = glib::Value::deserialize_with_pspec(text, &pspec)
-        .ok()
-        .with_context(|| format!("{name}={text}: not a value of type {}", pspec.value_type()))?;
-    if let Some(range) = range_missed_by(&pspec, &value) {
-        bail!("{name}={text}: it takes a number from {range}");
-    }
-    element.set_property_from_value(name, &value);
-    Ok(())
-}
-
-/// Returns the range of a property that takes numbers, if this is none of them.
-fn range_missed_by(pspec: &glib::ParamSpec, value: &glib::Value) -> Option<String> {
-    macro_rules! look {
-        ($($spec:ty => $number:ty),*) => {
-            $(if let Some(spec) = pspec.downcast_ref::<$spec>() {
-                let (least, most) = (spec.minimum(), spec.maximum());
-                let number = value.get::<$number>().ok()?;
-                return (!(least..=most).contains(&number)).then(|| format!("{least} to {most}"));
-            })*
-        };
-    }
-    look!(
-        glib::ParamSpecInt => i32, glib::ParamSpecUInt => u32,
-        glib::ParamSpecUInt64 => u64, glib::ParamSpecDouble => f64
-    );
-    None
-}
-
 /// Sends a frame at its place in a stream of `rate`; false if nobody takes it any more.
-fn send(
+pub(crate) fn send(
     source: &gst_app::AppSrc,
     picture: Picture,
     number: u64,
@@ -287,7 +248,7 @@ fn set_times(mut buffer: gst::Buffer, number: u64, rate: gst::Fraction) -> gst::
 }
 
 /// Fails if the element left a frame out: the comparison would be off by one from there.
-fn all_made(chain: &Chain) -> Result<()> {
+pub(crate) fn all_made(chain: &Chain) -> Result<()> {
     for field in ["dropped", "late"] {
         let count = chain.count(field);
         if count > 0 {

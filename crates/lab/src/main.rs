@@ -4,11 +4,13 @@
 //! cargo run --release -p vfi-lab -- quality holiday.mp4 match.mkv --table quality.md
 //! ```
 
+mod align;
 mod bare;
 mod beside;
 mod chaos;
 mod child;
 mod clip;
+mod compare;
 mod content;
 mod cycles;
 mod element;
@@ -41,7 +43,10 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Drops frames of clips, rebuilds them, and compares them with the true ones
+    /// Drops frames of clips, rebuilds them, and compares them with the true ones
     Quality(quality::Args),
+    /// Runs a matrix of settings on clips, and shows and measures what comes of it
+    Compare(compare::Args),
     /// Asks for more than the machine can do, and tells what becomes of frames, latency and memory
     Overload(pace::Overload),
     /// Runs a long stream, and tells whether memory or latency grow
@@ -54,6 +59,8 @@ enum Command {
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
     Speed(speed::Args),
+    /// Matches each frame of a file with a place in another, and tells drift, stutters and repeats
+    Align(align::Args),
 }
 
 /// Makes GStreamer ready, with this very tree's element in it.
@@ -63,22 +70,25 @@ fn init() -> Result<()> {
     Ok(())
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: &Args) -> Result<ExitCode> {
     init()?;
     match &args.command {
+        Command::Align(args) => return align::run(args),
         Command::Quality(args) => quality::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Overload(args) => pace::overload(args),
         Command::Soak(args) => pace::soak(args),
         Command::Chaos(args) => chaos::run(args),
         Command::Cycles(args) => cycles::run(args),
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("vfi-lab: {error:#}");
             ExitCode::FAILURE

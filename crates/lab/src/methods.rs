@@ -77,9 +77,18 @@ impl Method {
     pub(crate) fn rebuild(self, clip: &Clip, tools: &Tools<'_>) -> Result<Frames> {
         Ok(match self {
             Self::Vfi => Box::new(Interpolated::start(clip, tools.properties)?),
-            Self::Minterpolate => Box::new(minterpolate(clip)?),
-            Self::Dis => Box::new(dis(clip, tools.python, clip.kept()?, &[])?),
-            Self::Even => Box::new(dis(clip, tools.python, clip.all()?, &["even"])?),
+            // Only luma is sent, as motion is searched in luma alone.
+            Self::Minterpolate => {
+                as_luma(minterpolate(&Shape::of(clip), luma_of(clip.kept()?))?, clip)
+            }
+            Self::Dis => {
+                let given = luma_of(clip.kept()?);
+                as_luma(dis(&Shape::of(clip), tools.python, given, false)?, clip)
+            }
+            Self::Even => {
+                let given = luma_of(clip.all()?);
+                as_luma(dis(&Shape::of(clip), tools.python, given, true)?, clip)
+            }
             Self::Blend => Box::new(mix_neighbours(clip, Luma::blend)?),
             Self::Repeat => Box::new(mix_neighbours(clip, |before, _, _| Ok(before.clone()))?),
         })
@@ -106,37 +115,86 @@ pub(crate) fn minterpolate_filter(rate: u32) -> String {
     format!("minterpolate=fps={rate}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1")
 }
 
-/// Frames rebuilt by it. Only luma is sent, as motion is searched in luma alone; the rate is any.
-fn minterpolate(clip: &Clip) -> Result<Piped> {
-    let filter = minterpolate_filter(30 * clip.step as u32);
-    let size = format!("{}x{}", clip.width, clip.height);
-    let mut command = Command::new("ffmpeg");
-    command
-        .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "gray"])
-        .args(["-video_size", &size, "-framerate", "30", "-i", "-"])
-        .args(["-vf", &filter, "-fps_mode", "passthrough"])
-        .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
-    Piped::start(
-        "ffmpeg",
-        &mut command,
-        clip,
-        clip.kept()?,
-        HELD_BY_MINTERPOLATE,
-    )
+/// Size and number of the frames that a program is to give, as planes of 8 bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// Width and height of each plane of chroma; none where luma is all there is.
+    pub(crate) chroma: Option<(usize, usize)>,
+    /// Output frames per input frame.
+    pub(crate) step: usize,
+    pub(crate) frames: usize,
 }
 
-/// Frames rebuilt by the script, out of those it is `given`.
-fn dis(
-    clip: &Clip,
-    python: &Path,
-    given: impl Iterator<Item = Result<Picture>> + Send + 'static,
-    how: &[&str],
-) -> Result<Piped> {
+impl Shape {
+    fn of(clip: &Clip) -> Self {
+        Self {
+            width: clip.width,
+            height: clip.height,
+            chroma: None,
+            step: clip.step,
+            frames: clip.frames,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let chroma = self.chroma.map_or(0, |(width, height)| 2 * width * height);
+        self.width * self.height + chroma
+    }
+
+    /// Returns ffmpeg's name of the format.
+    fn format(&self) -> &'static str {
+        match self.chroma {
+            None => "gray",
+            Some((width, _)) if width == self.width => "yuv444p",
+            Some(_) => "yuv420p",
+        }
+    }
+}
+
+/// Frames as bytes that a program is given.
+pub(crate) type Bytes = Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>;
+
+/// Starts ffmpeg's filter, which takes any rate.
+pub(crate) fn minterpolate(shape: &Shape, given: Bytes) -> Result<Piped> {
+    let filter = minterpolate_filter(30 * shape.step as u32);
+    let size = format!("{}x{}", shape.width, shape.height);
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-v", "error", "-f", "rawvideo"])
+        .args(["-pix_fmt", shape.format(), "-video_size", &size])
+        .args(["-framerate", "30", "-i", "-"])
+        .args(["-vf", &filter, "-fps_mode", "passthrough"])
+        .args(["-f", "rawvideo", "-pix_fmt", shape.format(), "-"]);
+    let size = (shape.frames, shape.bytes());
+    Piped::start("ffmpeg", &mut command, size, given, HELD_BY_MINTERPOLATE)
+}
+
+/// Starts the script, on the kept frames, or on all of them where it is told `even`.
+pub(crate) fn dis(shape: &Shape, python: &Path, given: Bytes, even: bool) -> Result<Piped> {
     let mut command = Command::new(python);
     command.args(["-c", DIS]);
-    command.args([clip.width, clip.height, clip.step].map(|number| number.to_string()));
-    command.args(how);
-    Piped::start("python", &mut command, clip, given, 0)
+    command.args([shape.width, shape.height, shape.step].map(|number| number.to_string()));
+    command.args(even.then_some("even"));
+    command.args(
+        shape
+            .chroma
+            .map(|(width, height)| format!("{width}x{height}")),
+    );
+    let size = (shape.frames, shape.bytes());
+    Piped::start("python", &mut command, size, given, 0)
+}
+
+/// Returns the luma of frames, for a program that is given nothing else.
+fn luma_of(pictures: impl Iterator<Item = Result<Picture>> + Send + 'static) -> Bytes {
+    Box::new(pictures.map(|picture| Ok(picture?.luma()?.data)))
+}
+
+/// Returns a program's frames, which are luma alone.
+fn as_luma(piped: Piped, clip: &Clip) -> Frames {
+    let (width, height) = (clip.width, clip.height);
+    Box::new(piped.map(move |data| Luma::new(width, height, data?)))
 }
 
 /// Runs a method that needs only the neighbours and the phase between them.

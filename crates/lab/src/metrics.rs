@@ -56,6 +56,51 @@ pub(crate) fn ssim(made: &Luma, wanted: &Luma) -> Result<f64> {
     Ok(sum / mean_a.len() as f64)
 }
 
+/// Returns the structural similarity as ffmpeg's filter `ssim` and x264 have it: blocks of 8x8 at
+/// every fourth pixel, all values alike in weight.
+pub(crate) fn ssim_of_blocks(made: &Luma, wanted: &Luma) -> Result<f64> {
+    /// (0.01 * 255)² * 64 and (0.03 * 255)² * 64 * 63, rounded as there.
+    const C: (f64, f64) = (416.0, 235_963.0);
+    made.same_size(wanted)?;
+    let (width, height) = (made.width, made.height);
+    if width < 8 || height < 8 {
+        bail!("{width}x{height} is less than a block of 8x8");
+    }
+    let (across, down) = (width / 4, height / 4);
+    // Sums over blocks of 4x4: of both, of their squares, of their products.
+    let sums: Vec<[u32; 4]> = (0..across * down)
+        .map(|block| {
+            let (x, y) = (block % across * 4, block / across * 4);
+            let mut sum = [0; 4];
+            for start in (y..y + 4).map(|y| y * width + x) {
+                let rows = made.data[start..start + 4].iter();
+                for (a, b) in rows.zip(&wanted.data[start..start + 4]) {
+                    let (a, b) = (u32::from(*a), u32::from(*b));
+                    for (sum, value) in sum.iter_mut().zip([a, b, a * a + b * b, a * b]) {
+                        *sum += value;
+                    }
+                }
+            }
+            sum
+        })
+        .collect();
+    let mut total = 0.0;
+    for (upper, lower) in sums.chunks(across).zip(sums.chunks(across).skip(1)) {
+        for (upper, lower) in upper.windows(2).zip(lower.windows(2)) {
+            let of = |i: usize| {
+                let parts = upper.iter().chain(lower);
+                f64::from(parts.map(|sums| sums[i]).sum::<u32>())
+            };
+            let (a, b) = (of(0), of(1));
+            let variances = of(2) * 64.0 - a * a - b * b;
+            let covariance = of(3) * 64.0 - a * b;
+            total += (2.0 * a * b + C.0) * (2.0 * covariance + C.1)
+                / ((a * a + b * b + C.0) * (variances + C.1));
+        }
+    }
+    Ok(total / ((across - 1) * (down - 1)) as f64)
+}
+
 fn gaussian() -> [f32; WINDOW] {
     let middle = (WINDOW / 2) as f32;
     let kernel: [f32; WINDOW] =

@@ -16,7 +16,7 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// Writes the networks: one that gives motion, one that gives pictures of any moment, one that
+    /// Writes the networks: one that gives motion, one that gives pictures at any phase, one that
     /// knows the middle only; and half of one.
     pub(crate) fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("vfi-lab-networks-{}", std::process::id()));
@@ -61,7 +61,7 @@ impl Drop for Networks {
     }
 }
 
-/// Returns a network that answers with a blend, of any moment or of the middle.
+/// Returns a network that answers with a blend, at any phase or at the middle.
 fn picture(any: bool) -> Vec<u8> {
     let dims: &[i64] = &[1, 3, -1, -1];
     let model = GraphBuilder::new("picture", 17)

@@ -196,7 +196,7 @@ fn run(stream: &Stream, seconds: u64, live: bool, period: u64) -> Result<Record>
     filter.set_property("caps", &caps);
     let vfi = make("vfiinterp")?;
     for (name, value) in element::pairs(&stream.set)? {
-        element::set(&vfi, &name, &value)?;
+        set_property::set(&vfi, &name, &value)?;
     }
     let queue = make("queue")?;
     // By default it may take in 10 MB while the sink has no turn, and what it took in stays in the pools.

@@ -24,17 +24,32 @@ pub(crate) type Counts = BTreeMap<String, i64>;
 /// Returns this process' resident memory in kilobytes, without files: those come and go as others
 /// need memory.
 pub(crate) fn resident() -> Result<u64> {
+    field("RssAnon:")
+}
+
+/// Returns a figure of the process' status in kilobytes.
+fn field(name: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
     status
         .lines()
         .find_map(|line| {
-            line.strip_prefix("RssAnon:")?
+            line.strip_prefix(name)?
                 .split_whitespace()
                 .next()?
                 .parse()
                 .ok()
         })
-        .context("/proc/self/status: no RssAnon")
+        .with_context(|| format!("/proc/self/status: no {name}"))
+}
+
+/// Makes the peak of this process' memory what is in use now.
+pub(crate) fn reset_peak() -> Result<()> {
+    fs::write("/proc/self/clear_refs", "5").context("/proc/self/clear_refs")
+}
+
+/// Returns the most memory this process has had since, in kilobytes.
+pub(crate) fn peak() -> Result<u64> {
+    field("VmHWM:")
 }
 
 /// Returns the kilobytes that were allocated and not freed: resident memory without what the

@@ -19,7 +19,7 @@ impl Table {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n", self.title);
         for line in self.lines() {
-            let _ = writeln!(text, "  {}", self.aligned(line).join("  ").trim_end());
+            let _ = writeln!(text, "  {}", self.align(line).join("  ").trim_end());
         }
         text
     }
@@ -36,7 +36,7 @@ impl Table {
             });
         let mut text = format!("{}\n\n", self.title);
         for (number, line) in self.lines().enumerate() {
-            let _ = writeln!(text, "| {} |", self.aligned(line).join(" | "));
+            let _ = writeln!(text, "| {} |", self.align(line).join(" | "));
             if number == 0 {
                 let _ = writeln!(text, "| {} |", rule.clone().collect::<Vec<_>>().join(" | "));
             }
@@ -58,7 +58,7 @@ impl Table {
             .collect()
     }
 
-    fn aligned(&self, line: &[String]) -> Vec<String> {
+    fn align(&self, line: &[String]) -> Vec<String> {
         let cells = line.iter().zip(self.widths()).enumerate();
         cells
             .map(|(column, (cell, width))| match column {
@@ -71,7 +71,7 @@ impl Table {
 
 /// Returns the file's text with `block` in it: between the markers `<!-- mark -->` and
 /// `<!-- /mark -->`, or alone in a file that is new.
-fn placed(file: Option<&str>, mark: &str, block: &str) -> Result<String> {
+fn insert_block(file: Option<&str>, mark: &str, block: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
     let block = format!("{begin}\n\n{}\n\n{end}", block.trim());
     let Some(text) = file else {
@@ -91,7 +91,10 @@ pub(crate) fn place(path: &Path, mark: &str, block: &str) -> Result<()> {
             .exists()
             .then(|| fs::read_to_string(path))
             .transpose()?;
-        Ok(fs::write(path, placed(file.as_deref(), mark, block)?)?)
+        Ok(fs::write(
+            path,
+            insert_block(file.as_deref(), mark, block)?,
+        )?)
     };
     write().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
 }
@@ -101,7 +104,7 @@ pub(crate) fn check(path: &Path, mark: &str) -> Result<()> {
     let name = path.display();
     if path.exists() {
         let text = fs::read_to_string(path).with_context(|| name.to_string())?;
-        placed(Some(&text), mark, "").with_context(|| name.to_string())?;
+        insert_block(Some(&text), mark, "").with_context(|| name.to_string())?;
         return Ok(());
     }
     match path.parent() {
@@ -144,13 +147,13 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_is_replaced() {
-        let first = placed(None, "quality", "one\n").unwrap();
+        let first = insert_block(None, "quality", "one\n").unwrap();
         assert_eq!(first, "<!-- quality -->\n\none\n\n<!-- /quality -->\n");
         let around = format!("before\n{first}after\n");
         assert_eq!(
-            placed(Some(&around), "quality", "two").unwrap(),
+            insert_block(Some(&around), "quality", "two").unwrap(),
             around.replace("one", "two")
         );
-        assert!(placed(Some("no markers"), "quality", "two").is_err());
+        assert!(insert_block(Some("no markers"), "quality", "two").is_err());
     }
 }

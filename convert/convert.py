@@ -37,7 +37,7 @@ class Unusable(Exception):
 
 @dataclass
 class Form:
-    """How a network is written: the module to be traced and what its inputs and outputs are called."""
+    """Form in which a network is written: the module to be traced and what its inputs and outputs are called."""
 
     module: nn.Module
     inputs: dict[str, Tensor]
@@ -53,25 +53,27 @@ class Motion(nn.Module):
         self.network = network
 
     def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        moment = timestep.view(1, 1, 1, 1) + torch.zeros_like(img0[:, :1])
-        return self.network(img0, img1, moment, Grid.of(img0))
+        phase = timestep.view(1, 1, 1, 1) + torch.zeros_like(img0[:, :1])
+        return self.network(img0, img1, phase, Grid.of(img0))
 
 
 class Stacked(nn.Module):
-    """input [1,7,H,W] (two pictures and a plane of the moment) to output [1,3,H,W]."""
+    """Network of one input [1,7,H,W] (two pictures and a plane of the phase), with output [1,3,H,W]."""
 
     def __init__(self, network: Rife) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, input: Tensor) -> Tensor:
-        img0, img1, moment = input[:, :3], input[:, 3:6], input[:, 6:7]
-        return self.network.picture(img0, img1, moment, Grid.of(img0))
+        img0, img1, phase = input[:, :3], input[:, 3:6], input[:, 6:7]
+        return self.network.picture(img0, img1, phase, Grid.of(img0))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], torch.jit.ScriptModule | None]:
     """The weights in a file, in 32 bits, and the program if the file is one (TorchScript). Nothing but tensors is taken
     from a pickle."""
+    if path.suffix == ".onnx":
+        raise Unusable(f"{path} is called as ONNX files are, which need no converting: the element takes them as they are")
     try:
         if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
             script = torch.jit.load(path, map_location="cpu").float().eval()
@@ -134,7 +136,7 @@ def describe(network: Rife | Film) -> str:
 
 
 def form_of(network: Rife | Film, picture: bool) -> Form:
-    """How a network is to be written: RIFE as motion, or as a picture if that is asked for; FILM as a picture."""
+    """Returns the form in which a network is to be written: RIFE as motion, or as a picture if that is asked for; FILM as a picture."""
     height, width = 2 * RIFE_ALIGN, 3 * RIFE_ALIGN
     pictures = torch.rand(2, 1, 3, height, width)
     common = {"range": "0..1", "timestep": "scalar"}

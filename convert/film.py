@@ -92,7 +92,7 @@ class Extractor(nn.Module):
 
 
 class Predictor(nn.Module):
-    """What is to be added to the flow of a level, from the features of both pictures there."""
+    """Correction to be added to the flow of a level, from the features of both pictures there."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class FlowPyramid(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The picture, from all that was warped to the moment, coarse to fine."""
+    """Makes the picture of all that was warped to the phase, coarse to fine."""
 
     def __init__(self, filters: int, levels: int, specialised: int) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class Fusion(nn.Module):
 
 
 class Film(nn.Module):
-    """The picture at any moment between two."""
+    """The picture at any phase between two."""
 
     def __init__(self, filters: int = 64, flow_widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Film(nn.Module):
     def forward(self, x0: Tensor, x1: Tensor, batch_dt: Tensor) -> Tensor:
         """x0, x1 [B,3,H,W] in 0..1, batch_dt [B,1] in (0,1); returns [B,3,H,W], in about 0..1."""
         dtype = self.fuse.output_conv.weight.dtype
-        moment = batch_dt.to(dtype).view(-1, 1, 1, 1)
+        phase = batch_dt.to(dtype).view(-1, 1, 1, 1)
         pyramids = []
         for picture in (x0, x1):
             pyramid = [picture.to(dtype)]
@@ -190,7 +190,7 @@ class Film(nn.Module):
         backward = self.predict_flow(features[1], features[0])
         levels = []
         for level in range(FUSED):
-            to0, to1 = backward[level] * moment, forward[level] * (1 - moment)
+            to0, to1 = backward[level] * phase, forward[level] * (1 - phase)
             first, second = (torch.cat([pyramids[i][level], features[i][level]], 1) for i in (0, 1))
             levels.append(torch.cat([warp(first, to0), warp(second, to1), to0, to1], 1))
         return self.fuse(levels).float()

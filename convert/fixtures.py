@@ -28,12 +28,12 @@ def tiny(layout: Layout, seed: int) -> Rife:
     torch.manual_seed(seed)
     network = Rife(layout).eval().requires_grad_(False)
     pictures = smooth(2, 128, 192)
-    moment = torch.full((1, 1, 128, 192), 0.5)
+    phase = torch.full((1, 1, 128, 192), 0.5)
     for index, scale in enumerate(layout.scales):
         block = getattr(network, f"block{index}")
         found: list[tuple[Tensor, ...]] = []
         handle = block.register_forward_hook(lambda _block, _inputs, outputs: found.append(outputs))
-        network(pictures[:1], pictures[1:], moment, Grid.of(pictures))
+        network(pictures[:1], pictures[1:], phase, Grid.of(pictures))
         handle.remove()
         flow, logit, _ = found[0]
         head = block.lastconv[0]
@@ -74,8 +74,8 @@ class Lerp(nn.Module):
         self.network = network
 
     def forward(self, input: Tensor) -> Tensor:
-        img0, img1, moment, scale = input[:, :3], input[:, 3:6], input[:, 6:7], input[:, 7:8]
-        flow, mask = self.network(img0, img1, moment, Grid.of(img0))
+        img0, img1, phase, scale = input[:, :3], input[:, 3:6], input[:, 6:7], input[:, 7:8]
+        flow, mask = self.network(img0, img1, phase, Grid.of(img0))
         grid = Grid.of(img0)
         first, second = warp(img0, flow[:, :2] * scale, grid), warp(img1, flow[:, 2:4] * scale, grid)
         return (second + mask * (first - second)).clamp(0, 1)
@@ -94,7 +94,7 @@ class WithGrid(nn.Module):
 
 
 class Three(nn.Module):
-    """Two pictures and a plane of the moment; the weights of both warped pictures are computed each for itself."""
+    """Two pictures and a plane of the phase; the weights of both warped pictures are computed each for itself."""
 
     def __init__(self, network: Rife) -> None:
         super().__init__()

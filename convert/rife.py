@@ -1,7 +1,7 @@
 """The networks of RIFE 4.x, after the published method and the shapes of the published weights.
 
 Notation used in every shape below: B batch, H x W the input's size in pixels (multiples of four times the coarsest
-scale). A *flow* holds four channels, (x, y) from the wanted moment to picture 0, then (x, y) to picture 1, in pixels:
+scale). A *flow* holds four channels, (x, y) from the wanted phase to picture 0, then (x, y) to picture 1, in pixels:
 what is at `p` in the wanted picture is found at `p + flow` in the other.
 
 A network in half precision computes its convolutions in 16 bits, and flows, mask and positions in 32: rounded to 11
@@ -23,7 +23,7 @@ SLOPE = 0.2
 
 @dataclass(frozen=True)
 class Layout:
-    """What tells one version from another."""
+    """Properties that tell one version from another."""
 
     version: str
     widths: tuple[int, ...]
@@ -37,12 +37,12 @@ class Layout:
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """How much coarser than the input each block looks: 8, 4, 2, 1 or 16, 8, 4, 2, 1."""
+        """Factors by which each block looks coarser than the input: 8, 4, 2, 1 or 16, 8, 4, 2, 1."""
         return tuple(1 << exponent for exponent in reversed(range(len(self.widths))))
 
     @property
     def adds_masks(self) -> bool:
-        """Whether a block improves the mask before it (without an encoder), or makes a new one."""
+        """Returns whether a block improves the mask before it (without an encoder), or makes a new one."""
         return self.encoder is None
 
     @property
@@ -64,12 +64,12 @@ LAYOUTS = (
 
 
 class Grid(NamedTuple):
-    """How pixels become positions of grid_sample, -1..1 between the centres of the outermost pixels."""
+    """Transform of pixels to positions of grid_sample, -1..1 between the centres of the outermost pixels."""
 
     base: tuple[Tensor, Tensor]
-    """Where each pixel itself is, x and y: broadcast to [B,1,H,W]."""
+    """Position of each pixel itself, x and y: broadcast to [B,1,H,W]."""
     unit: tuple[Tensor, Tensor]
-    """How far a pixel is, along x and y: broadcast to [B,1,H,W]."""
+    """Size of a pixel along x and y: broadcast to [B,1,H,W]."""
 
     @staticmethod
     def of(picture: Tensor) -> Grid:
@@ -140,7 +140,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What the blocks see of a picture beside its colours: [B,3,H,W] to [B,outputs,H,W]."""
+    """Network for the features that the blocks see of a picture beside its colours: [B,3,H,W] to [B,outputs,H,W]."""
 
     def __init__(self, hidden: int, outputs: int) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Encoder(nn.Module):
 
 
 class Rife(nn.Module):
-    """Flow and mask for any moment between two pictures. The names of its parameters are the published weights'."""
+    """Flow and mask for any phase between two pictures. The names of its parameters are the published weights'."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -170,8 +170,8 @@ class Rife(nn.Module):
         if layout.encoder:
             self.encode = Encoder(*layout.encoder)
 
-    def forward(self, img0: Tensor, img1: Tensor, moment: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """img0, img1 [B,3,H,W] in 0..1, moment [B,1,H,W] in (0,1). Returns flow [B,4,H,W] and mask [B,1,H,W] in 0..1,
+    def forward(self, img0: Tensor, img1: Tensor, phase: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """img0, img1 [B,3,H,W] in 0..1, phase [B,1,H,W] in (0,1). Returns flow [B,4,H,W] and mask [B,1,H,W] in 0..1,
         the weight of picture 0."""
         seen = [img0, img1]
         if self.layout.encoder:
@@ -180,11 +180,11 @@ class Rife(nn.Module):
         for index, scale in enumerate(self.layout.scales):
             block = getattr(self, f"block{index}")
             if flow is None:
-                flow, mask, hints = block(self.arranged(seen, moment), None, scale)
+                flow, mask, hints = block(self.arranged(seen, phase), None, scale)
                 continue
             warped = [warp(seen[0], flow[:, :2], grid), warp(seen[1], flow[:, 2:4], grid)]
             extra = [mask, hints.float()] if self.layout.hints else [mask]
-            change, logit, hints = block(self.arranged(warped, moment, *extra), flow, scale)
+            change, logit, hints = block(self.arranged(warped, phase, *extra), flow, scale)
             flow = flow + change
             mask = mask + logit if self.layout.adds_masks else logit
         return flow, torch.sigmoid(mask)
@@ -196,9 +196,9 @@ class Rife(nn.Module):
         encodings = [x[:, 3:] for x in seen if x.shape[1] > 3]
         return torch.cat([*colours, *encodings, *rest], 1)
 
-    def picture(self, img0: Tensor, img1: Tensor, moment: Tensor, grid: Grid) -> Tensor:
-        """The picture at the moment, [B,3,H,W]."""
-        flow, mask = self(img0, img1, moment, grid)
+    def picture(self, img0: Tensor, img1: Tensor, phase: Tensor, grid: Grid) -> Tensor:
+        """The picture at the phase, [B,3,H,W]."""
+        flow, mask = self(img0, img1, phase, grid)
         return warp(img0, flow[:, :2], grid) * mask + warp(img1, flow[:, 2:4], grid) * (1 - mask)
 
 

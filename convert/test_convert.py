@@ -36,10 +36,10 @@ def test_size_is_the_published_one(version: str, millions: float, giga: float) -
     layout = next(layout for layout in LAYOUTS if layout.version == version)
     with torch.device("meta"):
         network = Rife(layout)
-        picture, moment = torch.empty(1, 3, 1088, 1920), torch.empty(1, 1, 1088, 1920)
+        picture, phase = torch.empty(1, 3, 1088, 1920), torch.empty(1, 1, 1088, 1920)
         one = torch.empty(1, 1, 1, 1)
         with FlopCounterMode(display=False) as counter:
-            network(picture, picture, moment, Grid((moment, moment), (one, one)))
+            network(picture, picture, phase, Grid((phase, phase), (one, one)))
         with FlopCounterMode(display=False) as encoder:
             if layout.encoder:
                 network.encode(torch.cat([picture, picture]))
@@ -99,17 +99,17 @@ def reference(state: dict[str, Tensor], masks_add: bool, head: int, img0: Tensor
 
     blocks = 1 + max(int(name[5]) for name in state if name.startswith("block"))
     depth = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("block0.convblock."))
-    moment = torch.full_like(img0[:, :1], t)
+    phase = torch.full_like(img0[:, :1], t)
     encoded = [encode(img0), encode(img1)] if "encode.cnn0.weight" in state else []
     flow = mask = hint = None
     for i in range(blocks):
         scale = 2 ** (blocks - 1 - i)
         if flow is None:
-            x = scaled(torch.cat([img0, img1, *encoded, moment], 1), 1 / scale)
+            x = scaled(torch.cat([img0, img1, *encoded, phase], 1), 1 / scale)
         else:
             pictures = [backwards(img0, flow[:, :2]), backwards(img1, flow[:, 2:])]
             pictures += [backwards(e, f) for e, f in zip(encoded, (flow[:, :2], flow[:, 2:]))]
-            x = torch.cat([*pictures, moment, mask, *([hint] if head > 6 else [])], 1)
+            x = torch.cat([*pictures, phase, mask, *([hint] if head > 6 else [])], 1)
             x = torch.cat([scaled(x, 1 / scale), scaled(flow, 1 / scale) / scale], 1)
         x = lrelu(conv(lrelu(conv(x, f"block{i}.conv0.0.0", 2)), f"block{i}.conv0.1.0", 2))
         for k in range(depth):
@@ -175,11 +175,11 @@ def test_film(tmp_path: Path) -> None:
     assert "TorchScript" in convert(tmp_path / "film_net_fp32.pt", tmp_path / "film.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "film.onnx", providers=["CPUExecutionProvider"])
     assert [value.name for value in session.get_inputs()] == ["x0", "x1", "batch_dt"]
-    moments = []
+    phases = []
     for t in (0.2, 0.8):
         feeds = {"x0": pictures[0].numpy(), "x1": pictures[1].numpy(), "batch_dt": np.full((1, 1), t, np.float32)}
-        moments.append(session.run(None, feeds)[0])
-    assert np.abs(moments[0] - moments[1]).max() > 1e-4, "the moment makes no difference"
+        phases.append(session.run(None, feeds)[0])
+    assert np.abs(phases[0] - phases[1]).max() > 1e-4, "the phase makes no difference"
 
 
 def test_parts_that_only_training_used_are_left_out(tmp_path: Path) -> None:
@@ -209,6 +209,9 @@ def test_what_cannot_be_converted_is_one_clear_error(tmp_path: Path) -> None:
     for content in (np.random.default_rng(0).bytes(4096), b"\x80\x02" + bytes(64), b"PK\x03\x04" + bytes(64)):
         assert "weights_only" not in refusal(content)
         assert "can't be read" in refusal(content)
+    (tmp_path / "network.onnx").write_bytes(b"\x08\x0a")
+    with pytest.raises(Unusable, match="network.onnx.*need no converting"):
+        convert(tmp_path / "network.onnx", tmp_path / "out.onnx")
     assert "not weights by name" in refusal([1, 2])
     assert "no weights of RIFE" in refusal({"conv.weight": torch.zeros(3)})
     assert "no weights of FILM" in refusal({"predict_flow.x": torch.zeros(3)})

@@ -1,7 +1,7 @@
 """Training data: `python data.py CLIPS CACHE` makes the cache, `Samples` draws from it.
 
 CLIPS holds `manifest.csv` with the clips' and pictures' licences and notes, `train/` and `still/`. The cache holds
-`real.npy`, windows of consecutive frames cut from the clips, and `drawn*.npy`, moments drawn from still pictures with
+`real.npy`, windows of consecutive frames cut from the clips, and `drawn*.npy`, phases drawn from still pictures with
 known motion. Nothing is read from the clips that the evaluation uses.
 """
 
@@ -37,7 +37,7 @@ REFUSED_LICENCES = ("GPL", "not stated", "BY-SA", "assumed")
 
 
 def allowed(row: dict[str, str]) -> bool:
-    """Whether a row of the manifest may be trained on: even motion and a licence that sets few conditions."""
+    """Returns whether a row of the manifest may be trained on: even motion and a licence that sets few conditions."""
     licence = row["licence as stated"]
     if licence.startswith(REFUSED_LICENCES[:2]) or any(word in licence for word in REFUSED_LICENCES[2:]):
         return False
@@ -94,47 +94,47 @@ class Layer:
     texture: Picture
     """[h,w,4]; the last channel is opacity. A layer with `edge` set repeats, mirrored, beyond its edges."""
     start: tuple[NDArray, float, float]
-    """Where its centre is in the drawn picture in pixels, its angle and the logarithm of its zoom at moment 0."""
+    """Its centre in the drawn picture in pixels, its angle and the logarithm of its zoom at phase 0."""
     change: tuple[NDArray, float, float]
-    """What those change by until moment 1."""
+    """Change of those until phase 1."""
     edge: bool = False
 
-    def placement(self, moment: float) -> NDArray:
+    def placement(self, phase: float) -> NDArray:
         """The 3x3 matrix from texture to drawn picture, in pixels."""
-        shift, angle, zoom = (a + moment * b for a, b in zip(self.start, self.change))
+        shift, angle, zoom = (a + phase * b for a, b in zip(self.start, self.change))
         height, width = self.texture.shape[:2]
         centre = affine(np.array([-(width - 1) / 2, -(height - 1) / 2]), 0, 1)
         return affine(shift, angle, float(np.exp(zoom))) @ centre
 
-    def render(self, moment: float, oversample: int) -> Picture:
+    def render(self, phase: float, oversample: int) -> Picture:
         """[DRAWN*oversample,DRAWN*oversample,4]."""
         finer = affine(np.full(2, (oversample - 1) / 2), 0, oversample)
         return cv2.warpAffine(
             self.texture,
-            (finer @ self.placement(moment))[:2],
+            (finer @ self.placement(phase))[:2],
             (DRAWN * oversample, DRAWN * oversample),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101 if self.edge else cv2.BORDER_CONSTANT,
         )
 
 
-def draw(layers: list[Layer], moment: float) -> Picture:
-    """What the layers, the last on top, look like at a moment: [DRAWN,DRAWN,3]."""
+def draw(layers: list[Layer], phase: float) -> Picture:
+    """Draws the layers, the last on top, as they look at a phase: [DRAWN,DRAWN,3]."""
     picture = np.zeros((DRAWN * 2, DRAWN * 2, 3), np.float32)
     for layer in layers:
-        rendered = layer.render(moment, 2).astype(np.float32)
+        rendered = layer.render(phase, 2).astype(np.float32)
         picture += (rendered[..., :3] - picture) * (rendered[..., 3:] / 255)
     return cv2.resize(picture, (DRAWN, DRAWN), interpolation=cv2.INTER_AREA).round().astype(np.uint8)
 
 
-def true_flow(layers: list[Layer], moment: float) -> NDArray[np.float16]:
-    """The flow from a moment to 0 and to 1, of the topmost layer, in drawn pixels: [4,DRAWN/2,DRAWN/2]."""
+def true_flow(layers: list[Layer], phase: float) -> NDArray[np.float16]:
+    """The flow from a phase to 0 and to 1, of the topmost layer, in drawn pixels: [4,DRAWN/2,DRAWN/2]."""
     cells = (np.arange(DRAWN // 2) + 0.5) * 2 - 0.5
     points = np.stack([*np.meshgrid(cells, cells), np.ones((DRAWN // 2, DRAWN // 2))])
     flow = np.zeros((4, DRAWN // 2, DRAWN // 2))
     for layer in layers:
-        opacity = cv2.resize(layer.render(moment, 1)[..., 3], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        back = np.linalg.inv(layer.placement(moment))
+        opacity = cv2.resize(layer.render(phase, 1)[..., 3], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        back = np.linalg.inv(layer.placement(phase))
         there = [np.tensordot((layer.placement(end) @ back)[:2], points, 1) - points[:2] for end in (0.0, 1.0)]
         flow = np.where(opacity > 127, np.concatenate(there), flow)
     return flow.astype(np.float16)
@@ -229,25 +229,25 @@ def make_cache(clips: Path, cache: Path, per_clip: int, drawn: int) -> None:
     shape = (drawn, 3, DRAWN, DRAWN, 3)
     pictures = np.lib.format.open_memmap(cache / "drawn.npy", "w+", np.uint8, shape)
     flows = np.lib.format.open_memmap(cache / "drawn_flow.npy", "w+", np.float16, (drawn, 4, DRAWN // 2, DRAWN // 2))
-    moments = rng.choice(np.array([0.5, 0.5, 0.25, 0.75, 1 / 3, 2 / 3, 0.125, 0.875], np.float32), drawn)
+    phases = rng.choice(np.array([0.5, 0.5, 0.25, 0.75, 1 / 3, 2 / 3, 0.125, 0.875], np.float32), drawn)
     for index in range(drawn):
-        layers, moment = invent(stills, rng), float(moments[index])
-        for slot, at in enumerate((0.0, moment, 1.0)):
+        layers, phase = invent(stills, rng), float(phases[index])
+        for slot, at in enumerate((0.0, phase, 1.0)):
             pictures[index, slot] = draw(layers, at)
-        flows[index] = true_flow(layers, moment)
-    np.save(cache / "drawn_moment.npy", moments)
+        flows[index] = true_flow(layers, phase)
+    np.save(cache / "drawn_moment.npy", phases)
     print(f"{len(real)} windows from clips, {drawn} drawn from {len(stills)} still pictures")
 
 
 @dataclass
 class Batch:
-    """Picture 0, the wanted frame and picture 1 [B,3,S,S] in 0..1, the moment [B,1,1,1], and for the last `known`
+    """Picture 0, the wanted frame and picture 1 [B,3,S,S] in 0..1, the phase [B,1,1,1], and for the last `known`
     samples of the batch the true flow in pixels of these pictures [known,4,S/2,S/2]."""
 
     img0: Tensor
     wanted: Tensor
     img1: Tensor
-    moment: Tensor
+    phase: Tensor
     flow: Tensor
 
     @property
@@ -264,7 +264,7 @@ class Batch:
 
 
 def writing(rng: np.random.Generator, size: int) -> Picture:
-    """What stations and players put over pictures: lines of text with a rim or on a box, signs, bars. [size,size,4], the
+    """Draws what stations and players put over pictures: lines of text with a rim or on a box, signs, bars. [size,size,4], the
     last channel its opacity."""
     colour = np.zeros((size, size, 3), np.uint8)
     opacity = np.zeros((size, size), np.uint8)
@@ -309,10 +309,10 @@ class Samples:
         self.real: Picture = np.load(cache / "real.npy", mmap_mode="r")
         self.drawn: Picture = np.load(cache / "drawn.npy", mmap_mode="r")
         self.flow = np.load(cache / "drawn_flow.npy", mmap_mode="r")
-        self.moment = np.load(cache / "drawn_moment.npy")
+        self.phase = np.load(cache / "drawn_moment.npy")
 
     def _real(self, rng: random.Random, size: int) -> tuple[Picture, float]:
-        """Three pictures [3,size,size,3] of a clip and the moment of the middle one."""
+        """Three pictures [3,size,size,3] of a clip and the phase of the middle one."""
         window = self.real[rng.randrange(len(self.real))]
         span = rng.choice(self.SPANS)
         first = rng.randrange(RUN - span)
@@ -321,28 +321,28 @@ class Samples:
         return window[[first, first + middle, first + span], y : y + size, x : x + size], middle / span
 
     def _drawn(self, rng: random.Random, size: int) -> tuple[Picture, NDArray, float]:
-        """Three drawn pictures, the flow [4,size/2,size/2] and the moment of the middle one."""
+        """Three drawn pictures, the flow [4,size/2,size/2] and the phase of the middle one."""
         index = rng.randrange(len(self.drawn))
         y, x = (rng.randrange((DRAWN - size) // 2 + 1) for _ in range(2))
         pictures = self.drawn[index, :, 2 * y : 2 * y + size, 2 * x : 2 * x + size]
         flow = self.flow[index, :, y : y + size // 2, x : x + size // 2].astype(np.float32)
-        return pictures, flow, float(self.moment[index])
+        return pictures, flow, float(self.phase[index])
 
     def batch(self, seed: int, real: int, drawn: int, size: int) -> Batch:
         """`real` samples of clips followed by `drawn` ones, all mirrored, turned, reversed in time and changed in colour
         at random."""
         rng = random.Random(seed)
-        pictures, moments, flows = [], [], []
+        pictures, phases, flows = [], [], []
         for index in range(real + drawn):
             flow = None
             if index < real:
-                three, moment = self._real(rng, size)
+                three, phase = self._real(rng, size)
             else:
-                three, flow, moment = self._drawn(rng, size)
+                three, flow, phase = self._drawn(rng, size)
             if rng.random() < self.OVERLAID:
                 three, flow = _overlaid(three, flow, np.random.default_rng(rng.getrandbits(32)))
             if rng.random() < 0.5:
-                three, moment = three[::-1], 1 - moment
+                three, phase = three[::-1], 1 - phase
                 flow = None if flow is None else flow[[2, 3, 0, 1]]
             if rng.random() < 0.5:
                 three = three[:, :, ::-1]
@@ -355,17 +355,17 @@ class Samples:
                 flow = None if flow is None else flow.transpose(0, 2, 1)[[1, 0, 3, 2]]
             three = three[..., rng.sample(range(3), 3)]
             if rng.random() < self.FADED:
-                three = _faded(three, moment, rng)
+                three = _faded(three, phase, rng)
             if rng.random() < self.NOISY:
                 three = _noisy(three, np.random.default_rng(rng.getrandbits(32)))
             pictures.append(np.ascontiguousarray(three.transpose(0, 3, 1, 2)))
-            moments.append(moment)
+            phases.append(phase)
             if flow is not None:
                 flows.append(np.ascontiguousarray(flow))
         stacked = torch.from_numpy(np.stack(pictures)).float() / 255
         known = torch.from_numpy(np.stack(flows)) if flows else torch.zeros(0, 4, size // 2, size // 2)
-        moment_plane = torch.tensor(moments, dtype=torch.float32).view(-1, 1, 1, 1)
-        return Batch(stacked[:, 0], stacked[:, 1], stacked[:, 2], moment_plane, known)
+        phase_plane = torch.tensor(phases, dtype=torch.float32).view(-1, 1, 1, 1)
+        return Batch(stacked[:, 0], stacked[:, 1], stacked[:, 2], phase_plane, known)
 
 
 def _overlaid(three: Picture, flow: NDArray | None, rng: np.random.Generator) -> tuple[Picture, NDArray | None]:
@@ -384,11 +384,11 @@ def _levels(values: NDArray) -> Picture:
     return values.clip(0, 255).round().astype(np.uint8)
 
 
-def _faded(three: Picture, moment: float, rng: random.Random) -> Picture:
-    """Pictures [3,size,size,3] at 0, `moment` and 1 in a light that changes evenly."""
+def _faded(three: Picture, phase: float, rng: random.Random) -> Picture:
+    """Pictures [3,size,size,3] at 0, `phase` and 1 in a light that changes evenly."""
     first = rng.uniform(0.4, 1.1)
     change = first * (math.exp(rng.gauss(0, 0.2)) - 1)
-    light = [first + change * at for at in (0.0, moment, 1.0)]
+    light = [first + change * at for at in (0.0, phase, 1.0)]
     return _levels(three * np.array(light, np.float32).reshape(3, 1, 1, 1))
 
 

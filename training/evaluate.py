@@ -59,19 +59,19 @@ class Interpolator:
         self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self.align = int(self.session.get_modelmeta().custom_metadata_map["vfiinterp.align"])
 
-    def motion(self, first: NDArray, second: NDArray, moment: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def motion(self, first: NDArray, second: NDArray, phase: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow [1,4,h/s,w/s] and mask [1,1,h/s,w/s] between pictures [h0,w0,3], whose right and lower edges are repeated
         to the size h x w that the network takes."""
         height, width = first.shape[:2]
         beyond = (0, -height % self.align), (0, -width % self.align), (0, 0)
         pictures = [np.pad(p, beyond, "edge").transpose(2, 0, 1)[None].astype(np.float32) / 255 for p in (first, second)]
-        feeds = {"img0": pictures[0], "img1": pictures[1], "timestep": np.array([moment], np.float32)}
+        feeds = {"img0": pictures[0], "img1": pictures[1], "timestep": np.array([phase], np.float32)}
         flow, mask = self.session.run(["flow", "mask"], feeds)
         return torch.from_numpy(flow), torch.from_numpy(mask)
 
-    def frame(self, clip: Clip, first: int, second: int, moment: float) -> NDArray[np.float32]:
+    def frame(self, clip: Clip, first: int, second: int, phase: float) -> NDArray[np.float32]:
         """The luma [H,W] between two frames of a clip, in 0..255."""
-        flow, mask = self.motion(clip.seen[first], clip.seen[second], moment)
+        flow, mask = self.motion(clip.seen[first], clip.seen[second], phase)
         planes = torch.from_numpy(clip.luma[[first, second]].astype(np.float32))[:, None]
         height, width = planes.shape[2:]
         small_height, small_width = clip.seen.shape[1:3]
@@ -96,7 +96,7 @@ def psnr(made: NDArray, wanted: NDArray) -> float:
 
 
 def evaluate(interpolator: Interpolator, clip: Clip) -> tuple[int, NDArray]:
-    """How many frames were rebuilt, and the mean PSNR of network, blend and repeat."""
+    """Returns the number of frames rebuilt, and the mean PSNR of network, blend and repeat."""
     figures = []
     for middle in range(1, len(clip.luma) - 1, 2):
         first, wanted, second = clip.luma[middle - 1 : middle + 2]

@@ -1,4 +1,4 @@
-"""What the network is trained to make small. Sizes: S the full-size pictures', N = S / shrink the network's."""
+"""Losses that the network is trained to make small. Sizes: S the full-size pictures', N = S / shrink the network's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data import Batch
 from model import resize, warp_pair
 
 USUAL_LOSS, LEAST_LOSS = 0.05, 0.003
-"""Where the logarithmic scale of a picture's loss has slope one, and where it flattens out."""
+"""Losses of a picture at which the logarithmic scale has slope one, and at which it flattens out."""
 COARSER_WEIGHT = 0.15
 """Weight of each coarser block's picture loss, beside 1 for the finest's."""
 FLOW_WEIGHT_FIRST, FLOW_WEIGHT_LAST = 0.15, 0.01

@@ -29,11 +29,20 @@ REACH = 22
 COMPARED = 9
 """Side of the square of cells that is compared around each cell."""
 
+CONTRAST = 13
+"""Side of the squares whose mean and spread make contrast, in pixels of the pictures compared."""
+
 BRIGHTNESS = 6.0
 """How much of the luma (0..1) is added to the contrast, in units of it, for the search."""
 
 LEVELS, MOST = 16, 32
 """Levels that a unit of contrast is divided into, and the largest difference that counts, in levels: 8 bits are enough."""
+
+FINE = 128
+"""Parts that a level is divided into in costs: 16 bits are enough."""
+
+NOTHING = 8.0
+"""Judgement of rest where nothing else is found."""
 
 RELUCTANCE = 0.004
 """Difference, in units of contrast, that a step of displacement equals."""
@@ -44,8 +53,37 @@ KNOWN = 0.3
 NEARLY_BLACK = 0.03
 """Added to mean lumas before they are compared: nearly black pictures say little about the light."""
 
+LIKELIER, SURELY = 0.8, 0.02
+"""A displacement found at a quarter of the size takes the place of one found at half of it where it lies beyond that one's
+reach and its judgement is less than this share of the other's, and by this much."""
+
 DAMPING = 3e-5
 """What is added to the mean square slope (colour values per pixel): that of a slope of 1.4 grey levels a pixel."""
+
+SLOW = 2.0
+"""Displacement in pixels up to which nothing is looked for that rests."""
+
+SAME, TIMES, STILL = 0.04, 3.0, 0.02
+"""What rests differs less than the first on average around it and by less than the third itself, and moved it differs more
+than the second times as much, and the first. Colour values."""
+
+UNKNOWN = 9.0
+"""More than any difference."""
+
+COVERED = 0.25
+"""Share of a cell from which on it rests."""
+
+MARGIN = 4.0
+"""Pixels from the border within which comparisons suffer from it."""
+
+ONE_SIDED = 8.0
+"""What the mask's logit is moved by where only one picture has what is wanted."""
+
+FITS, CLEARLY = 0.7, 0.005
+"""The search's motion is taken where its misfit is less than this share of the network's, and by this much, in colour values."""
+
+ENOUGH = 0.1
+"""Share of a cell's surroundings that has to be comparable."""
 
 STRIDES = (16, 8, 4, 4)
 """Input pixels per cell of each block's grid."""
@@ -124,16 +162,19 @@ def surrounding(x: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
 
 
+def contrast(lumas: Tensor, size: int) -> Tensor:
+    """The contrast of pictures [B,2,h,w] with squares of `size` around, so that faint texture counts as much as strong, and
+    some of their brightness, which tells rows of like things apart."""
+    mean = surrounding(lumas, size)
+    spread = (surrounding(lumas * lumas, size) - mean * mean).clamp(min=0).sqrt()
+    return (lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas
+
+
 def unlikeness(lumas: Tensor, reach: int) -> Tensor:
     """How unlike two pictures [B,2,h,w] are in every pixel, at every whole displacement up to `reach` pixels across and down, half of
-    it taken from either picture: [B,(2*reach+1)^2,h,w], rows of displacements one after another, in units of contrast, at most 2.
-
-    Pictures are compared by their contrast, so that faint texture counts as much as strong, and some of their brightness,
-    which tells rows of like things apart."""
-    mean = surrounding(lumas, 7)
-    spread = (surrounding(lumas * lumas, 7) - mean * mean).clamp(min=0).sqrt()
+    it taken from either picture: [B,(2*reach+1)^2,h,w], rows of displacements one after another, in units of [`contrast`], at most 2."""
     height, width = lumas.shape[2:]
-    looks = F.pad((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas, (reach,) * 4, mode="replicate")
+    looks = F.pad(contrast(lumas, 7), (reach,) * 4, mode="replicate")
     first, second = looks[:, :1], looks[:, 1:]
     steps = range(-reach, reach + 1)
 
@@ -150,18 +191,15 @@ def unlikeness(lumas: Tensor, reach: int) -> Tensor:
 
 
 def fingerprint(lumas: Tensor) -> Tensor:
-    """What the search compares pictures [B,2,h,w] by, at every pixel, in whole levels from -128 to 127: the contrast of
-    squares of 2x2 pixels with their surroundings, and some of their brightness."""
-    lumas = F.avg_pool2d(F.pad(lumas, (0, 1, 0, 1), mode="replicate"), 2, 1)
-    mean = surrounding(lumas, 13)
-    spread = (surrounding(lumas * lumas, 13) - mean * mean).clamp(min=0).sqrt()
-    return (((lumas - mean) / (spread + 0.01) + BRIGHTNESS * lumas) * LEVELS).clamp(-128, 127).round()
+    """The [`contrast`] of pictures [B,2,h,w] in squares of 2x2 pixels from every pixel on, in whole levels from -128 to 127."""
+    soft = F.avg_pool2d(F.pad(lumas, (0, 1, 0, 1), mode="replicate"), 2, 1)
+    return (contrast(soft, CONTRAST) * LEVELS).clamp(-128, 127).round()
 
 
 def costs(lumas: Tensor) -> Tensor:
     """How unlike two pictures [B,2,4h,4w] are around every cell of 4x4 pixels, at every displacement of up to `REACH` whole
     pixels across and down, half of it taken from either picture: [B,n,n,h,w] with n = 2*REACH+1, down before across, in
-    units of contrast, at most 2. Every second pixel is compared. Only places inside both pictures count, and where these are
+    whole parts of a level. Every second pixel is compared. Only places inside both pictures count, and where these are
     too few the displacement counts as unlike."""
     height, width = lumas.shape[2:]
     prints = F.pad(fingerprint(lumas), (REACH,) * 4)
@@ -185,7 +223,7 @@ def costs(lumas: Tensor) -> Tensor:
         count.append(F.avg_pool2d(here, 2) * 4)
     apart, count = neighbours(torch.cat(apart, dim=1), COMPARED), neighbours(torch.cat(count, dim=1), COMPARED)
     everywhere = 4 * neighbours(torch.ones_like(apart[:, :1]), COMPARED)
-    cost = torch.where(count > KNOWN * everywhere, apart / (count.clamp(min=1) * LEVELS), apart.new_tensor(MOST / LEVELS))
+    cost = torch.where(count > KNOWN * everywhere, apart * (FINE / count.clamp(min=1)), apart.new_tensor(MOST * FINE)).floor()
     return cost.reshape(-1, len(steps), len(steps), height // 4, width // 4)
 
 
@@ -196,7 +234,8 @@ def neighbours(x: Tensor, size: int) -> Tensor:
 
 
 def search(lumas: Tensor) -> Tensor:
-    """How far picture 1 of pictures [B,2,4h,4w] lies beyond picture 0 around every cell of 4x4 pixels: [B,2,h,w] in pixels.
+    """How far picture 1 of pictures [B,2,4h,4w] lies beyond picture 0 around every cell of 4x4 pixels: [B,3,h,w], x and y in
+    pixels, and the judgement of that displacement.
 
     Each local minimum of [`costs`] is judged by what it would cost between the whole displacements: the difference of two
     pictures grows evenly with the distance from where they agree, so half of the difference of the costs on either side is
@@ -210,15 +249,26 @@ def search(lumas: Tensor) -> Tensor:
     least = torch.minimum(torch.minimum(above, below), torch.minimum(left, right))
     between = ((above - below).abs() + (left - right).abs()) / 2
     length = (across * across + down * down).sqrt() * RELUCTANCE
-    judged = torch.where(cost <= least, (cost - between).clamp(min=0) + length, cost.new_tensor(9.0))
-    best = judged.flatten(1, 2).argmin(1, keepdim=True)
+    judged = (cost - between).clamp(min=0) / (LEVELS * FINE) + length
+    judged = torch.where(cost <= least, judged, torch.where(length > 0, 2 * NOTHING, NOTHING))
+    judgement, best = judged.flatten(1, 2).min(1, keepdim=True)
 
     def place(step: Tensor, before: Tensor, behind: Tensor) -> Tensor:
         """Where the two lines through a minimum and its neighbours meet."""
-        slope = (torch.maximum(before, behind) - cost).clamp(min=1e-6)
+        slope = (torch.maximum(before, behind) - cost).clamp(min=1)
         return (step + (before - behind) / (2 * slope)).flatten(1, 2).gather(1, best)
 
-    return torch.cat([place(across, left, right), place(down, above, below)], dim=1)
+    return torch.cat([place(across, left, right), place(down, above, below), judgement], dim=1)
+
+
+def search_wide(half: Tensor, quarter: Tensor) -> Tensor:
+    """How far picture 1 lies beyond picture 0 around every cell of 4x4 pixels of pictures [B,2,4h,4w], in their pixels:
+    [B,2,h,w]. What is too far away for a [`search`] in them is looked for in the same pictures at half of their size."""
+    near = search(half)
+    far = F.interpolate(search(quarter), scale_factor=2.0, mode="nearest")
+    beyond = far[:, :2].abs().amax(1, keepdim=True) * 2 > REACH
+    likelier = far[:, 2:] < LIKELIER * near[:, 2:] - SURELY
+    return torch.where(beyond & likelier, far[:, :2] * 2, near[:, :2])
 
 
 def comparison(lumas: Tensor, reach: int) -> Tensor:
@@ -236,6 +286,87 @@ def disagreement(lumas: Tensor) -> Tensor:
 def follow(motion: Tensor, step: Tensor) -> Tensor:
     """Motion [B,5,h,w] when what was seen in picture 1 lies a step [B,2,h,w] further from what was seen in picture 0."""
     return motion + torch.cat([-step, step, torch.zeros_like(step[:, :1])], dim=1)
+
+
+def places(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Where `flow` [B,4,h,w], in pixels, leads from the centres of cells of 2x2 pixels: x and y in picture 0 and 1,
+    [B,2,h,w] each."""
+    x, y = (torch.arange(size, device=flow.device) * 2 + 0.5 for size in (flow.shape[3], flow.shape[2]))
+    return flow[:, 0::2] + x.view(1, 1, 1, -1), flow[:, 1::2] + y.view(1, 1, -1, 1)
+
+
+def inside(flow: Tensor) -> Tensor:
+    """Whether what `flow` [B,4,h,w] leads to from cells of 2x2 pixels lies inside picture 0 and 1: [B,2,h,w], 1 or 0."""
+    (x, y), width, height = places(flow), 2 * flow.shape[3], 2 * flow.shape[2]
+    within = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return within.to(flow.dtype)
+
+
+def continue_inwards(motion: Tensor, flow: Tensor) -> Tensor:
+    """Motion [B,5,h,w] whose flow [B,4,h,w] leads beyond the border takes the velocity of the cell that lies as far inwards
+    and `MARGIN` pixels more: beyond the border there is nothing to compare."""
+    height, width = motion.shape[2:]
+
+    def inwards(place: Tensor, size: int) -> Tensor:
+        over = (place - place.clamp(-0.5, 2 * size - 0.5)).sum(1, keepdim=True)
+        return (over + MARGIN * torch.sign(over)) / 2
+
+    (x, y) = places(flow)
+    columns = torch.arange(width, device=flow.device).view(1, 1, 1, -1) - inwards(x, width)
+    rows = torch.arange(height, device=flow.device).view(1, 1, -1, 1) - inwards(y, height)
+    return torch.cat([gather(motion[:, :4], columns.round(), rows.round()), motion[:, 4:]], dim=1)
+
+
+def gather(x: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """The values of x [B,C,h,w] at whole columns and rows [B,1,h',w'], edges repeated: [B,C,h',w']."""
+    height, width = x.shape[2:]
+    index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    index = index.long().expand(-1, x.shape[1], -1, -1)
+    return x.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
+
+
+def at_rest(lumas: Tensor, apart: Tensor) -> Tensor:
+    """How much of each cell of 2x2 pixels of pictures [B,2,2h,2w] rests though the surroundings, which the search says lie
+    `apart` [B,2,h/4,w/4], move: letters over a pan. [B,1,h,w], 0 to 1.
+
+    What rests is the same in both pictures, and where the surroundings have moved to there is something else."""
+    first, second = lumas[:, :1], lumas[:, 1:]
+    apart = apart.round()
+    moves = F.interpolate(((apart * apart).sum(1, keepdim=True) > SLOW * SLOW).to(lumas.dtype), scale_factor=8.0, mode="nearest")
+    by = F.interpolate(apart, scale_factor=8.0, mode="nearest")
+
+    def moved(here: Tensor, there: Tensor, by: Tensor) -> Tensor:
+        """How unlike the pictures are if what is here has gone `by` there; nothing can be said about what has left."""
+        height, width = there.shape[2:]
+        columns = torch.arange(width, device=by.device).view(1, 1, 1, -1) + by[:, :1]
+        rows = torch.arange(height, device=by.device).view(1, 1, -1, 1) + by[:, 1:]
+        known = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        return torch.where(known, surrounding((here - gather(there, columns, rows)).abs(), 3), there.new_tensor(UNKNOWN))
+
+    apart = (first - second).abs()
+    unmoved, moved = surrounding(apart, 3), torch.minimum(moved(first, second, by), moved(second, first, -by))
+    rests = (unmoved < SAME) & (moved > TIMES * unmoved + SAME) & (moved < UNKNOWN)
+    rests = F.max_pool2d(rests.to(lumas.dtype) * moves, 3, 1, 1) * (apart < STILL).to(lumas.dtype)
+    return F.avg_pool2d(rests, 2)
+
+
+def fit(lumas: Tensor, motion: Tensor, flow: Tensor, covered: Tensor, unknown: float) -> tuple[Tensor, Tensor]:
+    """Motion [B,5,h,w] with what each picture has not got taken from the other one, and how badly it fits around each cell
+    [B,1,h,w], colour values; `unknown` where neither picture can be compared. lumas [B,2,h,w], flow [B,4,h,w] of the
+    motion, covered [B,1,h,w] as [`at_rest`] says."""
+    columns = torch.arange(flow.shape[3], device=flow.device).view(1, 1, 1, -1)
+    rows = torch.arange(flow.shape[2], device=flow.device).view(1, 1, -1, 1)
+
+    def free(x: Tensor, y: Tensor) -> Tensor:
+        return 1 - gather(covered, (columns + x / 2).round(), (rows + y / 2).round())
+
+    seen = inside(flow) * torch.cat([free(flow[:, 0:1], flow[:, 1:2]), free(flow[:, 2:3], flow[:, 3:4])], dim=1)
+    comparable = seen[:, :1] * seen[:, 1:] * (1 - covered)
+    aligned = warp_pair(lumas, flow * (1 / 2), 1)
+    apart = (aligned[:, :1] - aligned[:, 1:]).abs() * comparable
+    share, apart = surrounding(comparable, 5), surrounding(apart, 5)
+    misfit = torch.where(share > ENOUGH, apart / share.clamp(min=ENOUGH), share.new_tensor(unknown))
+    return torch.cat([motion[:, :4], motion[:, 4:] + ONE_SIDED * (seen[:, :1] - seen[:, 1:])], dim=1), misfit
 
 
 @dataclass(frozen=True)
@@ -276,7 +407,7 @@ class Residual(nn.Module):
 HEADS = {"head": 5 * 4, "trust": 1, "polish": 2 * 4}
 """What is read off a block's body, in this order: the channels of each; not every block has all."""
 
-STAGES_VERSION = 2
+STAGES_VERSION = 3
 """Of what the stages compute, as the element's own operators for them know it: to be raised with every change to it. An
 element that knows another version runs the exported file's own definition."""
 
@@ -291,17 +422,17 @@ class Stage(nn.Module):
 
 class Start(Stage):
     """What needs no learning: pictures [B,3,H,W] and timestep [B,1,1,1] to the motion [B,5,H/8,W/8] between them, by a
-    search at half the size and a step of Lucas and Kanade at a quarter; and the pair [B,6,H,W] round zero, at a half and at a
-    quarter of its size."""
+    search at half the size and a step of Lucas and Kanade at a quarter; the pair [B,6,H,W] round zero, at a half and at a
+    quarter of its size; and what the search found [B,2,H/8,W/8], in pixels."""
 
-    def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, img0: Tensor, img1: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         pair = torch.cat([img0, img1], dim=1) - 0.5
         half, quarter = resize(pair, 1 / 2), resize(pair, 1 / 4)
-        apart = search(luma(half)) * STEP
+        apart = search_wide(luma(half), luma(quarter)) * STEP
         motion = torch.cat([-apart, apart, torch.zeros_like(apart[:, :1])], dim=1)
         flow = motion[:, :4] * flow_per_velocity(timestep)
         step = proposal(warp_pair(luma(quarter), flow * (1 / 4), 2), 2) * 4
-        return follow(motion, step), pair, half, quarter
+        return follow(motion, step), pair, half, quarter, apart
 
 
 class Look(Stage):
@@ -345,18 +476,34 @@ class Improve(Stage):
 
 
 class Finish(Stage):
-    """The last touch: one more step, and rest. pair [B,6,2h,2w] as it is, motion [B,5,h,w], found [B,29,h/2,w/2]: from
-    channel 21 on the trust in the step and in rest, for each quarter of a cell; rest [3]: how much agreement moved and
-    unmoved weighs, and a bias."""
+    """The last touch: one more step, the border, rest, and the search's own word. pair [B,6,2h,2w] as it is, motion
+    [B,5,h,w], found [B,29,h/2,w/2]: from channel 21 on the trust in the step and in rest, for each quarter of a cell; rest
+    [3]: how much agreement moved and unmoved weighs, and a bias; apart [B,2,h/4,w/4] as the search found it.
 
-    def forward(self, pair: Tensor, motion: Tensor, found: Tensor, rest: Tensor, timestep: Tensor) -> Tensor:
-        flow = motion[:, :4] * flow_per_velocity(timestep)
+    Where a picture hasn't got what is wanted, because it lies beyond the border or is covered there by what rests, the other
+    one gives it. The search's motion takes the place of the network's where it fits much better."""
+
+    def forward(
+        self, pair: Tensor, motion: Tensor, found: Tensor, rest: Tensor, timestep: Tensor, apart: Tensor
+    ) -> Tensor:
+        scale = flow_per_velocity(timestep)
         lumas = luma(pair)
-        aligned = warp_pair(lumas, flow, 2)
+        aligned = warp_pair(lumas, motion[:, :4] * scale, 2)
         gates = F.pixel_shuffle(found[:, 21:], 2)
         motion = follow(motion, proposal(aligned, 2) * torch.sigmoid(gates[:, :1]))
+        motion = continue_inwards(motion, motion[:, :4] * scale)
         moving, resting = disagreement(aligned), disagreement(lumas)
-        return motion * torch.sigmoid(-(rest[0] * moving + rest[1] * resting + rest[2] + gates[:, 1:]))
+        share = torch.sigmoid(-(rest[0] * moving + rest[1] * resting + rest[2] + gates[:, 1:]))
+        comparable = inside(motion[:, :4] * scale).amin(1, keepdim=True)
+        motion = motion * torch.where(comparable > 0, share, torch.ones_like(share))
+        covered = at_rest(lumas, apart)
+        searched = F.interpolate(apart, scale_factor=4.0, mode="nearest")
+        searched = torch.cat([-searched, searched, torch.zeros_like(searched[:, :1])], dim=1)
+        small = resize(lumas, 1 / 2)
+        motion, misfit = fit(small, motion, motion[:, :4] * scale, covered, unknown=0.0)
+        searched, other = fit(small, searched, searched[:, :4] * scale, covered, unknown=1.0)
+        motion = torch.where(other < FITS * misfit - CLEARLY, searched, motion)
+        return torch.where(covered < COVERED, motion, torch.zeros_like(motion))
 
 
 class Block(nn.Module):
@@ -398,10 +545,11 @@ class Block(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, pair: Tensor, motion: Tensor, timestep: Tensor) -> Tensor:
+    def forward(self, pair: Tensor, motion: Tensor, timestep: Tensor, apart: Tensor) -> Tensor:
         """pair [B,6,4h,4w]: both pictures, shrunk to four times this block's grid. motion [B,5,h,w], or twice as
         fine, as `given` says: what was found before: velocity to picture 0 and 1 in input pixels per frame interval, mask logit.
-        timestep [B,1,1,1]. Returns the improved motion on a grid twice as fine as this block's, [B,5,2h,2w]."""
+        timestep [B,1,1,1]. apart: what the search found. Returns the improved motion on a grid twice as fine as this block's,
+        [B,5,2h,2w]."""
         warped, prior = self.look(pair, motion, timestep)
         x = F.leaky_relu(self.stem(warped), 0.1)
         x = self.down(x) + self.prior(prior)
@@ -410,7 +558,7 @@ class Block(nn.Module):
         x = F.leaky_relu(x, 0.1)
         found = self._heads(self.body(x)).float()
         motion = self.improve(motion, prior, found)
-        return motion if self.finish is None else self.finish(pair, motion, found, self.rest, timestep)
+        return motion if self.finish is None else self.finish(pair, motion, found, self.rest, timestep, apart)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Everything that is read off the body, [B,channels,h,w] to [B,21 or 29,h,w], as one convolution: each by itself
@@ -455,10 +603,10 @@ class Vfi(nn.Module):
         """img0, img1 [B,3,H,W] in 0..1, timestep [B,1,1,1] in (0,1). Every block's flow [B,4,H/s,W/s] in input pixels
         and mask [B,1,H/s,W/s] in 0..1, the weight of picture 0; coarse to fine, s = 8, 4, 2."""
         nearness = torch.log((1 - timestep) / timestep)
-        motion, *pairs = self.start(*levelled(img0, img1), timestep)
+        motion, *pairs, apart = self.start(*levelled(img0, img1), timestep)
         found = []
         for block in self.blocks:
-            motion = block(pairs[block.stride // 8], motion, timestep)
+            motion = block(pairs[block.stride // 8], motion, timestep, apart)
             flow = motion[:, :4] * flow_per_velocity(timestep)
             found.append((flow, torch.sigmoid(motion[:, 4:] + nearness)))
         return found

@@ -39,14 +39,14 @@ def make_clips(folder: Path) -> None:
 
 
 def drawn_error(batch: Batch, flow: torch.Tensor) -> float:
-    """How far both pictures, warped by a flow on a grid of half the size, are from the wanted frame."""
+    """Returns how far both pictures, warped by a flow on a grid of half the size, are from the wanted frame."""
     warped = warp_pair(torch.cat([batch.img0, batch.img1], 1), flow, 2)
     return float((warped - torch.cat([batch.wanted] * 2, 1)).abs().mean())
 
 
 def loss_on(network: Vfi, batch: Batch) -> float:
     with torch.no_grad():
-        return float(total_loss(network.estimates(batch.img0, batch.img1, batch.moment), batch, 1, 0.5)[0])
+        return float(total_loss(network.estimates(batch.img0, batch.img1, batch.phase), batch, 1, 0.5)[0])
 
 
 def test_recipe(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_recipe(tmp_path: Path) -> None:
     batch = Samples(tmp_path / "cache").batch(0, 2, 6, 256)
     assert batch.wanted.shape == (8, 3, 256, 256) and batch.known == 6
 
-    drawn = Batch(*(part[-6:] for part in (batch.img0, batch.wanted, batch.img1, batch.moment)), batch.flow)
+    drawn = Batch(*(part[-6:] for part in (batch.img0, batch.wanted, batch.img1, batch.phase)), batch.flow)
     assert drawn_error(drawn, drawn.flow) < 0.5 * drawn_error(drawn, 0 * drawn.flow), "the drawn flow is wrong"
 
     before = loss_on(Training(tmp_path / "fresh").network, batch)
@@ -80,9 +80,9 @@ def test_a_larger_network_begins_with_what_the_one_it_grows_from_has_learned() -
     for parameter in lite.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     base.grow_from(lite.state_dict())
-    pictures, moment = torch.rand(2, 1, 3, 64, 64), torch.full((1, 1, 1, 1), 0.4)
+    pictures, phase = torch.rand(2, 1, 3, 64, 64), torch.full((1, 1, 1, 1), 0.4)
     # lite's third block is its last one, which does something more
-    for mine, its in zip(base.estimates(*pictures, moment)[:2], lite.estimates(*pictures, moment)):
+    for mine, its in zip(base.estimates(*pictures, phase)[:2], lite.estimates(*pictures, phase)):
         for mine, its in zip(mine, its):
             assert torch.allclose(mine, its, atol=1e-4)
 
@@ -90,7 +90,7 @@ def test_a_larger_network_begins_with_what_the_one_it_grows_from_has_learned() -
 def test_a_change_of_light_is_no_motion() -> None:
     torch.manual_seed(0)
     picture = torch.nn.functional.interpolate(torch.rand(1, 3, 16, 16), size=(256, 256), mode="bilinear") * 0.8 + 0.1
-    moment = torch.full((1, 1, 1, 1), 0.5)
+    phase = torch.full((1, 1, 1, 1), 0.5)
     start, pair = Vfi().start, (picture, picture * 0.6)
-    assert start(*pair, moment)[0][:, :4].abs().mean() > 5
-    assert start(*levelled(*pair), moment)[0][:, :4].abs().mean() < 0.5
+    assert start(*pair, phase)[0][:, :4].abs().mean() > 5
+    assert start(*levelled(*pair), phase)[0][:, :4].abs().mean() < 0.5

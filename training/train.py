@@ -36,7 +36,7 @@ SAVE_EVERY = 200
 PARTS = {"cpu": 2, "cuda": 1}
 """Parts of a step's batch, computed side by side: on a CPU far cheaper than sharing out each operation."""
 VIEWS = ((2, 352, 1, 1), (2, 256, 2, 1), (1, 176, 2, 1))
-"""What a part may be: how much smaller the network sees the pictures, their size, and how many samples there are of
+"""Views that a part may be of: how much smaller the network sees the pictures, their size, and how many samples there are of
 clips and how many drawn with known motion."""
 HALF_PRECISION_UNTIL = 0.8
 """Share of the time in which convolutions may run in bfloat16."""
@@ -46,14 +46,14 @@ MOST_PARTS = 1 << 40
 
 @dataclass
 class Part(Dataset):
-    """What parts of steps learn from: part number n of a run is always the same, whoever makes it."""
+    """Samples that parts of steps learn from: part number n of a run is always the same, whoever makes it."""
 
     samples: Samples
     times: int
-    """How many times `VIEWS` says a part has."""
+    """Number of times as many samples as `VIEWS` says a part has."""
 
     def __getitem__(self, number: int) -> tuple[int, Batch]:
-        """How much smaller the network is to see the pictures, and the pictures."""
+        """Returns how much smaller the network is to see the pictures, and the pictures."""
         shrink, size, real, drawn = random.Random(number).choice(VIEWS)
         return shrink, self.samples.batch(number, real * self.times, drawn * self.times, size)
 
@@ -118,11 +118,11 @@ class Training:
         os.replace(partial, self.file)
 
     def gradients(self, shrink: int, batch: Batch, progress: float, bfloat16: bool) -> tuple[list[Tensor], Tensor]:
-        """What a part of a step says: gradients, then its loss and the mean square error of its frames."""
+        """Returns what a part of a step gives: gradients, then its loss and the mean square error of its frames."""
         batch = batch.to(self.device)
         seen = (resize(batch.img0, 1 / shrink), resize(batch.img1, 1 / shrink))
         with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16 and progress < HALF_PRECISION_UNTIL):
-            estimates = self.network.estimates(*seen, batch.moment)
+            estimates = self.network.estimates(*seen, batch.phase)
         estimates = [(flow.float(), mask.float()) for flow, mask in estimates]
         loss, square = total_loss(estimates, batch, shrink, progress)
         gradients = torch.autograd.grad(loss, list(self.network.parameters()))

@@ -9,6 +9,7 @@ use ort::operator::ComputeContext;
 use ort::value::ValueRef;
 
 use super::sampling::Row;
+use crate::frames::space;
 
 /// Fewest samples for which a part is worth another thread.
 const PART: usize = 16 * 1024;
@@ -151,6 +152,18 @@ impl<'a> Scratch<'a> {
         let data = unsafe { std::slice::from_raw_parts_mut(self.block.as_mut_ptr().cast(), count) };
         PlanesMut::new(data, self.size)
     }
+}
+
+/// Returns so many zeros, for what is as large as a picture and not to be had of the runtime: a thread that
+/// needs it for a while.
+///
+/// # Errors
+/// If memory lacks.
+pub(crate) fn zeros<T: Copy + Default>(count: usize) -> ort::Result<Vec<T>> {
+    let mut zeros = Vec::new();
+    space::resize(&mut zeros, count, T::default())
+        .map_err(|why| ort::Error::new(why.to_string()))?;
+    Ok(zeros)
 }
 
 /// Calls `work` with ranges that make up `0..rows`, each a multiple of `step` but the last, on the

@@ -9,9 +9,6 @@ const DAMPING: f32 = 3e-5;
 /// The longest step, in pixels.
 const LONGEST: f32 = 1.5;
 
-/// Number of cells that are judged together.
-const BLOCK: usize = 32;
-
 /// The luma of BT.601.
 const RED: f32 = 0.299;
 const GREEN: f32 = 0.587;
@@ -76,22 +73,17 @@ vectorised! {
         }
     }
 
-    /// Means of 2x2 samples of a row and the next, at every place; the last sample is repeated.
-    fn soften(upper: &[f32], lower: &[f32], out: &mut [f32]) {
-        let Some(last) = out.len().checked_sub(1) else { return };
-        for x in 0..last {
-            out[x] = (upper[x] + upper[x + 1] + lower[x] + lower[x + 1]) * 0.25;
+    /// `out *= share`
+    fn multiply(share: &[f32], out: &mut [f32]) {
+        for (out, share) in out.iter_mut().zip(share) {
+            *out *= share;
         }
-        out[last] = (upper[last] + lower[last]) * 0.5;
     }
 
-    /// `out = (at - mean) / (spread + 0.01) + brightness * at`, where the spread follows from the mean
-    /// square.
-    fn looks(at: &[f32], mean: &[f32], square: &[f32], brightness: f32, out: &mut [f32]) {
-        let rows = out.iter_mut().zip(at.iter().zip(mean).zip(square));
-        for (out, ((at, mean), square)) in rows {
-            let spread = (square - mean * mean).max(0.0).sqrt();
-            *out = (at - mean) / (spread + 0.01) + brightness * at;
+    /// Sizes of differences.
+    fn differ(first: &[f32], second: &[f32], out: &mut [f32]) {
+        for (out, (a, b)) in out.iter_mut().zip(first.iter().zip(second)) {
+            *out = (a - b).abs();
         }
     }
 
@@ -112,100 +104,6 @@ vectorised! {
         }
         for (out, inverse) in out.iter_mut().zip(inverse) {
             *out *= inverse;
-        }
-    }
-
-    /// Every fourth sample from `phase` on, times `factor`, as the nearest of the levels from -128 to
-    /// 127, 128 added.
-    fn levels(from: &[f32], phase: usize, factor: f32, out: &mut [u8]) {
-        for (out, four) in out.iter_mut().zip(from.as_chunks::<4>().0) {
-            let level = (four[phase % 4] * factor).clamp(-128.0, 127.0).round_ties_even();
-            *out = (level + 128.0) as u8;
-        }
-    }
-
-    /// Adds the sizes of the differences of rows, `most` at most, to `count` rows of `width` in `out`.
-    /// Rows begin `stride` after each other in what is compared, and `out_stride` in `out`.
-    fn add_differences(
-        first: &[u8], second: &[u8], stride: usize, most: u8, count: usize, width: usize,
-        out: &mut [u8], out_stride: usize,
-    ) {
-        for row in 0..count {
-            let out = &mut out[row * out_stride..][..width];
-            let (first, second) = (&first[row * stride..][..width], &second[row * stride..][..width]);
-            for (out, (a, b)) in out.iter_mut().zip(first.iter().zip(second)) {
-                *out = out.wrapping_add(a.abs_diff(*b).min(most));
-            }
-        }
-    }
-
-    /// Computes sums of squares of 9 x 9 differences in levels, as differences in units of contrast.
-    ///
-    /// `columns` has room for a row and 8 more, and holds zeros. The number of samples in a sum is
-    /// `counts` of its column times that of its row, the first of `rows`; where it is no more than
-    /// `wanted` of its column times the second of `rows`, the squares are as unlike as can be.
-    fn surroundings(
-        apart: &[u8], columns: &mut [u16], counts: &[f32], wanted: &[f32], rows: &[[f32; 2]],
-        out: &mut [f32],
-    ) {
-        let width = counts.len();
-        let row = |y: usize| &apart[y * width..][..width];
-        for y in 0..rows.len().min(4) {
-            for (sum, apart) in columns[4..].iter_mut().zip(row(y)) {
-                *sum += u16::from(*apart);
-            }
-        }
-        for (y, &[count, share]) in rows.iter().enumerate() {
-            if y + 4 < rows.len() {
-                for (sum, apart) in columns[4..].iter_mut().zip(row(y + 4)) {
-                    *sum = sum.wrapping_add(u16::from(*apart));
-                }
-            }
-            if y > 4 {
-                for (sum, apart) in columns[4..].iter_mut().zip(row(y - 5)) {
-                    *sum = sum.wrapping_sub(u16::from(*apart));
-                }
-            }
-            let out = &mut out[y * width..][..width];
-            let (columns, wanted) = (&columns[..width + 8], &wanted[..width]);
-            for x in 0..width {
-                let sum = (x..x + 9).fold(0, |sum: u16, x| sum.wrapping_add(columns[x]));
-                let count = counts[x] * count;
-                let cost = f32::from(sum) / (count.max(1.0) * 16.0);
-                out[x] = if count > share * wanted[x] { cost } else { 2.0 };
-            }
-        }
-    }
-
-    /// Judges a displacement `by` with costs `at`, of whose neighbours `around` are those to the
-    /// left, to the right, above and below: only where it is no worse than they are, and by what it
-    /// would cost between whole displacements. Keeps the best.
-    fn judge(
-        at: &[f32], around: &[&[f32]; 4], length: f32, by: [f32; 2],
-        least: &mut [f32], across: &mut [f32], down: &mut [f32],
-    ) {
-        let cells = least.len();
-        let whole = cells - cells % BLOCK;
-        let mut best = Best { least, across, down };
-        for start in (0..whole).step_by(BLOCK) {
-            judge_block::<BLOCK>(start, at, around, length, by, &mut best);
-        }
-        for start in whole..cells {
-            judge_block::<1>(start, at, around, length, by, &mut best);
-        }
-    }
-
-    /// Keeps the better of two displacements: judgement, x and y.
-    fn keep_best(
-        others: [&[f32]; 3], least: &mut [f32], across: &mut [f32], down: &mut [f32],
-    ) {
-        let [other, x, y] = others;
-        let best = least.iter_mut().zip(across).zip(down);
-        for (((least, across), down), ((other, x), y)) in best.zip(other.iter().zip(x).zip(y)) {
-            let better = *other < *least;
-            *least = if better { *other } else { *least };
-            *across = if better { *x } else { *across };
-            *down = if better { *y } else { *down };
         }
     }
 
@@ -332,65 +230,6 @@ vectorised! {
         for (out, ((moving, resting), wish)) in rows {
             *out = sigmoid(-(rest[0] * moving + rest[1] * resting + rest[2] + wish));
         }
-    }
-
-    /// `out = (motion + step * sign) * share`
-    fn moved(motion: &[f32], step: &[f32], sign: f32, share: &[f32], out: &mut [f32]) {
-        let rows = out.iter_mut().zip(motion.iter().zip(step).zip(share));
-        for (out, ((motion, step), share)) in rows {
-            *out = (motion + step * sign) * share;
-        }
-    }
-}
-
-/// Best displacements so far: judgements, x and y.
-struct Best<'a> {
-    least: &'a mut [f32],
-    across: &'a mut [f32],
-    down: &'a mut [f32],
-}
-
-/// Judges `N` cells from `start` on, as [`judge`] says: so many at once that the compiler knows how
-/// many there are.
-#[inline(always)]
-fn judge_block<const N: usize>(
-    start: usize,
-    at: &[f32],
-    around: &[&[f32]; 4],
-    length: f32,
-    by: [f32; 2],
-    best: &mut Best<'_>,
-) {
-    let block = |row: &[f32]| -> [f32; N] {
-        let mut block = [0.0; N];
-        block.copy_from_slice(&row[start..][..N]);
-        block
-    };
-    let (at, least) = (block(at), block(best.least));
-    let [left, right, above, below] = around.map(block);
-    let mut judged = [0.0; N];
-    for i in 0..N {
-        let lowest = left[i].min(right[i]).min(above[i].min(below[i]));
-        let between = (above[i] - below[i]).abs() + (left[i] - right[i]).abs();
-        let judgement = (at[i] - between * 0.5).max(0.0) + length;
-        judged[i] = if at[i] <= lowest {
-            judgement
-        } else {
-            f32::INFINITY
-        };
-    }
-    let better = (0..N).fold(0, |any, i| any | u32::from(judged[i] < least[i]));
-    // few are better than what was found before: only these are looked at one by one
-    if better == 0 {
-        return;
-    }
-    for i in (0..N).filter(|&i| judged[i] < least[i]) {
-        let place = |before: f32, behind: f32| {
-            (before - behind) / (2.0 * (before.max(behind) - at[i]).max(1e-6))
-        };
-        best.least[start + i] = judged[i];
-        best.across[start + i] = by[0] + place(left[i], right[i]);
-        best.down[start + i] = by[1] + place(above[i], below[i]);
     }
 }
 

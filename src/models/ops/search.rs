@@ -1,46 +1,75 @@
 //! The search over whole displacements that a network begins with (`search` in `training/model.py`).
 
+mod comparison;
+
+use std::ops::Range;
+
 use ort::memory::Allocator;
 use ort::operator::ComputeContext;
 
-use super::planes::{Planes, PlanesMut, Scratch, in_parallel};
-use super::rows;
-use super::steps::Surrounding;
+use self::comparison::{Comparison, UNIT};
+use super::planes::{Planes, PlanesMut, Scratch, in_parallel, zeros};
+use super::vectorised;
+use crate::sync::{Mutex, PoisonError, lock};
 
 /// Number of steps of displacement each way, in pixels of the pictures compared.
-const REACH: isize = 22;
+const REACH: usize = 22;
 
 /// Number of displacements on an axis.
-const SIDE: usize = 2 * REACH as usize + 1;
-
-/// Side of a cell in pixels; every second pixel across and down is compared.
-const CELL: usize = 4;
-
-/// Side of the square of cells that is compared.
-const COMPARED: usize = 9;
-
-/// Side of the squares whose mean and spread make contrast.
-const CONTRAST: usize = 13;
-
-/// How much of the luma is added to the contrast.
-const BRIGHTNESS: f32 = 6.0;
-
-/// Levels of a unit of contrast, and the largest difference that counts, in units.
-const LEVELS: f32 = 16.0;
-const MOST: f32 = 2.0;
+const SIDE: usize = 2 * REACH + 1;
 
 /// Difference that a step of displacement equals.
 const RELUCTANCE: f32 = 0.004;
 
-/// Share of the places around a cell that have to lie inside both pictures.
-const KNOWN: f32 = 0.3;
-
-/// Rows of displacements that one thread compares in a go. It needs one more on either side.
+/// Rows of cells that one thread searches in a go: what it compares them by fits in its cache.
 const ROWS: usize = 12;
 
-/// Returns how far the second of two lumas `[2, 4h, 4w]` lies beyond the first around every cell:
-/// x and y in pixels, `[2, h, w]`.
-pub(crate) fn search(
+/// Number of cells that are looked at together.
+const BLOCK: usize = 32;
+
+/// Judgement of rest where nothing else is found.
+const NOTHING: f32 = 8.0;
+
+/// A displacement found at half the size takes the place of one found at the whole where it lies
+/// beyond that one's reach, and its judgement is less than this share of the other's, and by this much.
+const LIKELIER: f32 = 0.8;
+const SURELY: f32 = 0.02;
+
+/// Writes how far the second of two lumas `[2, 4h, 4w]` lies beyond the first around every cell, x
+/// and y in pixels, `[2, h, w]`: by a search in them, and by one in `halved`, which are half as large.
+pub(crate) fn search_wide(
+    context: &ComputeContext,
+    allocator: &Allocator,
+    simd: bool,
+    [lumas, halved]: [Planes<'_>; 2],
+    out: PlanesMut<'_>,
+) -> ort::Result<()> {
+    let (height, width) = (out.height, out.width);
+    let mut near = Scratch::new(allocator, [3, height, width])?;
+    search(context, allocator, simd, lumas, near.planes_mut())?;
+    let mut far = Scratch::new(allocator, [3, height / 2, width / 2])?;
+    search(context, allocator, simd, halved, far.planes_mut())?;
+    let (near, far) = (near.planes(), far.planes());
+    for y in 0..height {
+        // SAFETY: nobody else has them.
+        let (across, down) = unsafe { (out.rows(0, y, 1), out.rows(1, y, 1)) };
+        across.copy_from_slice(near.row(0, y));
+        down.copy_from_slice(near.row(1, y));
+        for x in 0..width {
+            let [far_x, far_y, judged] = [0, 1, 2].map(|channel| far.row(channel, y / 2)[x / 2]);
+            let by = [2.0 * far_x, 2.0 * far_y];
+            let beyond = by[0].abs().max(by[1].abs()) > REACH as f32;
+            if beyond && judged < LIKELIER * near.row(2, y)[x] - SURELY {
+                (across[x], down[x]) = (by[0], by[1]);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes how far the second of two lumas `[2, 4h, 4w]` lies beyond the first around every cell: x
+/// and y in pixels, and the judgement of that, `[3, h, w]`.
+fn search(
     context: &ComputeContext,
     allocator: &Allocator,
     simd: bool,
@@ -48,297 +77,155 @@ pub(crate) fn search(
     out: PlanesMut<'_>,
 ) -> ort::Result<()> {
     let (height, width) = (out.height, out.width);
-    let prints = fingerprints(context, allocator, simd, lumas)?;
-    let parts = SIDE.div_ceil(ROWS);
-    let mut found = Scratch::new(allocator, [3 * parts, height, width])?;
-    let best = found.planes_mut();
-    let cost = 16 * SIDE * height * width;
-    in_parallel(context, SIDE, ROWS, cost, |range| {
+    let comparison = Comparison::new(context, allocator, simd, lumas, REACH)?;
+    let outcome = Mutex::new(Ok(()));
+    in_parallel(context, height, ROWS, 16 * SIDE * SIDE * width, |range| {
         for start in range.clone().step_by(ROWS) {
-            // SAFETY: this call alone has this part.
-            let [least, xs, ys] =
-                [0, 1, 2].map(|i| unsafe { best.rows(3 * (start / ROWS) + i, 0, height) });
-            let mut best = Best { least, xs, ys };
             let rows = start..(start + ROWS).min(range.end);
-            search_rows(simd, &prints, rows, [height, width], &mut best);
+            // SAFETY: this call alone has these rows.
+            let [across, down, least] =
+                [0, 1, 2].map(|channel| unsafe { out.rows(channel, start, rows.len()) });
+            let found = search_rows(simd, &comparison, rows, [least, across, down]);
+            if let Err(lack) = found {
+                *lock(&outcome) = Err(lack);
+                return;
+            }
         }
     })?;
-    let found = found.planes();
-    // SAFETY: nobody else has them.
-    let (across, down) = unsafe { (out.rows(0, 0, height), out.rows(1, 0, height)) };
-    across.copy_from_slice(found.channel(1));
-    down.copy_from_slice(found.channel(2));
-    let mut least = found.channel(0).to_vec();
-    for part in 1..parts {
-        let [other, x, y] = [0, 1, 2].map(|i| found.channel(3 * part + i));
-        rows::keep_best(simd, [other, x, y], &mut least, across, down);
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Best displacements around cells so far.
+pub(super) struct Best<'a> {
+    /// Their judgements, and these in units of costs, rounded up.
+    least: &'a mut [f32],
+    limits: &'a mut [u16],
+    across: &'a mut [f32],
+    down: &'a mut [f32],
+}
+
+/// Costs of a displacement around cells, and of its neighbours.
+#[derive(Clone, Copy)]
+pub(super) struct Costs<'a> {
+    at: &'a [u16],
+    left: &'a [u16],
+    right: &'a [u16],
+    above: &'a [u16],
+    below: &'a [u16],
+}
+
+/// Searches some rows of cells.
+fn search_rows(
+    simd: bool,
+    comparison: &Comparison,
+    rows: Range<usize>,
+    [least, across, down]: [&mut [f32]; 3],
+) -> ort::Result<()> {
+    let cells = least.len();
+    let mut limits = zeros(cells)?;
+    limits.fill(u16::MAX);
+    least.fill(NOTHING);
+    across.fill(0.0);
+    down.fill(0.0);
+    let mut best = Best {
+        least,
+        limits: &mut limits,
+        across,
+        down,
+    };
+    let mut sums = comparison.sums(rows.len())?;
+    let mut costs = [
+        zeros(SIDE * cells)?,
+        zeros(SIDE * cells)?,
+        zeros(SIDE * cells)?,
+    ];
+    let mut fill = |down: usize, costs: &mut [u16]| {
+        for (across, costs) in costs.chunks_exact_mut(cells).enumerate() {
+            comparison.compare(simd, [across, down], rows.clone(), &mut sums, costs);
+        }
+    };
+    fill(0, &mut costs[0]);
+    fill(0, &mut costs[1]);
+    for row in 0..SIDE {
+        fill((row + 1).min(SIDE - 1), &mut costs[2]);
+        let [above, here, below] = &costs;
+        for across in 0..SIDE {
+            let range = |across: usize| across * cells..(across + 1) * cells;
+            let costs = Costs {
+                at: &here[range(across)],
+                left: &here[range(across.saturating_sub(1))],
+                right: &here[range((across + 1).min(SIDE - 1))],
+                above: &above[range(across)],
+                below: &below[range(across)],
+            };
+            let by = [across, row].map(|step| step as f32 - REACH as f32);
+            judge(simd, by, costs, &mut best);
+        }
+        costs.rotate_left(1);
     }
     Ok(())
 }
 
-/// Best displacement around every cell so far, and its judgement.
-struct Best<'a> {
-    least: &'a mut [f32],
-    xs: &'a mut [f32],
-    ys: &'a mut [f32],
-}
-
-/// Judges the displacements of some rows.
-fn search_rows(
-    simd: bool,
-    prints: &Fingerprints,
-    rows: std::ops::Range<usize>,
-    [height, width]: [usize; 2],
-    best: &mut Best<'_>,
-) {
-    best.least.fill(f32::INFINITY);
-    let cells = height * width;
-    let mut comparison = Comparison::new(prints, [height, width]);
-    let mut costs = [(); 3].map(|()| vec![0.0; SIDE * cells]);
-    let mut fill = |down: usize, costs: &mut [f32]| {
-        for (across, costs) in costs.chunks_exact_mut(cells).enumerate() {
-            comparison.compare(simd, [across, down], costs);
-        }
-    };
-    fill(rows.start.saturating_sub(1), &mut costs[0]);
-    fill(rows.start, &mut costs[1]);
-    for row in rows {
-        fill((row + 1).min(SIDE - 1), &mut costs[2]);
-        let [above, here, below] = &costs;
-        for across in 0..SIDE {
-            let (left, right) = (across.saturating_sub(1), (across + 1).min(SIDE - 1));
-            let by = [across, row].map(|step| step as f32 - REACH as f32);
-            let length = RELUCTANCE * (by[0] * by[0] + by[1] * by[1]).sqrt();
-            let around = [
-                (here, left),
-                (here, right),
-                (above, across),
-                (below, across),
-            ]
-            .map(|(costs, across)| &costs[across * cells..][..cells]);
-            let at = &here[across * cells..][..cells];
-            let Best { least, xs, ys } = &mut *best;
-            rows::judge(simd, at, &around, length, by, least, xs, ys);
-        }
-        costs.rotate_left(1);
-    }
-}
-
-/// What two pictures are compared by, in whole levels; pixels whose places leave the same rest
-/// divided by [`CELL`] lie side by side.
-struct Fingerprints {
-    levels: Vec<u8>,
-    height: usize,
-    width: usize,
-}
-
-impl Fingerprints {
-    /// Returns a picture's pixels from x, y on, at every fourth x.
-    fn from(&self, picture: usize, y: usize, x: usize) -> &[u8] {
-        let row = (picture * self.height + y) * CELL + x % CELL;
-        &self.levels[row * self.width + x / CELL..]
-    }
-
-    /// Returns the distance of a pixel from the one a cell below.
-    fn stride(&self) -> usize {
-        CELL * CELL * self.width
-    }
-}
-
-/// Computes what pictures are compared by: the contrast of squares of 2x2 pixels, and some of their
-/// brightness.
-fn fingerprints(
-    context: &ComputeContext,
-    allocator: &Allocator,
-    simd: bool,
-    lumas: Planes<'_>,
-) -> ort::Result<Fingerprints> {
-    let [_, height, width] = lumas.size();
-    let mut soft = Scratch::new(allocator, [4, height, width])?;
-    let made = soft.planes_mut();
-    in_parallel(context, height, 1, 8 * width, |range| {
-        for y in range {
-            for picture in 0..2 {
-                let next = lumas.row(picture, (y + 1).min(height - 1));
-                // SAFETY: this call alone has these rows.
-                let [mean, square] =
-                    [picture, picture + 2].map(|channel| unsafe { made.rows(channel, y, 1) });
-                rows::soften(simd, lumas.row(picture, y), next, mean);
-                rows::squares(simd, mean, square);
+vectorised! {
+    /// Judges a displacement: only where it costs no more than its neighbours, and by what it would
+    /// cost between whole displacements. Keeps the best.
+    fn judge(by: [f32; 2], costs: Costs<'_>, best: &mut Best<'_>) {
+        let length = RELUCTANCE * (by[0] * by[0] + by[1] * by[1]).sqrt();
+        let least = (length * UNIT) as u16;
+        let cells = costs.at.len();
+        let whole = cells - cells % BLOCK;
+        for start in (0..whole).step_by(BLOCK) {
+            // few are better than what was found before: only these are looked at one by one
+            if costs.may_be_better::<BLOCK>(start, least, best.limits) {
+                for cell in start..start + BLOCK {
+                    costs.judge(cell, by, length, best);
+                }
             }
         }
-    })?;
-    let soft = soft.planes();
-    let mut prints = Scratch::new(allocator, [2, height, width])?;
-    let made = prints.planes_mut();
-    in_parallel(context, height, 1, 64 * width, |range| {
-        let mut surrounding = Surrounding::new(CONTRAST, width);
-        let (mut mean, mut square) = (vec![0.0; width], vec![0.0; width]);
-        for y in range {
-            for picture in 0..2 {
-                surrounding.row(simd, |row| soft.row(picture, row), height, y, &mut mean);
-                surrounding.row(
-                    simd,
-                    |row| soft.row(picture + 2, row),
-                    height,
-                    y,
-                    &mut square,
-                );
-                // SAFETY: this call alone has this row.
-                let out = unsafe { made.rows(picture, y, 1) };
-                rows::looks(simd, soft.row(picture, y), &mean, &square, BRIGHTNESS, out);
-            }
+        for cell in whole..cells {
+            costs.judge(cell, by, length, best);
         }
-    })?;
-    let prints = prints.planes();
-    let columns = width / CELL;
-    let mut levels = vec![0; 2 * height * width];
-    for (index, out) in levels.chunks_exact_mut(width).enumerate() {
-        let row = prints.row(index / height, index % height);
-        for (phase, out) in out.chunks_exact_mut(columns).enumerate() {
-            rows::levels(simd, row, phase, LEVELS, out);
-        }
-    }
-    Ok(Fingerprints {
-        levels,
-        height,
-        width: columns,
-    })
-}
-
-/// A comparison of two pictures at one displacement after the other.
-struct Comparison<'a> {
-    prints: &'a Fingerprints,
-    height: usize,
-    width: usize,
-    /// Sums of differences in the cells.
-    apart: Vec<u8>,
-    /// Sums of [`COMPARED`] rows of those, with as many zeros at either end as a sum reaches over.
-    columns: Vec<u16>,
-    /// Numbers of samples inside both pictures around each column, and of all samples there.
-    counts: Vec<f32>,
-    wanted: Vec<f32>,
-    /// Numbers of samples inside both pictures around each row, and of those that are wanted.
-    rows: Vec<[f32; 2]>,
-}
-
-/// Places of the samples of a row of cells that lie inside both pictures.
-struct Inside {
-    /// Place of the first picture's samples in the first cell, and of the second's, by sample.
-    first: [isize; 2],
-    second: [isize; 2],
-    /// Size of the pictures.
-    size: isize,
-}
-
-impl Inside {
-    /// Half of a displacement `by` is taken from either picture.
-    fn new(by: isize, size: usize) -> Self {
-        // rounded down, also below zero
-        let half = by.div_euclid(2);
-        Self {
-            first: [-half, 2 - half],
-            second: [by - half, 2 + by - half],
-            size: size as isize,
-        }
-    }
-
-    /// Returns the cells whose sample lies inside both pictures.
-    fn cells(&self, sample: usize) -> std::ops::Range<usize> {
-        let (first, second) = (self.first[sample], self.second[sample]);
-        let cell = CELL as isize;
-        let start = (-first.min(second)).max(0);
-        let end = self.size - first.max(second);
-        // both bounds round up to the next cell
-        let [start, end] = [start, end].map(|place| (place + cell - 1).div_euclid(cell).max(0));
-        start as usize..end.min(self.size / cell) as usize
-    }
-
-    /// Returns the number of samples inside both pictures around a cell.
-    fn count(&self, cell: usize) -> f32 {
-        let count = (self.size / CELL as isize) as usize;
-        let around = cell.saturating_sub(COMPARED / 2)..(cell + COMPARED / 2 + 1).min(count);
-        let inside = [self.cells(0), self.cells(1)].map(|cells| {
-            let end = around.end.min(cells.end);
-            end.saturating_sub(around.start.max(cells.start))
-        });
-        (inside[0] + inside[1]) as f32
     }
 }
 
-/// Returns the number of cells around one of `count`, itself included.
-fn surroundings(cell: usize, count: usize) -> usize {
-    (cell + COMPARED / 2 + 1).min(count) - cell.saturating_sub(COMPARED / 2)
-}
-
-impl<'a> Comparison<'a> {
-    fn new(prints: &'a Fingerprints, [height, width]: [usize; 2]) -> Self {
-        Self {
-            prints,
-            height,
-            width,
-            apart: vec![0; height * width],
-            columns: vec![0; width + COMPARED - 1],
-            counts: vec![0.0; width],
-            wanted: (0..width)
-                .map(|x| 4.0 * surroundings(x, width) as f32)
-                .collect(),
-            rows: vec![[0.0; 2]; height],
+impl Costs<'_> {
+    /// Returns whether one of `N` cells from `start` on may be judged less than its limit; `length` is
+    /// what the displacement's length costs at least.
+    #[inline(always)]
+    fn may_be_better<const N: usize>(&self, start: usize, length: u16, limits: &[u16]) -> bool {
+        let (at, limits) = (&self.at[start..][..N], &limits[start..][..N]);
+        let (left, right) = (&self.left[start..][..N], &self.right[start..][..N]);
+        let (above, below) = (&self.above[start..][..N], &self.below[start..][..N]);
+        let mut any = 0;
+        for i in 0..N {
+            let lowest = left[i].min(right[i]).min(above[i].min(below[i]));
+            let between = above[i].abs_diff(below[i]) + left[i].abs_diff(right[i]);
+            let judgement = at[i].saturating_sub(between.div_ceil(2)) + length;
+            any |= u16::from(at[i] <= lowest) & u16::from(judgement < limits[i]);
         }
+        any != 0
     }
 
-    /// Fills `out` with how unlike the surroundings of every cell are, at the displacement with
-    /// these numbers across and down.
-    fn compare(&mut self, simd: bool, by: [usize; 2], out: &mut [f32]) {
-        let [across, down] = by.map(|step| step as isize - REACH);
-        let xs = Inside::new(across, self.width * CELL);
-        let ys = Inside::new(down, self.height * CELL);
-        self.differences(simd, &xs, &ys);
-        for (x, count) in self.counts.iter_mut().enumerate() {
-            *count = xs.count(x);
+    /// Judges the displacement around one cell.
+    #[inline(always)]
+    fn judge(&self, cell: usize, by: [f32; 2], length: f32, best: &mut Best<'_>) {
+        let [at, left, right, above, below] =
+            [self.at, self.left, self.right, self.above, self.below].map(|row| row[cell]);
+        if at > left.min(right).min(above.min(below)) {
+            return;
         }
-        for (y, row) in self.rows.iter_mut().enumerate() {
-            *row = [ys.count(y), KNOWN * surroundings(y, self.height) as f32];
-        }
-        self.columns.fill(0);
-        let (apart, columns) = (&self.apart, &mut self.columns);
-        rows::surroundings(
-            simd,
-            apart,
-            columns,
-            &self.counts,
-            &self.wanted,
-            &self.rows,
-            out,
-        );
-    }
-
-    /// Adds up the differences of the four samples of each cell.
-    fn differences(&mut self, simd: bool, xs: &Inside, ys: &Inside) {
-        self.apart.fill(0);
-        for (v, u) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let (rows, columns) = (ys.cells(v), xs.cells(u));
-            if rows.is_empty() || columns.is_empty() {
-                continue;
-            }
-            let samples = |picture: usize, top: isize, left: isize| {
-                let y = (top + (CELL * rows.start) as isize) as usize;
-                let x = left + (CELL * columns.start) as isize;
-                self.prints.from(picture, y, x as usize)
+        let cost = f32::from(at);
+        let between = f32::from(above.abs_diff(below) + left.abs_diff(right)) * 0.5;
+        let judgement = (cost - between).max(0.0) / UNIT + length;
+        if judgement < best.least[cell] {
+            let place = |before: u16, behind: u16| {
+                let slope = (f32::from(before.max(behind)) - cost).max(1.0);
+                (f32::from(before) - f32::from(behind)) / (2.0 * slope)
             };
-            let first = samples(0, ys.first[v], xs.first[u]);
-            let second = samples(1, ys.second[v], xs.second[u]);
-            rows::add_differences(
-                simd,
-                first,
-                second,
-                self.prints.stride(),
-                (MOST * LEVELS) as u8,
-                rows.len(),
-                columns.len(),
-                &mut self.apart[rows.start * self.width + columns.start..],
-                self.width,
-            );
+            best.least[cell] = judgement;
+            best.limits[cell] = (judgement * UNIT).ceil() as u16;
+            best.across[cell] = by[0] + place(left, right);
+            best.down[cell] = by[1] + place(above, below);
         }
     }
 }

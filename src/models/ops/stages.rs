@@ -9,12 +9,12 @@ use ort::value::{TensorElementType::Float32, ValueRef};
 use super::planes::{Planes, PlanesMut, Scratch, allocator, in_parallel};
 use super::rows;
 use super::sampling::Row;
-use super::search::search;
+use super::search::search_wide;
 use super::simd_available;
 use super::steps::{Steps, Warp, moments, neighbours, repeat_ends};
 
 /// Input pixels per cell of the search.
-const SEARCH_STRIDE: usize = 8;
+pub(crate) const SEARCH_STRIDE: usize = 8;
 
 /// Input pixels between the displacements that the search compares.
 const STEP: f32 = 2.0;
@@ -61,10 +61,10 @@ impl Stage {
 
     fn inputs_and_outputs(self) -> (usize, usize) {
         match self {
-            Self::Start => (3, 4),
+            Self::Start => (3, 5),
             Self::Look(_) => (3, 2),
             Self::Improve(_) => (3, 1),
-            Self::Finish => (5, 1),
+            Self::Finish => (6, 1),
         }
     }
 }
@@ -179,15 +179,17 @@ impl Call<'_> {
             })
         })?;
         let mut apart = Scratch::new(&allocator, [2, rows, columns])?;
-        let half_lumas = half_lumas.planes();
-        search(
-            self.context,
-            &allocator,
-            simd,
-            half_lumas,
-            apart.planes_mut(),
-        )?;
+        let searched = [half_lumas.planes(), lumas.planes()];
+        search_wide(self.context, &allocator, simd, searched, apart.planes_mut())?;
         let apart = apart.planes();
+        self.output(4, [2, rows, columns], |out| {
+            // SAFETY: nobody else has them.
+            let found = [0, 1].map(|channel| unsafe { out.rows(channel, 0, rows) });
+            for (channel, out) in found.into_iter().enumerate() {
+                rows::scale(simd, apart.channel(channel), STEP, out);
+            }
+            Ok(())
+        })?;
         let mut motion = Scratch::new(&allocator, [4, rows, columns])?;
         for (channel, (from, sign)) in [(0, -STEP), (1, -STEP), (0, STEP), (1, STEP)]
             .into_iter()

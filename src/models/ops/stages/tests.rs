@@ -140,7 +140,7 @@ fn start_does_what_its_definition_says() {
     assert_same(
         "Start",
         &inputs.collect::<Vec<_>>(),
-        &[2e-3, 1e-6, 1e-6, 1e-6],
+        &[2e-3, 1e-6, 1e-6, 1e-6, 2e-3],
     );
 }
 
@@ -219,7 +219,7 @@ fn improve_does_what_its_definition_says() {
 
 #[test]
 fn finish_does_what_its_definition_says() {
-    let sizes = [(4, 4), (20, 36), (184, 320)];
+    let sizes = [(8, 8), (24, 40), (184, 320)];
     let inputs = sizes.iter().zip(MOMENTS).map(|(&(height, width), at)| {
         let (a, b) = (scene(3, height, width, 0.0), scene(3, height, width, 1.0));
         vec![
@@ -228,9 +228,109 @@ fn finish_does_what_its_definition_says() {
             tensor(&[1, 29, height / 4, width / 4], -4.0, 4.0),
             (vec![3], vec![40.0, -80.0, -2.2]),
             phase(at),
+            tensor(&[1, 2, height / 8, width / 8], -9.0, 9.0),
         ]
     });
     assert_same("Finish", &inputs.collect::<Vec<_>>(), &[2e-3]);
+    let letter = |x: usize, y: usize| (8..32).contains(&y) && x % 24 < 4;
+    for (by, said) in [(12.0, 12.0), (12.0, 3.0), (30.0, 30.0), (12.0, 300.0)] {
+        let mut inputs = finish_inputs(pan([48, 144], by, letter), by);
+        // where the network is wrong, the search is right, and the other way round
+        inputs[1].1[..24 * 72].fill(said);
+        // half of the motion is left, but beyond the border
+        inputs[3].1[2] = 20.0;
+        assert_same("Finish", &[inputs], &[2e-3]);
+    }
+}
+
+/// Both pictures of a scene of `size` that has moved left by `by` pixels, each with letters, bright
+/// strokes of 4 pixels, where `letter` says so.
+fn pan(size: [usize; 2], by: f32, letter: impl Fn(usize, usize) -> bool) -> Tensor {
+    let [height, width] = size;
+    let mut data = Vec::new();
+    for shift in [0.0, -by] {
+        // `scene` moves down, too; this one doesn't
+        let wave = |x: usize, y: usize| {
+            let (x, y) = (x as f32 - shift, y as f32);
+            let spots = ((x / 5.0).floor() * 7.0 + (y / 6.0).floor() * 13.0).sin();
+            0.2 * spots - 0.1 + 0.05 * (0.3 * x).sin()
+        };
+        let picture: Vec<f32> = (0..height * width)
+            .map(|i| (i % width, i / width))
+            .map(|(x, y)| if letter(x, y) { 0.45 } else { wave(x, y) })
+            .collect();
+        data.extend(picture.repeat(3));
+    }
+    (vec![1, 6, height, width], data)
+}
+
+/// Inputs of `Finish` for a pair that lies `by` pixels further left, as network and search say.
+fn finish_inputs(pair: Tensor, by: f32) -> Vec<Tensor> {
+    let (height, width) = (pair.0[2], pair.0[3]);
+    let plane = |value: f32, shape: [usize; 2]| vec![value; shape[0] * shape[1]];
+    let cells = [height / 2, width / 2];
+    let motion = [by, 0.0, -by, 0.0, 0.0].map(|value| plane(value, cells));
+    let apart = [-by, 0.0].map(|value| plane(value, [height / 8, width / 8]));
+    vec![
+        pair,
+        (vec![1, 5, cells[0], cells[1]], motion.concat()),
+        // no step is trusted, and no wish for rest is left
+        (
+            vec![1, 29, cells[0] / 2, cells[1] / 2],
+            plane(-20.0, [29 * cells[0] / 2, cells[1] / 2]),
+        ),
+        (vec![3], vec![0.0; 3]),
+        phase(0.5),
+        (vec![1, 2, height / 8, width / 8], apart.concat()),
+    ]
+}
+
+#[test]
+fn letters_over_a_pan_rest_and_what_they_cover_comes_from_the_other_picture() {
+    let (height, width, by) = (96, 192, 12.0);
+    let letter = |x: usize, y: usize| (40..52).contains(&y) && x % 48 >= 20 && x % 48 < 24;
+    let [_, mut own] = both("Finish");
+    let inputs = finish_inputs(pan([height, width], by, letter), by);
+    let found = run(&mut own, &inputs).expect("it runs");
+    let (columns, plane) = (width / 2, height * width / 4);
+    let at =
+        |channel: usize, x: usize, y: usize| found[0].1[channel * plane + y / 2 * columns + x / 2];
+    for x in (0..width).filter(|x| x % 48 == 22) {
+        for y in (42..50).step_by(2) {
+            assert_eq!(at(0, x, y), 0.0, "a letter at {x}, {y} moves");
+        }
+    }
+    // half a pan left of a letter lies what it covers in the first picture, and right of it in the second
+    for x in (48..width - 48).filter(|x| x % 48 == 22) {
+        let (first, second) = (at(4, x - 6, 46), at(4, x + 6, 46));
+        assert!(first < -4.0 && second > 4.0, "masks {first} and {second}");
+        assert!((at(0, x - 6, 46) - by).abs() < 1.0);
+    }
+}
+
+#[test]
+fn motion_goes_on_at_the_border_and_the_picture_that_has_the_place_gives_it() {
+    let (height, width, by) = (96, 192, 24.0);
+    let mut inputs = finish_inputs(pan([height, width], by, |_, _| false), by);
+    let (columns, plane) = (width / 2, height * width / 4);
+    // at the border the network found something else
+    for (channel, velocity) in [(0, 40.0), (2, -40.0)] {
+        for y in 0..height / 2 {
+            let row = &mut inputs[1].1[channel * plane + y * columns..][..columns];
+            row[..4].fill(velocity);
+            row[columns - 4..].fill(velocity);
+        }
+    }
+    let [_, mut own] = both("Finish");
+    let found = run(&mut own, &inputs).expect("it runs");
+    for y in 0..height / 2 {
+        let row = |channel: usize| &found[0].1[channel * plane + y * columns..][..columns];
+        for x in [0, 2, columns - 3, columns - 1] {
+            assert!((row(0)[x] - by).abs() < 0.5, "{} at {x}, {y}", row(0)[x]);
+        }
+        // what comes in on the right is in the second picture, what leaves on the left in the first
+        assert!(row(4)[0] > 4.0 && row(4)[columns - 1] < -4.0);
+    }
 }
 
 #[test]
@@ -264,6 +364,7 @@ fn planes_that_do_not_go_together_are_errors() {
                 tensor(&[1, 29, 4, 5], 0.0, 1.0),
                 (vec![3], vec![0.0; 3]),
                 phase(0.5),
+                tensor(&[1, 2, 2, 2], 0.0, 1.0),
             ],
         ),
     ];

@@ -1,5 +1,5 @@
-//! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the plugin: the feature `faults`
-//! is for `make test`.
+//! Faults on demand, for tests: memory that can't be had, a device that isn't there. Not in the
+//! plugin: the feature `faults` is for `make test`.
 //!
 //! All of it holds for the whole process, so tests that use it run one at a time ([`reserve`]).
 
@@ -8,15 +8,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::models::memory::MemoryStatus;
-
 /// Faults that are asked for.
 static RUNS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 static NEXT_RUNS: AtomicU64 = AtomicU64::new(0);
 static LOADS_BEFORE: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static BUFFERS_ABOVE: AtomicUsize = AtomicUsize::new(usize::MAX);
-static ROOM: Mutex<Option<MemoryStatus>> = Mutex::new(None);
+static MEMORY_LEFT: Mutex<Option<(u64, u64)>> = Mutex::new(None);
 static DEVICE: AtomicBool = AtomicBool::new(false);
 static ENCODED: AtomicU64 = AtomicU64::new(0);
 static FAILED: AtomicU64 = AtomicU64::new(0);
@@ -42,7 +40,7 @@ pub fn clear() {
     NEXT_RUNS.store(0, SeqCst);
     fail_next_loads(0);
     BUFFERS_ABOVE.store(usize::MAX, SeqCst);
-    set_room(None);
+    set_memory_left(None);
     set_patience(None);
     FAILED.store(0, SeqCst);
     set_fits(false);
@@ -79,8 +77,8 @@ pub(crate) fn note_fetched() {
 }
 
 /// Networks that are loaded on the CPU from now on are dealt with as on a GPU: warmed up, and given
-/// sessions for one size. What is sent by the sender that is returned decides how each of those ends,
-/// and when.
+/// sessions for one size. What is sent by the sender that is returned decides how each of those
+/// ends, and when.
 pub fn fit() -> Sender<Result<(), String>> {
     let (sender, receiver) = channel();
     set_fits(true);
@@ -150,13 +148,13 @@ pub(crate) fn is_device_forced() -> bool {
     DEVICE.load(SeqCst)
 }
 
-/// Whether sessions are made beside a network's as on a GPU.
+/// Returns whether sessions are made beside a network's as on a GPU.
 pub(crate) fn is_device() -> bool {
     is_device_forced() || fits()
 }
 
-/// Runs are given up that take longer than this, if they take 20 times what those before took; after a
-/// minute where it is `None`.
+/// Sets that runs are given up which take longer than this, if they take 20 times what those before
+/// took; after a minute where it is `None`.
 pub fn set_patience(patience: Option<Duration>) {
     if let Ok(mut place) = PATIENCE.lock() {
         *place = patience;
@@ -167,10 +165,10 @@ pub(crate) fn patience() -> Option<Duration> {
     PATIENCE.lock().ok().and_then(|patience| *patience)
 }
 
-/// So much memory is left, whatever the machine says.
-pub fn set_room(room: Option<MemoryStatus>) {
-    if let Ok(mut place) = ROOM.lock() {
-        *place = room;
+/// Sets how many bytes are left, and of how many, whatever the machine says.
+pub fn set_memory_left(left: Option<(u64, u64)>) {
+    if let Ok(mut place) = MEMORY_LEFT.lock() {
+        *place = left;
     }
 }
 
@@ -179,8 +177,8 @@ pub fn failed() -> u64 {
     FAILED.load(SeqCst)
 }
 
-pub(crate) fn room() -> Option<MemoryStatus> {
-    ROOM.lock().ok().and_then(|room| *room)
+pub(crate) fn memory_left() -> Option<(u64, u64)> {
+    MEMORY_LEFT.lock().ok().and_then(|left| *left)
 }
 
 /// Returns the error that the runtime gives when its arena is at its end.
@@ -200,7 +198,7 @@ pub(crate) fn run(pixels: usize) -> ort::Result<()> {
     Ok(())
 }
 
-/// On how many pictures networks' encoders have run in this process.
+/// Returns on how many pictures networks' encoders have run in this process.
 pub fn encoded() -> u64 {
     ENCODED.load(SeqCst)
 }

@@ -1,7 +1,7 @@
 //! `vfiinterp`: a GStreamer element that puts synthesised frames between a video's own, in real
 //! time, with RIFE- and FILM-family ONNX networks.
 //!
-//! The crate has three rooms, and arrows point one way:
+//! The crate has three parts, and imports run down this list only:
 //!
 //! * `vfi_element` is the GStreamer side: pads, events, the timeline, properties;
 //! * [`models`] is the inference side: it loads a network and turns a pair of small pictures and a

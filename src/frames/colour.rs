@@ -27,8 +27,8 @@ impl Colours {
     pub(crate) fn of(info: &VideoInfo) -> Self {
         let Self { to_rgb, from_rgb } = Self::exact(info);
         Self {
-            to_rgb: rounded(to_rgb),
-            from_rgb: rounded(from_rgb),
+            to_rgb: round(to_rgb),
+            from_rgb: round(from_rgb),
         }
     }
 
@@ -95,7 +95,7 @@ impl Colours {
 }
 
 /// Coefficients as the converter has them: multiples of 1/256.
-fn rounded(matrix: Matrix) -> Matrix {
+fn round(matrix: Matrix) -> Matrix {
     matrix.map(|row| row.map(|factor| (factor * 256.0).round_ties_even() / 256.0))
 }
 

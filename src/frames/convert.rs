@@ -6,9 +6,7 @@ use gst_video::{
 };
 
 use super::excess::Gamut;
-use super::{
-    FrameError, FrameLayout, Picture, Plane, PlaneFormat, PlaneMut, Sample, Sampling, alpha, space,
-};
+use super::{FrameError, FrameLayout, Picture, Plane, PlaneFormat, Sample, Sampling, alpha, space};
 
 /// Method by which pictures are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -143,8 +141,12 @@ pub(super) const RGB: [usize; 3] = [2, 0, 1];
 pub struct Shrinker {
     source: FrameLayout,
     full: VideoInfo,
-    /// For a frame that is to be seen otherwise; made with the first one.
-    seen: Option<gst::Buffer>,
+    /// Colour that shows through.
+    behind: [f32; 3],
+    /// For a frame's premultiplied colours; made with the first one.
+    premultiplied: Option<gst::Buffer>,
+    /// Storage of alpha that nobody asks for.
+    alpha: Picture,
     scale: Option<Step>,
     convert: Step,
     method: ScaleMethod,
@@ -163,7 +165,7 @@ struct Whole {
 }
 
 impl Shrinker {
-    /// For frames that `info` describes, to pictures of `width` x `height`.
+    /// For frames that `info` describes, to pictures of `width` x `height`, in which motion is found.
     ///
     /// # Errors
     /// If a size is out of range or the converter refuses the format.
@@ -192,15 +194,26 @@ impl Shrinker {
             ),
             source: FrameLayout::new(info)?,
             full: info.clone(),
-            seen: None,
+            behind: alpha::BEYOND,
+            premultiplied: None,
+            alpha: Picture::default(),
             scale,
             method,
             whole: None,
         })
     }
 
+    /// The same for pictures that frames are made of, by [`Enlarger`](super::Enlarger).
+    #[must_use]
+    pub fn for_pictures(self) -> Self {
+        Self {
+            behind: alpha::WITHIN,
+            ..self
+        }
+    }
+
     /// Shrinks `frame` into `into`, which takes on the size it needs. Where something shows through, that is the
-    /// same colour everywhere.
+    /// same colour everywhere, of a picture in which motion is found one beyond `[0, 1]`.
     ///
     /// # Errors
     /// If the frame is not what the shrinker was made for.
@@ -209,22 +222,56 @@ impl Shrinker {
         frame: &VideoFrameRef<&gst::BufferRef>,
         into: &mut Picture,
     ) -> Result<(), FrameError> {
-        if self.see(frame, alpha::cover, into)? {
-            return Ok(());
-        }
-        self.shrink_whole(frame, into)
+        let mut alpha = std::mem::take(&mut self.alpha);
+        let shrunk = self.shrink_both(frame, into, &mut alpha);
+        self.alpha = alpha;
+        shrunk.map(drop)
     }
 
-    /// Shrinks the alpha of `frame` into `into`, as a grey picture; false if nothing shows through.
+    /// Shrinks `frame` as [`shrink`](Self::shrink) does, and its alpha into a grey picture; false if nothing shows
+    /// through, and there is none.
     ///
     /// # Errors
     /// As [`shrink`](Self::shrink).
-    pub fn shrink_alpha(
+    pub fn shrink_both(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
         into: &mut Picture,
+        shown: &mut Picture,
     ) -> Result<bool, FrameError> {
-        self.see(frame, alpha::show, into)
+        let planes = self.source.planes(frame)?;
+        let plane = planes.first().filter(|plane| !plane.is_opaque());
+        let Some((plane, channel)) = plane.and_then(|plane| Some((plane, plane.format.alpha?)))
+        else {
+            self.shrink_whole(frame, into)?;
+            return Ok(false);
+        };
+        let mut premultiplied = match self.premultiplied.take() {
+            Some(buffer) => buffer,
+            None => buffer(&self.full)?,
+        };
+        let memory = buffer_mut(&mut premultiplied, &self.full)?;
+        let mut whole = VideoFrameRef::from_buffer_ref_writable(memory, &self.full)
+            .map_err(|_| mapping(&self.full))?;
+        for out in &mut self.source.planes_mut(&mut whole)? {
+            alpha::premultiply(plane, channel, out);
+        }
+        self.shrink_whole(&whole, into)?;
+        shown.resize(into.width, into.height)?;
+        match &mut self.scale {
+            // the converter scales alpha as it does colours
+            Some((_, info, buffer)) => {
+                let small = writable(buffer, info)?;
+                for plane in &FrameLayout::new(info)?.planes(&small)? {
+                    alpha::read(plane, channel, shown);
+                }
+            }
+            None => alpha::read(plane, channel, shown),
+        }
+        alpha::add(self.behind, shown, into);
+        drop(whole);
+        self.premultiplied = Some(premultiplied);
+        Ok(true)
     }
 
     /// Finds what is cut off of the colours of `frame` in `picture`, which was shrunk of it; false if nothing is.
@@ -294,36 +341,6 @@ impl Shrinker {
             ),
             gamut,
         })
-    }
-
-    /// Shrinks what a frame is seen as, if something shows through; tells whether it does.
-    fn see(
-        &mut self,
-        frame: &VideoFrameRef<&gst::BufferRef>,
-        how: fn(&Plane, usize, &mut PlaneMut),
-        into: &mut Picture,
-    ) -> Result<bool, FrameError> {
-        let planes = self.source.planes(frame)?;
-        let [plane] = planes.as_slice() else {
-            return Ok(false);
-        };
-        let Some(alpha) = plane.format.alpha.filter(|_| !plane.is_opaque()) else {
-            return Ok(false);
-        };
-        let mut seen = match self.seen.take() {
-            Some(seen) => seen,
-            None => buffer(&self.full)?,
-        };
-        let memory = buffer_mut(&mut seen, &self.full)?;
-        let mut whole = VideoFrameRef::from_buffer_ref_writable(memory, &self.full)
-            .map_err(|_| mapping(&self.full))?;
-        for out in &mut self.source.planes_mut(&mut whole)? {
-            how(plane, alpha, out);
-        }
-        self.shrink_whole(&whole, into)?;
-        drop(whole);
-        self.seen = Some(seen);
-        Ok(true)
     }
 
     fn shrink_whole(

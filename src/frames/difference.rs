@@ -5,9 +5,10 @@ use super::{Plane, Sample};
 /// Samples of a row, and rows, that are compared as one place.
 const BLOCK: usize = 8;
 
-/// By how much two frames differ in the place where they differ most: the root mean square of the
-/// differences in a block of 8x8 samples, as a part of the full range. `None` if that is more than
-/// `limit`; the first such block ends the search. Planes of different shape have nothing in common.
+/// Returns by how much two frames differ in the place where they differ most: the root mean square
+/// of the differences in a block of 8x8 samples, as a part of the full range. `None` if that is
+/// more than `limit`; the first such block ends the search. Planes of different shape have nothing
+/// in common.
 ///
 /// The largest local change counts and not the mean of all, so that a pointer that moves through a
 /// still picture is never missed; and squares rather than absolute values, because a few samples
@@ -154,7 +155,7 @@ mod tests {
     }
 
     proptest! {
-        /// As the definition says, for any size.
+        /// Compares with the definition, for any size.
         #[test]
         fn agrees_with_the_definition(
             width in 1usize..30,

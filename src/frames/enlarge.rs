@@ -1,4 +1,5 @@
-//! A network's picture back to a frame, by GStreamer's own converter.
+//! A network's picture back to a frame, by GStreamer's own converter. (Flow is enlarged where frames
+//! are warped along it: `warp::field`.)
 
 use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
@@ -8,7 +9,7 @@ use super::convert::{
 use super::excess::Gamut;
 use super::{FrameError, FrameLayout, Picture, Plane, ScaleMethod, alpha};
 
-/// FairLock a network's pictures into frames, for models that give pictures rather than motion.
+/// Turns a network's pictures into frames, for models that give pictures rather than motion.
 #[derive(Debug)]
 pub struct Enlarger {
     source: VideoInfo,
@@ -22,7 +23,7 @@ pub struct Enlarger {
 }
 
 impl Enlarger {
-    /// For pictures of `width` x `height`, to frames that `info` describes.
+    /// Creates an enlarger of pictures of `width` x `height`, to frames that `info` describes.
     ///
     /// # Errors
     /// If a size is out of range or the converter refuses the format.
@@ -45,15 +46,15 @@ impl Enlarger {
         })
     }
 
-    /// Enlarges two pictures into `out`: one as [`shrink`](super::Shrinker::shrink) makes them where
-    /// something shows through, and one of alpha, as [`shrink_alpha`](super::Shrinker::shrink_alpha)
-    /// does.
+    /// Enlarges two pictures into `out`: one of colours and one of their alpha, as
+    /// [`shrink_both`](super::Shrinker::shrink_both) makes them of frames that others are made of. What shows
+    /// through is taken off the colours.
     ///
     /// # Errors
     /// As [`enlarge`](Self::enlarge).
     pub fn enlarge_both(
         &mut self,
-        picture: &Picture,
+        colours: &mut Picture,
         alpha: &Picture,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), FrameError> {
@@ -65,12 +66,13 @@ impl Enlarger {
         let memory = buffer_mut(&mut shown, &full)?;
         let mut frame =
             VideoFrameRef::from_buffer_ref_writable(memory, &full).map_err(|_| mapping(&full))?;
-        self.enlarge(picture, out)?;
+        alpha::take_off(alpha::WITHIN, alpha, colours);
+        self.enlarge(colours, out)?;
         self.enlarge(alpha, &mut frame)?;
         let shown_planes = self.target.planes(&frame)?;
         for (shown, out) in shown_planes.iter().zip(&mut self.target.planes_mut(out)?) {
             if let Some(alpha) = shown.format.alpha {
-                alpha::uncover(shown, alpha, out);
+                alpha::divide(shown, alpha, out);
             }
         }
         drop(shown_planes);
@@ -126,7 +128,8 @@ impl Enlarger {
         Ok(())
     }
 
-    /// Gives an excess, of [`excess_between`](super::excess_between), back to what was enlarged into `out`.
+    /// Gives an excess, of [`excess_between`](super::excess_between), back to what was enlarged
+    /// into `out`.
     ///
     /// # Errors
     /// As [`enlarge`](Self::enlarge), or if memory lacks.
@@ -142,8 +145,8 @@ impl Enlarger {
     }
 }
 
-/// Whether the converter can write these planes: its kernels take pixels of two and four bytes for
-/// words that lie at multiples of their size, and crash where they don't.
+/// Returns whether the converter can write these planes: its kernels take pixels of two and four
+/// bytes for words that lie at multiples of their size, and crash where they don't.
 fn aligned(planes: &[Plane]) -> Result<(), FrameError> {
     for (plane, part) in planes.iter().enumerate() {
         let unit = 1 << part.format.pixel_bytes().trailing_zeros();

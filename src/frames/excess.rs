@@ -1,9 +1,10 @@
 //! Colours of a video that RGB can't show.
 //!
-//! Most combinations of luma and chroma lie outside RGB's cube: brighter than white, darker than black, or more
-//! saturated than any colour of that luma. A network's picture is RGB, so such colours are cut off on the way to it,
-//! and frames made of pictures would flicker against the originals. What is cut off of a frame is its excess: the
-//! colours as they are less what the picture has of them. It is kept beside the picture, and given back to what is made.
+//! Most combinations of luma and chroma lie outside RGB's cube: brighter than white, darker than
+//! black, or more saturated than any colour of that luma. A network's picture is RGB, so such
+//! colours are cut off on the way to it, and frames made of pictures would flicker against the
+//! originals. What is cut off of a frame is its excess: the colours as they are less what the
+//! picture has of them. It is kept beside the picture, and given back to what is made.
 
 use gst_video::{VideoColorMatrix, VideoInfo};
 
@@ -13,8 +14,9 @@ use super::{FrameError, Picture, Plane, PlaneMut, Sample, space};
 /// White and black as the 16 bits of the matrices have them.
 const FULL: f32 = 65535.0;
 
-/// How near a made picture's sample is to where it would have been cut off before what was cut off there counts,
-/// and before that counts wholly. It does not where something else has moved to, and networks meet the border nearly.
+/// How near a made picture's sample is to where it would have been cut off before what was cut off
+/// there counts, and before that counts wholly. It does not where something else has moved to, and
+/// networks meet the border nearly.
 pub(crate) const NEAR: [f32; 2] = [0.25, 0.05];
 
 /// Range that RGB shows, but for what the matrices' roundings make of it.
@@ -27,15 +29,15 @@ pub(crate) struct Gamut {
     pub(crate) to_rgb: [[f32; 4]; 3],
     /// From differences of RGB to differences of levels.
     pub(crate) from_rgb: [[f32; 3]; 3],
-    /// The converter's colours come of levels that are larger, since bytes are repeated in 16 bits, and it drops the
-    /// lower bits again: by as much in the mean.
+    /// The converter's colours come of levels that are larger, since bytes are repeated in 16 bits,
+    /// and it drops the lower bits again: by as much in the mean.
     pub(crate) repeated: f32,
     /// Plane and channel of luma and chroma.
     places: Vec<(usize, usize)>,
 }
 
 impl Gamut {
-    /// `None` for video that is RGB itself.
+    /// Returns the gamut of video; `None` if that is RGB itself.
     pub(crate) fn new(info: &VideoInfo) -> Option<Self> {
         let format = info.format_info();
         if format.is_rgb() || info.colorimetry().matrix() == VideoColorMatrix::Rgb {
@@ -67,8 +69,8 @@ impl Gamut {
         })
     }
 
-    /// Finds what is cut off of a small frame of three planes of one size; false if that is nothing that could be
-    /// seen.
+    /// Finds what is cut off of a small frame of three planes of one size; false if that is nothing
+    /// that could be seen.
     ///
     /// # Errors
     /// If memory lacks.
@@ -143,8 +145,9 @@ fn sum(factors: &[f32; 3], colour: [f32; 3]) -> f32 {
     factors.iter().zip(colour).map(|(f, c)| f * c).sum()
 }
 
-/// Finds what is given back to `made`, a picture at `phase` between two of which so much was cut off: of each as much
-/// as it counts, and only where the picture reaches the border that it was cut off at.
+/// Finds what is given back to `made`, a picture at `phase` between two of which so much was cut
+/// off: of each as much as it counts, and only where the picture reaches the border that it was cut
+/// off at.
 ///
 /// # Errors
 /// If memory lacks.
@@ -189,7 +192,8 @@ fn row<'a>(plane: &Plane<'a>, y: usize) -> impl Iterator<Item = f32> + use<'a> {
     })
 }
 
-/// Adds levels of a picture of one size to a channel of a plane of another, read between their centres.
+/// Adds levels of a picture of one size to a channel of a plane of another, read between their
+/// centres.
 fn add(
     levels: &[f32],
     (width, height): (usize, usize),

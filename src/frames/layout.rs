@@ -62,8 +62,8 @@ impl FrameLayout {
     /// The layout of frames that `info` describes.
     ///
     /// # Errors
-    /// If the format is none of [`FORMATS`] (or of the other byte order), the video interlaced or of views that
-    /// take turns, or its size out of range.
+    /// If the format is none of [`FORMATS`] (or of the other byte order), the video interlaced or
+    /// of views that take turns, or its size out of range.
     pub fn new(info: &VideoInfo) -> Result<Self, FrameError> {
         let format = info.format_info();
         let found = info.format();
@@ -133,22 +133,22 @@ impl FrameLayout {
         self.format
     }
 
-    /// Width of the frame in pixels.
+    /// Returns the width of the frame in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Height of the frame in pixels.
+    /// Returns the height of the frame in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Whether what is shown may show through.
+    /// Returns whether what is shown may show through.
     pub fn has_alpha(&self) -> bool {
         self.planes.iter().any(|plane| plane.format.alpha.is_some())
     }
 
-    /// Width, height and format of each plane.
+    /// Returns width, height and format of each plane.
     pub fn shapes(&self) -> impl Iterator<Item = (usize, usize, PlaneFormat)> {
         let planes = self.planes.iter();
         planes.map(|plane| (plane.width, plane.height, plane.format))

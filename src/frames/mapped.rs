@@ -8,18 +8,19 @@ use super::FrameError;
 
 /// Maps a buffer as a frame that `info` describes, to be read.
 ///
-/// A `GstVideoMeta` may say that the frame is larger (decoders pad theirs): its top left part is meant.
+/// A `GstVideoMeta` may say that the frame is larger (decoders pad theirs): its top left part is
+/// meant.
 ///
 /// # Errors
-/// [`FrameError::Frame`] if the meta is of another format or smaller, [`FrameError::Buffer`] if the buffer
-/// can't be mapped.
+/// [`FrameError::Frame`] if the meta is of another format or smaller, [`FrameError::Buffer`] if the
+/// buffer can't be mapped.
 pub fn readable<'a>(
     buffer: &'a gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a gst::BufferRef>, FrameError> {
     agree(buffer, info)?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)
-        .map_err(|_| refused(buffer.size(), info))?;
+        .map_err(|_| refusal(buffer.size(), info))?;
     let frame = ManuallyDrop::new(frame);
     // SAFETY: the mapped structure moves on to what is made of it, which alone unmaps it.
     let mut raw = unsafe { std::ptr::read(frame.as_ptr()) };
@@ -39,14 +40,14 @@ pub fn writable<'a>(
     agree(buffer, info)?;
     let bytes = buffer.size();
     let mut frame =
-        VideoFrameRef::from_buffer_ref_writable(buffer, info).map_err(|_| refused(bytes, info))?;
+        VideoFrameRef::from_buffer_ref_writable(buffer, info).map_err(|_| refusal(bytes, info))?;
     // SAFETY: the structure is the frame's own; its size becomes no larger than what is mapped.
     trim(unsafe { &mut *frame.as_mut_ptr() }, info);
     Ok(frame)
 }
 
-/// Whether a buffer's `GstVideoMeta`, if it has one, goes with `info`. (GStreamer's own map prints a
-/// critical message where it doesn't.)
+/// Returns whether a buffer's `GstVideoMeta`, if it has one, goes with `info`. (GStreamer's own map
+/// prints a critical message where it doesn't.)
 ///
 /// # Errors
 /// [`FrameError::Frame`] if not.
@@ -75,7 +76,7 @@ fn trim(frame: &mut gst_video::ffi::GstVideoFrame, info: &VideoInfo) {
     (frame.info.width, frame.info.height) = (info.width() as i32, info.height() as i32);
 }
 
-fn refused(bytes: usize, info: &VideoInfo) -> FrameError {
+fn refusal(bytes: usize, info: &VideoInfo) -> FrameError {
     FrameError::Buffer {
         found: bytes,
         expected: info.size(),

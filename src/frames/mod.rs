@@ -2,6 +2,14 @@
 //!
 //! A network sees a frame as a small [`Picture`] and answers with [`Motion`]; the frames
 //! themselves stay in their own format at their own size, as [`Plane`]s.
+//!
+//! * `convert` shrinks a frame to a picture.
+//! * `warp` makes a frame of two others and the motion between them. Flow and mask are enlarged
+//!   there, in `warp::field`, a row at a time.
+//! * `enlarge` enlarges a picture to a frame, where a network gives no motion; `excess` gives back
+//!   what RGB has cut off of its colours.
+//! * `difference` tells by how much two frames differ.
+//! * `layout`, `plane`, `mapped`, `picture`: what all of these work on.
 
 pub(crate) mod alpha;
 pub(crate) mod colour;

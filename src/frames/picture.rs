@@ -4,7 +4,7 @@ use super::{
     FrameError, Motion, Plane, PlaneFormat, PlaneMut, Sample, Sampling, space, synthesise,
 };
 
-/// A planar RGB picture of `f32` in `[0, 1]`: `data` holds the red, green and blue planes one
+/// A planar RGB picture of `f32` in `[0, 1]`, or beyond where something shows through: `data` holds the red, green and blue planes one
 /// after the other, each `height` rows of `width` samples without padding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Picture {
@@ -50,7 +50,7 @@ impl Picture {
         motion: &Motion,
         sampling: Sampling,
     ) -> Result<Picture, FrameError> {
-        let (a_bytes, b_bytes) = (a.quantised()?, b.quantised()?);
+        let (a_bytes, b_bytes) = (a.quantise()?, b.quantise()?);
         let mut bytes = Vec::new();
         space::resize(&mut bytes, a_bytes.len(), 0)?;
         let size = (2 * a.width * a.height).max(1);
@@ -79,7 +79,7 @@ impl Picture {
         })
     }
 
-    fn quantised(&self) -> Result<Vec<u8>, FrameError> {
+    fn quantise(&self) -> Result<Vec<u8>, FrameError> {
         let samples = self
             .data
             .iter()

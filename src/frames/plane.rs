@@ -39,13 +39,13 @@ impl PlaneFormat {
         sample * self.channels
     }
 
-    /// Whether alpha is where it can be.
+    /// Returns whether alpha is where it can be.
     pub(super) fn has_valid_alpha(&self) -> bool {
         let fits = |alpha| alpha < 4 && self.channels == 4 && self.sample == Sample::U8;
         self.alpha.is_none_or(fits)
     }
 
-    /// Whether depth and shift fit the sample.
+    /// Returns whether depth and shift fit the sample.
     pub(super) fn has_valid_depth(&self) -> bool {
         match self.sample {
             Sample::U8 => true,
@@ -87,7 +87,7 @@ pub struct PlaneMut<'a> {
 }
 
 impl Plane<'_> {
-    /// Whether nothing shows through.
+    /// Returns whether nothing shows through.
     pub(super) fn is_opaque(&self) -> bool {
         let Some(alpha) = self.format.alpha else {
             return true;

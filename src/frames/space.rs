@@ -35,8 +35,9 @@ pub(crate) fn resize<T: Copy>(vec: &mut Vec<T>, len: usize, value: T) -> Result<
 /// Bytes that come with a block of memory: its header, alignment and the like.
 const SLACK: usize = 64 << 10;
 
-/// Whether so many bytes could be had now, and a little more. What is allocated by others right after it aborts the
-/// process if they can't be: GLib's `g_malloc`, which GStreamer's memory comes from, does.
+/// Returns whether so many bytes could be had now, and a little more. What is allocated by others
+/// right after it aborts the process if they can't be: GLib's `g_malloc`, which GStreamer's memory
+/// comes from, does.
 ///
 /// # Errors
 /// [`FrameError::NoMemory`] if not.

@@ -271,7 +271,7 @@ fn likely(source: &mut Source) -> Result<ModelProto> {
         .finish())
 }
 
-/// Inputs, outputs and metadata, and a node for each output.
+/// Draws inputs, outputs and metadata, and a node for each output.
 fn border(source: &mut Source) -> Result<(ModelProto, Stated)> {
     let mut model = GraphBuilder::new("border", 17).finish();
     let graph = model.graph.get_or_insert_default();

@@ -14,7 +14,7 @@ use onnx_graph::{edit, functions, half};
 /// Messages are read by people.
 pub(super) const LONGEST_MESSAGE: usize = 8 << 10;
 
-/// Any bytes as a file, which stands for all files beside it, too.
+/// Takes any bytes as a file, which stands for all files beside it, too.
 pub fn model(bytes: &[u8]) {
     let file = Bytes::copy_from_slice(bytes);
     match onnx_graph::decode_shared(&file, |_| Some(file.clone())) {
@@ -80,7 +80,8 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
     referred(&model, file);
 }
 
-/// Splits a copy, if there is an encoder in it: what one part gives the other takes, for either picture.
+/// Splits a copy, if there is an encoder in it: what one part gives the other takes, for either
+/// picture.
 fn parted(model: &ModelProto, signature: &Signature) {
     let Some(parts) = siamese::split(model, signature) else {
         return;

@@ -3,7 +3,7 @@
 use super::model::LONGEST_MESSAGE;
 use crate::models::signature::metadata::{MAX_ALIGN, Statement};
 
-/// Any bytes as `model-info`, and as a file beside a model.
+/// Takes any bytes as `model-info`, and as a file beside a model.
 pub fn statement(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for found in [Statement::parse(&text), Statement::from_toml(&text)] {

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn other_moments_take_the_nearest_slot() {
+    fn other_phases_take_the_nearest_slot() {
         for (phase, depth, expected) in [
             (0.4, 1, 0.5),
             (0.2, 1, 0.0),

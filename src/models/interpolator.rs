@@ -228,8 +228,8 @@ impl Interpolator {
         self.network.canceller().rearm();
     }
 
-    /// How often a midpoint-only network halves a pair, or a part of it, for a phase that is no
-    /// exact 2^-n: 3 gives eighths. Exact ones (1/2, 1/4, 3/4, 1/8, … 63/64) it reaches anyway.
+    /// Sets how often a midpoint-only network halves a pair, or a part of it, for a phase that is
+    /// no exact 2^-n: 3 gives eighths. Exact ones (1/2, 1/4, 3/4, 1/8, … 63/64) it reaches anyway.
     pub fn set_bisection_depth(&mut self, depth: u32) {
         self.bisection_depth = depth;
     }

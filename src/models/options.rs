@@ -36,7 +36,7 @@ impl ExecutionProvider {
         }
     }
 
-    /// Whether it is known to be a GPU: `Auto` may come to be one.
+    /// Returns whether it is known to be a GPU: `Auto` may come to be one.
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::Cuda | Self::TensorRt)
     }
@@ -111,7 +111,8 @@ impl ModelFamily {
 /// Which network to load, and what is to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// A built-in name, a well-known one ([`WELL_KNOWN`](super::catalog::WELL_KNOWN)), or the path of an .onnx file.
+    /// A built-in name, a well-known one ([`WELL_KNOWN`](super::catalog::WELL_KNOWN)), or the path
+    /// of an .onnx file.
     pub model: String,
     /// How it is to be taken.
     pub family: ModelFamily,
@@ -126,9 +127,9 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// Threads on the CPU; 0 takes what the machine has, up to eight.
     pub threads: usize,
-    /// How many bytes the arenas of all sessions may take together that come of this network and are made
-    /// beside it: everything but, on the CPU, the weights. There the network's has all of it; on a GPU each
-    /// has its part (`memory::Parts`). 0 is no limit.
+    /// How many bytes the arenas of all sessions may take together that come of this network and
+    /// are made beside it: everything but, on the CPU, the weights. There the network's has all of
+    /// it; on a GPU each has its part (`memory::Parts`). 0 is no limit.
     pub memory_limit: u64,
 }
 

@@ -52,8 +52,8 @@ pub(super) fn servable(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> gst:
     device
 }
 
-/// Says what in `caps`, which are fixed, can't be dealt with, and the elements that help; `None` if nothing.
-/// `cuda` is as in [`servable`].
+/// Says what in `caps`, which are fixed, can't be dealt with, and the elements that help; `None` if
+/// nothing. `cuda` is as in [`servable`].
 pub(super) fn refusal(caps: &gst::CapsRef, cuda: impl FnOnce() -> bool) -> Option<String> {
     let (structure, features) = caps.iter_with_features().next()?;
     let (mut found, mut cures) = (Vec::new(), Vec::new());
@@ -204,8 +204,8 @@ pub(super) fn rates(
     (rate(input), target)
 }
 
-/// Whether frames of both caps are laid out alike and lie in the same kind of memory, whatever else they
-/// say (mastering displays, light levels).
+/// Returns whether frames of both caps are laid out alike and lie in the same kind of memory,
+/// whatever else they say (mastering displays, light levels).
 pub(super) fn describe_same_frames(a: &gst::Caps, b: &gst::Caps) -> bool {
     let info = |caps| gst_video::VideoInfo::from_caps(caps).ok();
     info(a) == info(b) && cuda::is_cuda(a) == cuda::is_cuda(b)
@@ -220,6 +220,26 @@ mod tests {
         format!("video/x-raw,format=NV12,width=64,height=48,interlace-mode=progressive,{text}")
             .parse()
             .unwrap()
+    }
+
+    #[test]
+    fn what_caps_say_of_colours_and_hdr_leaves_at_every_rate() {
+        let said = "framerate=24/1,colorimetry=bt2100-pq,chroma-site=mpeg2,content-light-level=(string)1000:300,\
+                    mastering-display-info=(string)34000:16000:13250:34500:7500:3000:15635:16450:10000000:50,\
+                    something-to-come=(string)hdr";
+        let input = caps(said);
+        for downstream in [
+            "ANY",
+            "video/x-raw,framerate=60/1",
+            "video/x-raw,framerate=[1/1,50/1]",
+        ] {
+            let downstream: gst::Caps = downstream.parse().unwrap();
+            let mut output = choose_output(&input, &downstream, 2).unwrap();
+            assert_ne!(output, input, "{downstream}");
+            let rate = gst::Fraction::new(24, 1);
+            output.make_mut().set("framerate", rate);
+            assert_eq!(output, input, "{downstream}");
+        }
     }
 
     #[track_caller]

@@ -34,7 +34,7 @@ pub(super) struct Context {
     settings: Mutex<Arc<Settings>>,
     stats: Mutex<Stats>,
     downstream: Mutex<Downstream>,
-    pub(super) promise: Mutex<LatencyBudget>,
+    pub(super) latency_budget: Mutex<LatencyBudget>,
     /// Times for which downstream holds frames.
     pub(super) holds: Mutex<Holds>,
     /// The base time that counts no more: after a flush there will be another.
@@ -76,7 +76,7 @@ impl Context {
             settings: Mutex::default(),
             stats: Mutex::default(),
             downstream: Mutex::default(),
-            promise: Mutex::default(),
+            latency_budget: Mutex::default(),
             holds: Mutex::default(),
             past_base: Mutex::default(),
             rates: Mutex::default(),
@@ -112,8 +112,8 @@ impl Context {
     }
 
     /// Returns the latency that was promised.
-    pub(super) fn promise(&self) -> LatencyBudget {
-        *lock(&self.promise)
+    pub(super) fn latency_budget(&self) -> LatencyBudget {
+        *lock(&self.latency_budget)
     }
 
     pub(super) fn rates(&self) -> Rates {
@@ -210,9 +210,7 @@ impl Context {
         let (now, latency) = (self.now().nseconds(), self.own_latency().nseconds());
         let report = self.stats().report(now, interval.nseconds(), latency);
         if let Some(report) = report {
-            let message = gst::message::Element::builder(report);
-            self.messenger
-                .post(message.src_if_some(self.element().as_ref()).build());
+            self.messenger.tell(report);
         }
     }
 
@@ -244,7 +242,7 @@ impl Context {
         stats.precision = info.precision.nick();
     }
 
-    /// From now on this network runs.
+    /// Notes that this network runs from now on.
     pub(super) fn adopt(&self, engine: &Engine) {
         let info = engine.info();
         gst::info!(CAT, obj = self.srcpad, "running {info:?}");
@@ -295,7 +293,7 @@ impl Context {
         *lock(&self.pool) = None;
         *lock(&self.refused) = None;
         *lock(&self.rates) = Rates::default();
-        *lock(&self.promise) = LatencyBudget::default();
+        *lock(&self.latency_budget) = LatencyBudget::default();
         *lock(&self.holds) = Holds::default();
         *lock(&self.past_base) = None;
     }

@@ -5,8 +5,8 @@ use std::thread::{self, ThreadId};
 
 use crate::sync::lock;
 
-/// The task's thread and the courier's, while they are at work. An application may seek or flush from
-/// there (in a probe, in a sink's signal): nobody can wait for a thread that waits for him.
+/// The task's thread and the output's, while they are at work. An application may seek or flush
+/// from there (in a probe, in a sink's signal): nobody can wait for a thread that waits for him.
 #[derive(Default)]
 pub(super) struct Crew(Mutex<Vec<ThreadId>>);
 
@@ -20,7 +20,7 @@ impl Crew {
         AtWork(self)
     }
 
-    /// Whether this thread is one of them.
+    /// Returns whether this thread is one of them.
     pub(super) fn has_this_thread(&self) -> bool {
         lock(&self.0).contains(&thread::current().id())
     }

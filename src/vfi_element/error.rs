@@ -41,7 +41,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// There are no caps, or there was no memory to get ready for frames of them.
+/// Fails for want of caps, or of memory to get ready for frames of them.
 pub(super) fn not_ready() -> Failure {
     Failure::Lacks(Want::Memory("nothing is ready to make frames with".into()))
 }

@@ -10,7 +10,7 @@ use crate::sync::lock;
 use crate::vfi_element::context::{Context, Rates};
 
 impl Context {
-    /// New rates: the latency may be another.
+    /// Takes new rates, with which the latency may be another.
     pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
         let output = match target {
             Target::Fixed(rate) => Some(rate),
@@ -28,7 +28,7 @@ impl Context {
         self.replace_rates(rates);
     }
 
-    /// Frames of a varying rate come this far apart.
+    /// Notes that frames of a varying rate come this far apart.
     pub(super) fn set_frame(&self, frame: gst::ClockTime) {
         self.replace_rates(Rates {
             frame,
@@ -68,10 +68,10 @@ impl Context {
         let delays = !wait.is_zero();
         let known = delays && !rates.frame.is_zero();
         {
-            let mut promise = lock(&self.promise);
-            promise.live = live;
-            promise.upstream = min.nseconds();
-            promise.wait = known.then_some(wait.nseconds());
+            let mut latency_budget = lock(&self.latency_budget);
+            latency_budget.live = live;
+            latency_budget.upstream = min.nseconds();
+            latency_budget.wait = known.then_some(wait.nseconds());
         }
         if live && delays {
             let held = self.held_back();
@@ -116,11 +116,13 @@ impl Context {
         clock_time(duplicates::delay(frame))
     }
 
-    /// Returns whether a clock sets the pace: that of a live source, or of a sink that waits for it,
-    /// which was found or, where that counts (`qos`), has told so.
+    /// Returns whether a clock sets the pace: that of a live source, or of a sink that waits for
+    /// it, which was found or, where that counts (`qos`), has told so.
     pub(super) fn is_paced(&self, qos: bool) -> bool {
-        let promise = self.promise();
-        promise.live || promise.sink.is_some() || (qos && self.downstream().is_paced())
+        let latency_budget = self.latency_budget();
+        latency_budget.live
+            || latency_budget.sink.is_some()
+            || (qos && self.downstream().is_paced())
     }
 
     /// Tells the pipeline that the latency is another.

@@ -81,7 +81,7 @@ impl VfiInterp {
         }
         *lock(&self.worker) = Some(worker);
         match result {
-            // A flush from this very thread, or the courier's, has ended by now: on with the next round.
+            // A flush from this very thread, or the output's, has ended by now: on with the next round.
             Err(flow) if self.context.queue.round() == round => self.pause(flow),
             _ => self.context.queue.done(),
         }

@@ -27,6 +27,12 @@ impl Messenger {
         let _posted = self.element().map(|element| element.post_message(message));
     }
 
+    /// Posts an element message.
+    pub(super) fn tell(&self, structure: gst::Structure) {
+        let message = gst::message::Element::builder(structure);
+        self.post(message.src_if_some(self.element().as_ref()).build());
+    }
+
     /// Posts a warning.
     pub(super) fn warn(&self, code: impl gst::MessageErrorDomain, text: &str) {
         if let Some(element) = self.element() {

@@ -1,7 +1,8 @@
 //! Which of a frame's metas go onto frames that are made, that repeat it, or that stand in for it.
 //!
-//! A meta either describes the picture (crop, orientation, regions, an overlay to be drawn), belongs to the
-//! frame's moment (captions, timecodes, reference times), or tells how the memory lies.
+//! A meta either describes the picture (crop, orientation, regions, an overlay to be drawn),
+//! belongs to the frame's instant (captions, timecodes, reference times), or tells how the memory
+//! lies.
 
 use std::ops::ControlFlow;
 
@@ -21,7 +22,8 @@ pub(super) fn repeat(from: &gst::BufferRef, to: &mut gst::BufferRef) {
     });
 }
 
-/// Gives `to`, which stands in for `from`, all that `from` carries, in place of what described it before.
+/// Gives `to`, which stands in for `from`, all that `from` carries, in place of what described it
+/// before.
 pub(super) fn stand_in(from: &gst::BufferRef, to: &mut gst::BufferRef) {
     to.foreach_meta_mut(|meta| {
         ControlFlow::Continue(match describes(&meta.as_meta_ref()) {
@@ -32,8 +34,8 @@ pub(super) fn stand_in(from: &gst::BufferRef, to: &mut gst::BufferRef) {
     copy(from, to, |meta| !is_of_memory(meta));
 }
 
-/// Whether a meta describes the picture. Those that do mostly say so: they depend on its size, orientation or
-/// colours.
+/// Returns whether a meta describes the picture. Those that do mostly say so: they depend on its
+/// size, orientation or colours.
 fn describes(meta: &MetaRef<Meta>) -> bool {
     let depends = meta.has_tag::<video_meta::tags::Size>()
         || meta.has_tag::<video_meta::tags::Orientation>()

@@ -9,9 +9,10 @@
 //!                                                     └── quality: whether, and how
 //! ```
 //!
-//! Imports run down this list: [`imp`], [`pads`], [`lifecycle`], [`task`], [`context`], [`loader`], [`engine`],
-//! and the pure [`timing`], [`quality`] and [`scene`]. The task's [worker](task::Worker) owns all that only
-//! the task touches, so that nothing is locked while a frame is made or pushed.
+//! Imports run down this list: [`lifecycle`], [`pads`], [`imp`], [`task`], [`context`], [`loader`],
+//! [`engine`], and the pure [`scene`], [`quality`] and [`timing`] (docs/decisions.md has the whole
+//! order). The task's [worker](task::Worker) owns all that only the task touches, so that nothing
+//! is locked while a frame is made or pushed.
 //!
 //! # Examples
 //!
@@ -27,7 +28,8 @@
 //!     ! queue ! videoconvert ! autovideosink
 //! ```
 //!
-//! The same, with figures once a second and a message whenever less or more effort goes into frames:
+//! The same, with figures once a second and a message whenever less or more effort goes into
+//! frames:
 //! ```text
 //! gst-launch-1.0 -m v4l2src ! videoconvert ! vfiinterp stats-interval=1000000000 \
 //!     ! queue ! videoconvert ! autovideosink

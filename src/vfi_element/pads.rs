@@ -183,7 +183,7 @@ impl VfiInterp {
         gst::log!(CAT, imp = self, "got {event:?}");
         let rates = self.context.rates();
         if let gst::EventView::Latency(latency) = event.view() {
-            lock(&self.context.promise).configured = latency.latency().nseconds();
+            lock(&self.context.latency_budget).configured = latency.latency().nseconds();
         }
         let settings = self.context.settings();
         if let gst::EventView::Qos(qos) = event.view()
@@ -193,11 +193,11 @@ impl VfiInterp {
             let (_, proportion, diff, timestamp) = qos.get();
             if let Some(timestamp) = timestamp {
                 let (timestamp, slot) = (timestamp.nseconds(), rates.slot.nseconds());
-                let promise = self.context.promise();
-                let lateness = promise.sink.map_or(0, |sink| sink.lateness);
+                let latency_budget = self.context.latency_budget();
+                let lateness = latency_budget.sink.map_or(0, |sink| sink.lateness);
                 let diff = diff.saturating_sub_unsigned(lateness);
                 let mut downstream = self.context.downstream();
-                downstream.observe(proportion, diff, timestamp, slot, promise.allowed());
+                downstream.observe(proportion, diff, timestamp, slot, latency_budget.allowed());
             }
             // Upstream would drop originals; what can be left out is left out here.
             return true;

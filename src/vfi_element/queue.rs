@@ -4,8 +4,8 @@
 //! queue is full; a serialized query waits until everything before it has gone downstream and is
 //! then answered on the upstream thread itself. Closing the queue wakes everybody.
 //!
-//! The queue asks of an item only what kind it is, so that `tests/threads.rs` can try it with every order in
-//! which the two threads may come.
+//! The queue asks of an item only what kind it is, so that `tests/threads.rs` can try it with every
+//! order in which the two threads may come.
 
 use std::collections::VecDeque;
 
@@ -96,7 +96,7 @@ impl<T: Queued> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Whether a frame waits.
+    /// Returns whether a frame waits.
     pub(super) fn has_frame(&self) -> bool {
         self.lock().buffers > 0
     }
@@ -111,13 +111,15 @@ impl<T: Queued> Queue<T> {
         self.lock().capacity
     }
 
-    /// Lets frames in whether there is room or not, or not any more: the task itself waits for upstream.
+    /// Lets frames in whether there is room or not, or not any more: the task itself waits for
+    /// upstream.
     pub(super) fn let_all_in(&self, all: bool) {
         self.lock().lets_all_in = all;
         self.changed.notify_all();
     }
 
-    /// Lets items in and begins a new round; of what was left from before, lasting items come first.
+    /// Lets items in and begins a new round; of what was left from before, lasting items come
+    /// first.
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.clear();
@@ -139,7 +141,7 @@ impl<T: Queued> Queue<T> {
         self.shut(&mut self.lock(), flow);
     }
 
-    /// Back to how it was at first: the stream is over, and lasting items with it.
+    /// Goes back to how it was at first: the stream is over, and lasting items with it.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
         state.items.clear();
@@ -220,7 +222,7 @@ impl<T: Queued> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Whether a frame was refused since the queue was closed, so that upstream knows why.
+    /// Returns whether a frame was refused since the queue was closed, so that upstream knows why.
     pub(super) fn has_told(&self) -> bool {
         self.lock().told
     }
@@ -235,7 +237,7 @@ impl<T: Queued> Queue<T> {
         self.lock().round
     }
 
-    /// Whether what was taken in this round may still leave.
+    /// Returns whether what was taken in this round may still leave.
     ///
     /// # Errors
     /// The error that the queue was closed with, or one that says it has been opened anew since.

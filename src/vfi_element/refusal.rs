@@ -1,8 +1,9 @@
-//! Why caps that upstream has sent are refused, and what is to be put before the element.
+//! Why caps that upstream has sent are refused, or what it sends without any, and what is to be put before the
+//! element.
 //!
-//! GStreamer asks a pad whether it accepts caps before it sends them, and an answer of no leaves upstream with
-//! "not-negotiated". But elements ask before they have decided, too. What tells the two apart: who decided has the
-//! caps on its own pad already.
+//! GStreamer asks a pad whether it accepts caps before it sends them, and an answer of no leaves
+//! upstream with "not-negotiated". But elements ask before they have decided, too. What tells the
+//! two apart: who decided has the caps on its own pad already.
 
 use gst::prelude::*;
 
@@ -46,7 +47,30 @@ impl Context {
         }
     }
 
-    /// The nearest caps that were sent upstream and have not arrived, and the pad that they were sent to.
+    /// Posts an error for data that no caps came before, as files and network sources send what they read.
+    pub(super) fn explain_missing_caps(&self, data: &gst::BufferRef) {
+        let Some(element) = self.element() else {
+            return;
+        };
+        let peer = self.sinkpad.peer().and_then(|peer| peer.parent_element());
+        let sender = peer.map_or_else(|| "upstream".into(), |peer| peer.name());
+        let found = data.map_readable().ok().and_then(|data| {
+            let found = gst_base::type_find_helper_for_data(Some(&element), data.as_slice());
+            found
+                .ok()
+                .map(|(caps, _)| format!(", which looks like {caps}"))
+        });
+        let found = found.unwrap_or_default();
+        gst::element_error!(
+            element,
+            gst::CoreError::Negotiation,
+            ("Upstream's data can't be interpolated: {sender} sends it without caps{found}, and raw video has \
+                 some. Put decodebin before this element")
+        );
+    }
+
+    /// The nearest caps that were sent upstream and have not arrived, and the pad that they were
+    /// sent to.
     fn sent(&self) -> Option<(gst::Pad, gst::Caps)> {
         let arrived = self.sinkpad.current_caps();
         let mut pad = self.sinkpad.clone();
@@ -69,8 +93,8 @@ fn only_link(pad: &gst::Pad) -> Option<gst::Pad> {
     matches!(links.next(), Ok(None)).then_some(link)
 }
 
-/// Whether what a pad accepts is up to what stands behind it. Only such are asked: of others it isn't known whether
-/// they can be while they ask themselves.
+/// Returns whether what a pad accepts is up to what stands behind it. Only such are asked: of
+/// others it isn't known whether they can be while they ask themselves.
 fn leaves_it_to_others(pad: &gst::Pad) -> bool {
     let transforms = || {
         let class = glib::Type::from_name("GstBaseTransform")?;

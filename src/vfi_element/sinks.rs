@@ -20,7 +20,7 @@ impl Context {
     pub(super) fn look_for_sink(&self) {
         let sink = find(&self.srcpad);
         gst::debug!(CAT, obj = self.srcpad, "waits for the clock: {sink:?}");
-        lock(&self.promise).sink = sink;
+        lock(&self.latency_budget).sink = sink;
     }
 }
 

@@ -96,7 +96,7 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 impl Stats {
-    /// Back to zero; what runs where stays known.
+    /// Goes back to zero; what runs where stays known.
     pub(super) fn reset(&mut self) {
         *self = Self {
             provider: self.provider,

@@ -26,7 +26,8 @@ fn place(info: &VideoInfo, component: usize) -> usize {
     }
 }
 
-/// A frame whose components are what a function says of their place in the frame, in levels of 8 bits.
+/// A frame whose components are what a function says of their place in the frame, in levels of 8
+/// bits.
 fn painted(info: &VideoInfo, level: impl Fn(usize, usize, usize) -> u16) -> gst::Buffer {
     let layout = FrameLayout::new(info).unwrap();
     let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
@@ -55,7 +56,7 @@ fn painted(info: &VideoInfo, level: impl Fn(usize, usize, usize) -> u16) -> gst:
     buffer
 }
 
-/// Mean levels of the components, in levels of 8 bits.
+/// Returns the mean levels of the components, in levels of 8 bits.
 fn means(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<f64> {
     let layout = FrameLayout::new(info).unwrap();
     let frame = read(buffer, info);
@@ -106,7 +107,7 @@ fn by_picture(info: &VideoInfo, frame: &gst::Buffer, small: (usize, usize)) -> (
     (out, cut)
 }
 
-/// Formats, colorimetries and sizes in which colours are cut off.
+/// Does the work for each format, colorimetry and size in which colours are cut off.
 fn each_that_is_cut(work: impl Fn(&VideoInfo, (usize, usize), &str)) {
     gst::init().unwrap();
     for format in FORMATS {

@@ -45,17 +45,17 @@ impl Mapping {
         }
     }
 
-    /// Grid column left of plane column `x`, and how far behind it, within the grid.
+    /// Returns the grid column left of plane column `x`, and how far behind it, within the grid.
     pub(super) fn column(&self, x: usize, motion: &Motion) -> (usize, f32) {
         split(x as f32 * self.kx + self.ox, motion.width)
     }
 
-    /// Grid row above plane row `y`, and how far behind it, within the grid.
+    /// Returns the grid row above plane row `y`, and how far behind it, within the grid.
     pub(super) fn row(&self, y: usize, motion: &Motion) -> (usize, f32) {
         split(y as f32 * self.ky + self.oy, motion.height)
     }
 
-    /// Part `part` (0 to 4) of cell `cell`, in plane pixels, made harmless.
+    /// Returns part `part` (0 to 4) of cell `cell`, in plane pixels, made harmless.
     #[inline(always)]
     pub(super) fn cell(&self, motion: &Motion, part: usize, cell: usize) -> f32 {
         if part == PARTS - 1 {

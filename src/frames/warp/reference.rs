@@ -6,7 +6,8 @@
 use super::{Job, Sampling, VISIBLE, check, field::PARTS};
 use crate::frames::{FrameError, Motion, Plane, PlaneMut, Sample};
 
-/// [`synthesise`](super::synthesise) on the calling thread, without any vector instructions.
+/// Does what [`synthesise`](super::synthesise) does, on the calling thread, without any vector
+/// instructions.
 ///
 /// # Errors
 /// As [`synthesise`](super::synthesise).
@@ -30,7 +31,7 @@ pub fn synthesise(
     Ok(())
 }
 
-/// Row `y` of a plane.
+/// Makes row `y` of a plane.
 pub(super) fn row(job: &Job, y: usize, out: &mut [u8]) {
     let (a, b) = (&job.a, &job.b);
     let (above, down) = job.mapping.row(y, job.motion);
@@ -70,7 +71,8 @@ fn lerp(from: f32, to: f32, part: f32) -> f32 {
     from + part * (to - from)
 }
 
-/// A plane's channel between its pixels, `times` another one; positions outside are moved to its border.
+/// A plane's channel between its pixels, `times` another one; positions outside are moved to its
+/// border.
 fn sample(
     plane: &Plane,
     channel: usize,
@@ -97,7 +99,7 @@ fn sample(
     sum
 }
 
-/// Sample `index` of row `y`, in levels.
+/// Returns sample `index` of row `y`, in levels.
 fn get(plane: &Plane, y: usize, index: usize) -> f32 {
     let row = &plane.data[y * plane.stride..];
     match plane.format.sample {

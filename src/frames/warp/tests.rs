@@ -48,7 +48,7 @@ impl Random {
         (self.next() & 0xffff) as f32 / 65536.0
     }
 
-    /// Between `-most` and `most`.
+    /// Returns a number between `-most` and `most`.
     fn around(&mut self, most: f32) -> f32 {
         (2.0 * self.unit() - 1.0) * most
     }
@@ -64,7 +64,7 @@ struct Owned {
 }
 
 impl Owned {
-    /// Noise, in rows `gap` bytes apart.
+    /// Creates a plane of noise, in rows `gap` bytes apart.
     fn noise(width: usize, height: usize, format: PlaneFormat, gap: usize, seed: u64) -> Self {
         let mut random = Random(seed | 1);
         let row = width * format.pixel_bytes();
@@ -153,7 +153,7 @@ struct Field {
 }
 
 impl Field {
-    /// Flow of up to `far` units, every `odd`th one of them strange.
+    /// Creates a flow of up to `far` units, every `odd`th one of them strange.
     fn noise(width: usize, height: usize, far: f32, odd: usize, seed: u64) -> Self {
         const STRANGE: [f32; 6] = [
             f32::NAN,

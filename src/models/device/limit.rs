@@ -1,9 +1,9 @@
 //! A limit on what the sessions of a pipeline hold together.
 //!
-//! The runtime bounds each session's arena by itself, when that is made, and what one takes depends on the
-//! machine: on the processor's or the device's kernels, their scratch memory and the layouts they like.
-//! So it is not reckoned but tried: each session makes its part of a frame of nothing. In proportion
-//! to what they hold then, the limit is divided.
+//! The runtime bounds each session's arena by itself, when that is made, and what one takes depends
+//! on the machine: on the processor's or the device's kernels, their scratch memory and the layouts
+//! they like. So it is not reckoned but tried: each session makes its part of a frame of nothing.
+//! In proportion to what they hold then, the limit is divided.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ use crate::sync::lock;
 const FRAMES: usize = 4;
 
 impl DevicePipeline {
-    /// For such frames, all sessions together within so many bytes (0: any number).
+    /// Creates a pipeline for such frames, all sessions together within so many bytes (0: any
+    /// number).
     ///
     /// # Errors
     /// As [`DevicePipeline::new`].
@@ -67,8 +68,8 @@ impl DevicePipeline {
         Self::bounded(interpolator, info, look, shares?)
     }
 
-    /// Makes frames of nothing within so many bytes, the network answering with `outputs`; gives what
-    /// the sessions hold after that.
+    /// Makes frames of nothing within so many bytes, the network answering with `outputs`; gives
+    /// what the sessions hold after that.
     fn try_out(&mut self, limit: u64, outputs: &Outputs) -> Result<MemoryBudget, ModelError> {
         let mut keep = |_: &[Dense]| Ok(());
         let frames = [(); FRAMES].map(|()| {

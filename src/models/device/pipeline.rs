@@ -45,8 +45,8 @@ pub enum Outcome {
 /// Work on a device beside a network: frames are made ready for it and made of what it gives.
 ///
 /// Sessions for one kind of frame, run in turn with the network's; values go from one to the next
-/// without leaving the provider's memory. To the device goes each frame, once; back come its thumbnail and
-/// each new frame.
+/// without leaving the provider's memory. To the device goes each frame, once; back come its
+/// thumbnail and each new frame.
 pub struct DevicePipeline {
     number: u64,
     pub(crate) label: String,
@@ -95,11 +95,12 @@ pub struct PipelineOptions {
 }
 
 impl DevicePipeline {
-    /// For frames that `info` describes, on the device that the network runs on.
+    /// Creates a pipeline for frames that `info` describes, on the device that the network runs on.
     ///
     /// # Errors
-    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device or within the limit on memory,
-    /// or the network does not take this size; [`ModelError::Memory`]; others if the graphs don't start there.
+    /// [`ModelError::Picture`] if frames of this kind can't be dealt with on a device or within the
+    /// limit on memory, or the network does not take this size; [`ModelError::Memory`]; others if
+    /// the graphs don't start there.
     pub fn new(
         interpolator: &Interpolator,
         info: &VideoInfo,
@@ -204,7 +205,8 @@ impl DevicePipeline {
         PreprocessJob::new(&self.preprocessor, self.clear)
     }
 
-    /// By how much two frames differ where they differ most; see [`crate::frames::difference`].
+    /// Returns by how much two frames differ where they differ most; see
+    /// [`crate::frames::difference`].
     ///
     /// # Errors
     /// If they were not prepared here, if the run fails or is cancelled, or memory lacks.

@@ -17,8 +17,8 @@ use crate::models::runtime::run_canceller::RunCanceller;
 use crate::models::runtime::tensor_pool::{Buffer, Memory, Place, Pool};
 use crate::sync::lock;
 
-/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next frame
-/// when it is dropped.
+/// A frame on the device: its planes, and what the network sees of it. Its memory serves the next
+/// frame when it is dropped.
 pub struct DeviceFrame {
     pub(crate) planes: Vec<Buffer>,
     pub(crate) picture: Buffer,
@@ -59,11 +59,12 @@ impl PreprocessJob {
         }
     }
 
-    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two pairs.
+    /// Takes a frame's planes and makes it ready for the network: once, though it belongs to two
+    /// pairs.
     ///
     /// # Errors
-    /// If the planes are not those of the frames this was made for or can't be copied, if the run fails or
-    /// is cancelled, or memory lacks.
+    /// If the planes are not those of the frames this was made for or can't be copied, if the run
+    /// fails or is cancelled, or memory lacks.
     pub fn run(self, source: FrameSource) -> Result<DeviceFrame, ModelError> {
         lock(&self.preprocessor).run(source, self.clear)
     }
@@ -150,7 +151,8 @@ impl Preprocessor {
 }
 
 impl DeviceFrame {
-    /// Mean luma of cells of the picture, row by row, in `[0, 1]`.
+    /// Returns the mean luma of cells of the picture, row by row, in `[0, 1]`, or brighter where
+    /// something shows through.
     pub fn thumbnail(&self) -> &[f32] {
         let thumbnail = self.thumbnail.try_extract_tensor::<f32>();
         thumbnail.map_or(&[], |(_, cells)| cells)

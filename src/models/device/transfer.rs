@@ -17,8 +17,8 @@ pub struct Dense<'a> {
 }
 
 impl Dense<'_> {
-    /// `height` rows of `width` bytes each from `address` on; `on_device` if that is an address of the
-    /// device's, in CUDA's primary context.
+    /// Describes `height` rows of `width` bytes each from `address` on; `on_device` if that is an
+    /// address of the device's, in CUDA's primary context.
     ///
     /// # Safety
     /// As long as the value lives, that much can be read and written there, and nobody else does.
@@ -51,7 +51,7 @@ impl Dense<'_> {
         self.width
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.height
     }

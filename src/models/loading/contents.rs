@@ -69,7 +69,7 @@ impl Contents {
         })
     }
 
-    /// Each file's bytes: the model's, and those beside it with their names.
+    /// Returns each file's bytes: the model's, and those beside it with their names.
     fn files(&self) -> impl Iterator<Item = (Option<&str>, &[u8])> {
         let beside = self.beside.iter();
         let beside = beside.map(|(name, range)| (Some(name.as_str()), &self.bytes[range.clone()]));
@@ -101,7 +101,8 @@ pub(super) fn read_file(path: &Path) -> Result<Contents, Refusal> {
     let (file, length) = open(path).map_err(Refusal::Unreadable)?;
     within_bounds(length, "").map_err(Refusal::Unreadable)?;
     let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
-    let (bytes, digest) = filled(length, |bytes| read_into(&file, bytes)).map_err(unreadable)?;
+    let (bytes, digest) =
+        read_buffer(length, |bytes| read_into(&file, bytes)).map_err(unreadable)?;
     let names = files_beside(&Bytes::from_owner(Arc::clone(&bytes)));
     let names =
         names.map_err(|why| Refusal::Unusable(weights_only(path, &bytes).unwrap_or(why)))?;
@@ -153,7 +154,7 @@ fn join(path: &Path, own: &[u8], digest: Digest, names: &FilesBeside) -> Result<
         within_bounds(end, " with the files beside it that its weights lie in")?;
         places.insert(name.clone(), (place, begin..end));
     }
-    let (bytes, digests) = filled(end, |bytes| {
+    let (bytes, digests) = read_buffer(end, |bytes| {
         bytes[..own.len()].copy_from_slice(own);
         let mut digests = Sha256::new_with_prefix(digest);
         for (name, (place, range)) in &places {
@@ -193,7 +194,7 @@ fn open(path: &Path) -> Result<(File, usize), String> {
 }
 
 /// Allocates `length` bytes, and fills them with `fill`.
-fn filled<T>(
+fn read_buffer<T>(
     length: usize,
     fill: impl FnOnce(&mut [u8]) -> io::Result<T>,
 ) -> io::Result<(Arc<[u8]>, T)> {

@@ -33,7 +33,7 @@ const PHASE: f32 = 0.375;
 ///
 /// # Errors
 /// If memory lacks; whatever else fails says that there is no motion to be had.
-pub(crate) fn unblend(
+pub(crate) fn extract(
     job: &LoadJob,
     picture: &mut Network,
     model: &mut ModelProto,
@@ -47,7 +47,7 @@ pub(crate) fn unblend(
     }
     let found = Blend::find(graph, output)
         .map_err(Refusal::Said)
-        .and_then(|blend| compared(job, &blend, picture, model));
+        .and_then(|blend| compare(job, &blend, picture, model));
     match found {
         Ok((mut loaded, cut, difference)) => {
             let levels = difference * 255.0;
@@ -88,7 +88,7 @@ impl From<String> for Refusal {
 }
 
 /// The network cut at flow and mask, if the picture made of them is the one it gives itself.
-fn compared(
+fn compare(
     job: &LoadJob,
     blend: &Blend,
     picture: &mut Network,
@@ -156,7 +156,7 @@ fn difference(expected: &[f32], [a, b]: &[Picture; 2], motion: &Motion) -> Resul
     Ok(sum / expected.len() as f32)
 }
 
-/// Width and height of the pair: small, the sides unlike.
+/// Returns width and height of the pair: small, the sides unlike.
 fn size(signature: &Signature) -> (usize, usize) {
     let side = SMALLEST_SIDE.next_multiple_of(signature.align);
     signature.fixed.unwrap_or((2 * side, side))
@@ -204,8 +204,8 @@ mod tests {
     use onnx_graph::build::{self, GraphBuilder, int};
     use onnx_graph::encode;
 
-    /// 11 channels, whose grid is moved by a part of a picture's width; `blurred`: the pictures
-    /// that are read are others than those that come in.
+    /// Loads a network of 11 channels, whose grid is moved by a part of a picture's width;
+    /// `blurred`: the pictures that are read are others than those that come in.
     fn loaded(name: &str, first: f32, second: f32, share: f32, blurred: bool) -> Interpolator {
         let modes = vec![
             build::text("mode", "bilinear"),

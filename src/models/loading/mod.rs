@@ -75,7 +75,7 @@ impl LoadJob<'_> {
         let mut loaded = self.start(model.clone(), signature)?;
         let mut network = Network::new(self.label.into(), &loaded)?;
         probe::measure(&mut network)?;
-        if let Some(motion) = extract_motion::unblend(self, &mut network, model)? {
+        if let Some(motion) = extract_motion::extract(self, &mut network, model)? {
             return Ok(motion);
         }
         loaded.signature = network.signature().clone();

@@ -159,8 +159,8 @@ fn within<R>(limit: Duration, canceller: &RunCanceller, work: impl FnOnce() -> R
     })
 }
 
-/// Width and height, odd multiples of `align`. The width is three times it at least: of a single
-/// cell, one too many or too few can pass unnoticed, as it is repeated to fit.
+/// Returns width and height, odd multiples of `align`. The width is three times it at least: of a
+/// single cell, one too many or too few can pass unnoticed, as it is repeated to fit.
 fn size(align: usize) -> (usize, usize) {
     let times = SMALLEST_SIDE.div_ceil(align) | 1;
     (align * (times + 2), align * times)

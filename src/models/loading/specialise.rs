@@ -74,7 +74,7 @@ impl Specialise {
         })
     }
 
-    /// Width and height of the pictures, with the padding.
+    /// Returns width and height of the pictures, with the padding.
     pub fn size(&self) -> (usize, usize) {
         self.size
     }
@@ -85,11 +85,12 @@ impl Specialise {
         source.map_or(self.loaded.provider, |source| source.provider)
     }
 
-    /// Makes the session, or waits for who makes the same, and sees that it gives what the other one
-    /// gives. `None` if it does and is not faster, where nobody asked for it by name.
+    /// Makes the session, or waits for who makes the same, and sees that it gives what the other
+    /// one gives. `None` if it does and is not faster, where nobody asked for it by name.
     ///
     /// # Errors
-    /// [`ModelError::Provider`] with the reason why it can't be made, or with what it gives instead.
+    /// [`ModelError::Provider`] with the reason why it can't be made, or with what it gives
+    /// instead.
     pub fn make(self, interrupt: &LoadCanceller) -> Result<Option<SizedSession>, ModelError> {
         static FITTED: Registry<(Key, (usize, usize)), SizedParts> = Registry::new();
         let provider = self.provider();
@@ -104,8 +105,8 @@ impl Specialise {
         }
         special.take_over(fitted.clone());
         let pair = [0.0, 3.0].map(|shift| waves(self.size, shift));
-        let (expected, before) = timed(&mut general, &pair, self.size)?;
-        let (found, after) = timed(&mut special, &pair, self.size)?;
+        let (expected, before) = time_runs(&mut general, &pair, self.size)?;
+        let (found, after) = time_runs(&mut special, &pair, self.size)?;
         if !special.is_fitted() {
             return Err(refused("it can be made and not run".into()));
         }
@@ -242,7 +243,7 @@ fn waves((width, height): (usize, usize), shift: f32) -> Vec<f32> {
 
 /// The answer between two pictures, and the shortest time it took, while others may be using the
 /// session, too. The first run makes ready.
-fn timed(
+fn time_runs(
     network: &mut Network,
     [a, b]: &[Vec<f32>; 2],
     size: (usize, usize),
@@ -319,7 +320,7 @@ mod tests {
     /// Tests that what a session in 16 bits gives is near enough to one in 32, and that what it
     /// gives for another phase is not: so the check tells right from wrong.
     #[test]
-    fn sixteen_bits_pass_and_another_moment_does_not() {
+    fn sixteen_bits_pass_and_another_phase_does_not() {
         let size = (160, 128);
         let pair = [0.0, 3.0].map(|shift| waves(size, shift));
         let [full, half] = [Precision::Fp32, Precision::Fp16].map(|precision| {

@@ -36,7 +36,7 @@ pub(crate) fn part_off(job: &LoadJob, model: &ModelProto, mut whole: Loaded) -> 
     let parted = match session::is_limited(job.options) {
         // the limit is one session's
         true => Err("its memory is limited".into()),
-        false => parted(job, parts, &whole),
+        false => load_parts(job, parts, &whole),
     };
     match parted {
         Ok(parts) => parts,
@@ -49,7 +49,7 @@ pub(crate) fn part_off(job: &LoadJob, model: &ModelProto, mut whole: Loaded) -> 
 }
 
 /// Starts the parts of a network, and compares what they give with what the whole does.
-fn parted(job: &LoadJob, parts: Parts, whole: &Loaded) -> Result<Loaded, String> {
+fn load_parts(job: &LoadJob, parts: Parts, whole: &Loaded) -> Result<Loaded, String> {
     let text = |error: ModelError| error.to_string();
     // of a file's only size, which may be any
     let size = probe::trial_size(&whole.signature);
@@ -84,7 +84,7 @@ fn parted(job: &LoadJob, parts: Parts, whole: &Loaded) -> Result<Loaded, String>
     };
     let (expected, found) = (answer(whole).map_err(text)?, answer(&loaded).map_err(text)?);
     let motion = matches!(whole.signature.outputs, Outputs::Motion { .. });
-    let met = compared(&expected, &found, motion)?;
+    let met = compare(&expected, &found, motion)?;
     let notes = &mut loaded.signature.notes;
     notes.push(format!(
         "encoder: {once} of {all} convolutions are done once a picture, {met}"
@@ -109,7 +109,7 @@ fn open(rest: &mut ModelProto, mut shapes: Vec<(String, Vec<i64>)>) {
 }
 
 /// Returns how well the parts together give what the whole does, or why that is not enough.
-fn compared(
+fn compare(
     expected: &NetworkOutput,
     found: &NetworkOutput,
     motion: bool,

@@ -12,14 +12,14 @@ use crate::models::options::ExecutionProvider;
 /// Where control groups are found.
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// The least room there is: on the machine, in this process's control groups and address space, and
-/// on the GPU of this number, if `provider` uses one. `None` where nothing tells.
+/// Returns the least that is left: on the machine, in this process's control groups and address
+/// space, and on the GPU of this number, if `provider` uses one. `None` where nothing tells.
 ///
 /// Reads a few small files (some 50 us): not for every frame.
 pub fn least(provider: ExecutionProvider, device: i32) -> Option<MemoryStatus> {
     #[cfg(feature = "faults")]
-    if let Some(room) = crate::faults::room() {
-        return Some(room);
+    if let Some((free, total)) = crate::faults::memory_left() {
+        return Some(MemoryStatus { free, total });
     }
     let device = match provider {
         ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
@@ -34,9 +34,9 @@ pub fn least(provider: ExecutionProvider, device: i32) -> Option<MemoryStatus> {
     let machine = read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| memory::machine(&text));
     let known = [device, machine, address_space()];
-    let rooms = known.into_iter().flatten().chain(groups());
+    let all = known.into_iter().flatten().chain(groups());
     // what is nearest to its floor
-    rooms.min_by_key(|room| i128::from(room.free) - i128::from(room.floor()))
+    all.min_by_key(|status| i128::from(status.free) - i128::from(status.floor()))
 }
 
 /// Returns what is left of this process's address space, if that is limited, as `ulimit -v` does.
@@ -60,10 +60,10 @@ pub(crate) fn address_space() -> Option<MemoryStatus> {
     })
 }
 
-/// The rooms of the control groups that this process is in, and of those around them.
+/// Returns what is left of the control groups that this process is in, and of those around them.
 fn groups() -> Vec<MemoryStatus> {
     let own = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let mut rooms = Vec::new();
+    let mut found = Vec::new();
     for line in own.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
@@ -91,10 +91,10 @@ fn groups() -> Vec<MemoryStatus> {
         {
             let [limit, usage, statistics] =
                 names.map(|name| read_to_string(folder.join(name)).unwrap_or_default());
-            rooms.extend(memory::group(&limit, &usage, &statistics));
+            found.extend(memory::group(&limit, &usage, &statistics));
         }
     }
-    rooms
+    found
 }
 
 /// Makes the C library give back to the system what is free in it: glibc keeps what it once had.
@@ -111,8 +111,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_tells_its_room() {
-        let room = least(ExecutionProvider::Cpu, 0).expect("Linux tells");
-        assert!(room.free > 0 && room.free <= room.total);
+    fn this_machine_tells_what_is_left() {
+        let left = least(ExecutionProvider::Cpu, 0).expect("Linux tells");
+        assert!(left.free > 0 && left.free <= left.total);
     }
 }

@@ -18,7 +18,7 @@ pub enum Interval {
 }
 
 impl From<i32> for Interval {
-    /// As the property has it: -1 is adaptive, 0 never.
+    /// Takes the property's value: -1 is adaptive, 0 never.
     fn from(value: i32) -> Self {
         match u64::try_from(value) {
             Err(_) => Self::Adaptive,
@@ -28,8 +28,8 @@ impl From<i32> for Interval {
     }
 }
 
-/// After how many pairs memory is given back in a stream of which `frames` have come: 10 in the
-/// first hundred, and then `max(3, 30 / (frames / 10))` in whole numbers.
+/// Returns after how many pairs memory is given back in a stream of which `frames` have come: 10 in
+/// the first hundred, and then `max(3, 30 / (frames / 10))` in whole numbers.
 ///
 /// The quotient is 3 from 100 to 109 frames, less from 110 on and 0 from 310 on, so what the rule
 /// comes to is: a stream that has gone on for 100 frames is cleared every 3 pairs. A change of
@@ -118,11 +118,11 @@ pub struct Usage {
     pub peak: u64,
 }
 
-/// How a limit on what all of an element's sessions hold is divided among them where frames are made on a
-/// device; a part of 0 is none.
+/// How a limit on what all of an element's sessions hold is divided among them where frames are
+/// made on a device; a part of 0 is none.
 ///
-/// The runtime bounds the arena of each session by itself, when that is made, and a network is loaded
-/// before it is known what frames come. So the parts are the same whatever comes.
+/// The runtime bounds the arena of each session by itself, when that is made, and a network is
+/// loaded before it is known what frames come. So the parts are the same whatever comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
     /// Bytes for the network's session.
@@ -173,7 +173,7 @@ impl MemoryStatus {
         (self.total / 20).clamp(32 << 20, 512 << 20)
     }
 
-    /// Whether less than that is left.
+    /// Returns whether less than that is left.
     pub fn is_short(self) -> bool {
         self.free < self.floor()
     }
@@ -212,10 +212,11 @@ pub(crate) fn group(limit: &str, usage: &str, statistics: &str) -> Option<Memory
     })
 }
 
-/// Whether the runtime's words say that memory could not be had: from its arenas, from C++, from
-/// CUDA and its libraries. Its error codes say nothing but "failed".
+/// Returns whether the runtime's words say that memory could not be had: from its arenas, from C++,
+/// from CUDA and its libraries. Its error codes say nothing but "failed".
 pub fn is_shortage(message: &str) -> bool {
-    const SIGNS: [&str; 9] = [
+    const SIGNS: [&str; 10] = [
+        "not enough memory for",
         "Failed to allocate memory",
         "is smaller than requested bytes",
         "Failed to find a free memory block",

@@ -194,7 +194,7 @@ impl Network {
         size: (usize, usize),
         phase: f32,
     ) -> Result<NetworkOutput, ModelError> {
-        self.retried(|network, clears| {
+        self.run_retrying(|network, clears| {
             network.make_room(size)?;
             let sights = pictures.map(|seen| seen.map(PictureRef::Host));
             let features = network.encode(sights, size, clears);
@@ -218,14 +218,14 @@ impl Network {
         memory: &Memory,
         size: (usize, usize),
     ) -> Result<NetworkOutput, ModelError> {
-        self.retried(|network, clears| {
+        self.run_retrying(|network, clears| {
             let sights = pictures.map(|seen| seen.map(|input| PictureRef::Bound(input, memory)));
             let features = network.encode(sights, size, clears);
             let features = features.map_err(|error| failed(&network.label, &error))?;
             let Some(features) = features else {
                 return Ok(None);
             };
-            let found = network.named(&features);
+            let found = network.find_features(&features);
             let found = found.map(|(name, value)| (name, Input::Value(value)));
             let inputs: Vec<_> = inputs.iter().copied().chain(found).collect();
             let canceller = &network.canceller;
@@ -268,7 +268,7 @@ impl Network {
     }
 
     /// Features by the names of the inputs they are for.
-    fn named<'f>(
+    fn find_features<'f>(
         &'f self,
         features: &'f [Features; 2],
     ) -> impl Iterator<Item = (&'f str, &'f DynValue)> {
@@ -287,13 +287,13 @@ impl Network {
 
     /// Runs it; where memory lacks, gives back what is kept and tries once more. A run that fails
     /// gives back, too: so the second is also what empties the arena for a third.
-    fn retried(
+    fn run_retrying(
         &mut self,
         mut run: impl FnMut(&mut Self, bool) -> Result<Option<NetworkOutput>, ModelError>,
     ) -> Result<NetworkOutput, ModelError> {
         let mut tries = 0..2;
         loop {
-            match self.once(&mut run) {
+            match self.run_once(&mut run) {
                 // what is not needed goes first
                 Err(ModelError::Memory { .. } | ModelError::Run { .. }) if self.is_fitted() => {
                     (self.fitted, self.coming) = (None, None);
@@ -306,7 +306,7 @@ impl Network {
         }
     }
 
-    fn once(
+    fn run_once(
         &mut self,
         run: &mut impl FnMut(&mut Self, bool) -> Result<Option<NetworkOutput>, ModelError>,
     ) -> Result<NetworkOutput, ModelError> {
@@ -414,7 +414,7 @@ impl Network {
                 inputs.push((timestep, input.into()));
             }
         }
-        let features = self.named(features);
+        let features = self.find_features(features);
         inputs.extend(features.map(|(name, value)| (name, value.into())));
         let names = self.signature.outputs.names();
         let canceller = &self.canceller;

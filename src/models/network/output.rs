@@ -46,8 +46,8 @@ impl NetworkOutput {
         Ok(data)
     }
 
-    /// Cuts the padding off a picture of the padded size, and what is beyond 0 and 1, for one of the
-    /// right size.
+    /// Cuts the padding off a picture of the padded size, and what is beyond 0 and 1, for one of
+    /// the right size.
     pub(crate) fn crop(
         &self,
         (padded_width, padded_height): (usize, usize),
@@ -68,7 +68,7 @@ impl NetworkOutput {
         Ok(())
     }
 
-    /// Motion between pictures of `size` within the padded size.
+    /// Returns motion between pictures of `size` within the padded size.
     pub(crate) fn motion(
         &self,
         size: (usize, usize),
@@ -111,8 +111,8 @@ impl NetworkOutput {
         Ok(true)
     }
 
-    /// By how much two answers to the same question differ, on average: flow in pixels or a picture,
-    /// and the mask.
+    /// Returns by how much two answers to the same question differ, on average: flow in pixels or a
+    /// picture, and the mask.
     pub(crate) fn distance(&self, other: &Self) -> Result<[f64; 2], String> {
         let mut distances = [0.0; 2];
         for (index, distance) in distances.iter_mut().enumerate().take(self.values.len()) {

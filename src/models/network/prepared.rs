@@ -28,12 +28,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Width and height of the picture in it; zero by zero when nothing was prepared yet.
+    /// Returns width and height of the picture in it; zero by zero when nothing was prepared yet.
     pub fn size(&self) -> (usize, usize) {
         self.size
     }
 
-    /// Width and height with the padding, as the network sees it.
+    /// Returns width and height with the padding, as the network sees it.
     pub fn padded(&self) -> (usize, usize) {
         self.padded
     }
@@ -48,7 +48,7 @@ impl Prepared {
         self.id
     }
 
-    /// Whether a network of this signature would have the picture prepared like this.
+    /// Returns whether a network of this signature would have the picture prepared like this.
     pub(crate) fn suits(&self, signature: &Signature) -> bool {
         self.id != 0
             && self.padding == signature.padding

@@ -1,12 +1,12 @@
 //! TensorRT's engines, kept on disk: building one takes minutes, reading it less than a second.
 //!
-//! They lie in `vfiinterp/engines` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), a
-//! folder for each [`Key`]. What is there is never written to: a session works in a folder of its
+//! They lie in `vfiinterp/engines` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`),
+//! a folder for each [`Key`]. What is there is never written to: a session works in a folder of its
 //! own, a copy, which takes the other's place when the session has been made. So a file is there
 //! whole or not at all, whoever else does the same and whenever a process ends.
 //!
-//! An engine is code that the GPU runs, so the folder has to belong to the user, and to be closed to
-//! others. Where there is no such folder, engines are built and not kept.
+//! An engine is code that the GPU runs, so the folder has to belong to the user, and to be closed
+//! to others. Where there is no such folder, engines are built and not kept.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
@@ -143,8 +143,8 @@ impl Store {
         Ok(work)
     }
 
-    /// Removes what was not used for long, and of the rest what was used least lately until it takes
-    /// little enough room.
+    /// Removes what was not used for long, and of the rest what was used least lately until it
+    /// takes little enough room.
     pub(crate) fn tidy(&self) -> io::Result<()> {
         let now = SystemTime::now();
         let mut kept = Vec::new();
@@ -199,7 +199,7 @@ impl Work {
         &self.folder
     }
 
-    /// Whether there was an engine to begin with.
+    /// Returns whether there was an engine to begin with.
     pub(crate) fn found(&self) -> bool {
         !self.had.is_empty()
     }
@@ -284,7 +284,8 @@ fn engines(folder: &Path) -> io::Result<Files> {
     Ok(found)
 }
 
-/// Whether a file holds what the provider has timed, for any engine it builds for this device.
+/// Returns whether a file holds what the provider has timed, for any engine it builds for this
+/// device.
 fn is_timings(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "timing")
 }

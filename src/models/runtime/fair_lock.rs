@@ -88,7 +88,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// Whatever panicked while holding it left a whole value.
+/// Locks: whatever panicked while holding it left a whole value.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

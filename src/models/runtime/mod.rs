@@ -204,8 +204,8 @@ fn search(tried: &mut Tried) -> Found {
     None
 }
 
-/// Where `make runtime` unpacks the library: `onnxruntime` in the build's target folder, which is
-/// the source tree's unless cargo was told otherwise.
+/// Returns where `make runtime` unpacks the library: `onnxruntime` in the build's target folder,
+/// which is the source tree's unless cargo was told otherwise.
 fn build_folders() -> Vec<PathBuf> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnxruntime")];
     // the build script's output lies in <target>[/<triple>]/<profile>/build/<package>/out

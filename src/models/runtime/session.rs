@@ -77,12 +77,12 @@ pub(crate) fn start(
     }
     match starter.on_cpu(model) {
         Ok(started) => Ok(Started { note, ..started }),
-        Err(reason) => Err(refused(label, reason)),
+        Err(reason) => Err(refusal(label, reason)),
     }
 }
 
 /// Returns the error for a session that could not be made.
-fn refused(label: &str, reason: String) -> ModelError {
+fn refusal(label: &str, reason: String) -> ModelError {
     let model = label.into();
     match memory::is_shortage(&reason) {
         true => ModelError::Memory { model, reason },
@@ -208,8 +208,8 @@ impl<'a> Starter<'a> {
         })
     }
 
-    /// A session on the CPU of at most so many bytes, and how many of its nodes this project's own operators
-    /// do.
+    /// A session on the CPU of at most so many bytes, and how many of its nodes this project's own
+    /// operators do.
     pub(crate) fn cpu_session(
         &self,
         original: ModelProto,
@@ -293,8 +293,8 @@ fn whole_limit(options: &LoadOptions) -> u64 {
 }
 
 /// Makes a session of one of this project's own graphs, where a network that was loaded with these
-/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT. It may hold `limit`
-/// bytes (0: any number).
+/// `options` came to run: on the CPU or with CUDA, which also serves beside TensorRT. It may hold
+/// `limit` bytes (0: any number).
 ///
 /// TF32 is off: the graphs compute positions, and levels of more than its 11 bits.
 pub(crate) fn beside(
@@ -323,7 +323,7 @@ pub(crate) fn beside(
     )
 }
 
-/// Whether there is a limit to what a session may take, beside what the machine has.
+/// Returns whether there is a limit to what a session may take, beside what the machine has.
 pub(crate) fn is_limited(options: &LoadOptions) -> bool {
     arena_limit(options.memory_limit).is_some()
 }

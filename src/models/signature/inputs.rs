@@ -133,7 +133,7 @@ fn timestep(slot: &Slot, layout: Layout, phase: Option<StatedPhase>) -> Option<T
     }
 }
 
-/// Width and height, if the inputs name them as numbers.
+/// Returns width and height, if the inputs name them as numbers.
 pub(crate) fn fixed_size(
     slots: &[&Slot],
     layout: Layout,

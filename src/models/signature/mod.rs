@@ -1,5 +1,8 @@
 //! Meaning of a network's inputs and outputs, read from its graph and from what is stated about it.
 //!
+//! `inputs` tells pictures, timestep and constants apart, `outputs` the picture or motion; both by
+//! their shapes (`slot`) and names. `metadata` reads what is stated, which overrules that.
+//!
 //! A network that gives a picture is known by its inputs, as networks met in the wild have no
 //! metadata. One that gives motion says so ([`Statement`]'s `output` and `flow_unit`).
 //!

@@ -45,12 +45,12 @@ impl Slot {
         stem(&self.name)
     }
 
-    /// Whether its numbers are of a kind that is converted where it differs from float32.
+    /// Returns whether its numbers are of a kind that is converted where it differs from float32.
     pub(crate) fn is_float(&self) -> bool {
         self.element == FLOAT || self.is_other_float()
     }
 
-    /// Whether they are of such a kind, and not float32.
+    /// Returns whether they are of such a kind, and not float32.
     pub(crate) fn is_other_float(&self) -> bool {
         matches!(self.element, FLOAT16 | BFLOAT16 | DOUBLE)
     }
@@ -74,13 +74,13 @@ impl Slot {
         }
     }
 
-    /// Whether it may hold this number, and no other.
+    /// Returns whether it may hold this number, and no other.
     pub(crate) fn holds(&self, number: f64) -> bool {
         let dims = vec![1; self.rank().unwrap_or(0)];
         self.may_be_scalar() && TensorProto::filled(self.element, &dims, number).is_some()
     }
 
-    /// Whether they are whole numbers.
+    /// Returns whether they are whole numbers.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.element, 2..=7 | 12 | 13)
     }
@@ -117,7 +117,7 @@ impl Slot {
         self.dims.as_ref().map(Vec::len)
     }
 
-    /// Whether it may hold one value: every dimension that is known is 1.
+    /// Returns whether it may hold one value: every dimension that is known is 1.
     pub(crate) fn may_be_scalar(&self) -> bool {
         let dims = self.dims.as_deref().unwrap_or_default();
         dims.len() <= 4 && dims.iter().all(|dim| matches!(dim, -1 | 1))

@@ -173,7 +173,7 @@ fn what_an_exporter_left_open_may_be_a_picture() {
     assert_eq!(found.output_layout, Layout::Nhwc);
 }
 
-/// FILM's SavedModel through tf2onnx, as far as its border goes.
+/// Returns the signature of FILM's SavedModel through tf2onnx, as far as its border goes.
 fn film(said: &str) -> Signature {
     let pyramid: &[i64] = &[-1, -1, -1, 2];
     of(
@@ -204,7 +204,7 @@ fn films_saved_model_knows_the_middle_only() {
 }
 
 #[test]
-fn films_torch_export_takes_any_moment() {
+fn films_torch_export_takes_any_phase() {
     let inputs: &Declared = &[("x0", PICTURE), ("x1", PICTURE), ("batch_dt", &[-1, 1])];
     let found = of(inputs, &[("output", PICTURE)], "").unwrap();
     assert!(found.any_phase);

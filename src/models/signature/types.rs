@@ -81,7 +81,7 @@ pub enum Outputs {
 }
 
 impl Outputs {
-    /// Flow and mask, or the picture.
+    /// Returns the names of flow and mask, or of the picture.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let names: [Option<&String>; 2] = match self {
             Self::Motion { flow, mask } => [Some(flow), Some(mask)],

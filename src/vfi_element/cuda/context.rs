@@ -98,7 +98,7 @@ impl Context {
     }
 }
 
-/// Whether the frames of a pool lie in CUDA's memory.
+/// Returns whether the frames of a pool lie in CUDA's memory.
 pub(in crate::vfi_element) fn is_cuda_pool(pool: &gst::BufferPool) -> bool {
     library().is_ok_and(|library| {
         // SAFETY: it takes nothing and gives a registered type.

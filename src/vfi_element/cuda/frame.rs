@@ -119,7 +119,7 @@ fn plane_rows(frame: &gst_video::ffi::GstVideoFrame, plane: usize) -> usize {
     (frame.info.height as usize).div_ceil(1 << shift)
 }
 
-/// Whether a frame lies in CUDA's memory.
+/// Returns whether a frame lies in CUDA's memory.
 pub(crate) fn holds(buffer: &gst::BufferRef) -> bool {
     buffer.n_memory() == 1 && buffer.peek_memory(0).is_type(MEMORY)
 }

@@ -1,13 +1,13 @@
-//! CUDA's memory in GStreamer, `video/x-raw(memory:CUDAMemory)`: what the element needs to take frames
-//! that lie on a device and send such.
+//! CUDA's memory in GStreamer, `video/x-raw(memory:CUDAMemory)`: what the element needs to take
+//! frames that lie on a device and send such.
 //!
 //! ```text
 //! Cuda          one for an element: asks for, answers with and keeps a context
 //! └─ context    GStreamer's object round a CUDA context; its pools
 //!    ├─ library libgstcuda, loaded at run time
-//!    └─ driver  libcuda: the primary context
-//! Copier        frames' planes out of GStreamer's memory and back
-//! └─ stream     copies within the device
+//!    └─ the crate `cuda`: libcuda, with the primary context
+//! frame         a frame's planes out of GStreamer's memory and back
+//! └─ the crate `cuda`: a stream of copies within the device
 //! ```
 //!
 //! Nothing is loaded before somebody offers or asks for CUDA's memory, and where one of the two libraries
@@ -60,13 +60,13 @@ pub(super) const FORMATS: [gst_video::VideoFormat; 15] = [
     gst_video::VideoFormat::I42010le,
 ];
 
-/// Whether frames of these caps lie in CUDA's memory.
+/// Returns whether frames of these caps lie in CUDA's memory.
 pub(super) fn is_cuda(caps: &gst::CapsRef) -> bool {
     caps.features(0)
         .is_some_and(|features| features.contains(FEATURE))
 }
 
-/// Whether frames on this device can be dealt with: library and driver are there, and so is the
+/// Returns whether frames on this device can be dealt with: library and driver are there, and so is the
 /// device. The first call loads both.
 pub(super) fn can_serve(device: i32) -> bool {
     let devices = library::library().and(driver::driver().map(driver::Driver::devices));

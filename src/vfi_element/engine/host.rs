@@ -1,7 +1,6 @@
 //! Frames made on the host, the network's pictures going to wherever it runs and its answers coming
 //! back.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, anyhow};
@@ -25,6 +24,8 @@ pub(super) struct Host {
     /// Maker of frames out of pictures; without it originals are warped.
     picture_maker: Option<Arc<Mutex<PictureMaker>>>,
     sampling: Sampling,
+    /// Storage of a frame's alpha.
+    shown: Picture,
     /// Storage of frames that are gone, for the next ones. Where one is finished on another thread
     /// it may still be in use.
     spares: Vec<Arc<HostFrame>>,
@@ -45,12 +46,17 @@ impl Host {
     /// Creates a maker of frames; `pictures` says that they are made of pictures.
     pub(super) fn new(info: &VideoInfo, look: &Look, pictures: bool) -> Result<Self, FrameError> {
         let (width, height) = look.size;
+        let shrinker = Shrinker::new(info, width, height, look.downscale_method)?;
         Ok(Self {
-            shrinker: Shrinker::new(info, width, height, look.downscale_method)?,
+            shrinker: match pictures {
+                true => shrinker.for_pictures(),
+                false => shrinker,
+            },
             picture_maker: pictures
                 .then(|| PictureMaker::new(info, look).map(|maker| Arc::new(Mutex::new(maker))))
                 .transpose()?,
             sampling: look.upscale_method.into(),
+            shown: Picture::default(),
             spares: Vec::with_capacity(SPARES),
         })
     }
@@ -59,6 +65,7 @@ impl Host {
     pub(super) fn clear(&mut self, reason: Reason) {
         if reason == Reason::Pressure {
             self.spares.clear();
+            self.shown = Picture::default();
         }
         // whoever finishes a frame has it, and needs what it keeps
         let maker = self.picture_maker.as_ref();
@@ -89,17 +96,16 @@ impl Host {
     ) -> Result<Arc<HostFrame>, Failure> {
         let mut storage = self.take_spare();
         let made = Arc::make_mut(&mut storage);
-        self.shrinker.shrink(frame, &mut made.picture)?;
-        interpolator.prepare(&made.picture, &mut made.prepared)?;
-        let mut alpha = made.alpha.take().unwrap_or_default();
-        let mut shown = Picture::default();
         let makes_pictures = self.picture_maker.is_some();
-        if makes_pictures && self.shrinker.shrink_alpha(frame, &mut shown)? {
-            interpolator.prepare(&shown, &mut alpha)?;
+        let mut alpha = made.alpha.take().unwrap_or_default();
+        let shrinker = &mut self.shrinker;
+        let shows_through = shrinker.shrink_both(frame, &mut made.picture, &mut self.shown)?;
+        interpolator.prepare(&made.picture, &mut made.prepared)?;
+        if makes_pictures && shows_through {
+            interpolator.prepare(&self.shown, &mut alpha)?;
             made.alpha = Some(alpha);
         }
         let mut excess = made.excess.take().unwrap_or_default();
-        let shrinker = &mut self.shrinker;
         if makes_pictures && shrinker.shrink_excess(frame, &made.picture, &mut excess)? {
             made.excess = Some(excess);
         }
@@ -267,27 +273,24 @@ impl PictureMaker {
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), Failure> {
         let ([a, b], output, phase) = (&frame.pair, &frame.output, frame.phase);
+        let mut warped;
         let picture = if frame.is_motion {
             let motion = output.motion().map_err(|why| anyhow!(why))?;
-            Cow::Owned(Picture::between(
-                &a.picture,
-                &b.picture,
-                &motion,
-                self.sampling,
-            )?)
+            warped = Picture::between(&a.picture, &b.picture, &motion, self.sampling)?;
+            &mut warped
         } else {
             let (width, height) = output.size();
             self.picture.resize(width, height)?;
             output.crop(&mut self.picture).map_err(|why| anyhow!(why))?;
-            Cow::Borrowed(&self.picture)
+            &mut self.picture
         };
         let enlarger = &mut self.enlarger;
         match &frame.alpha {
-            Some(alpha) => enlarger.enlarge_both(&picture, alpha, out)?,
-            None => enlarger.enlarge(&picture, out)?,
+            Some(alpha) => enlarger.enlarge_both(picture, alpha, out)?,
+            None => enlarger.enlarge(picture, out)?,
         }
         let excess = [a, b].map(|frame| frame.excess.as_ref());
-        if let Some(excess) = frames::excess_between(excess, phase, &picture)? {
+        if let Some(excess) = frames::excess_between(excess, phase, picture)? {
             enlarger.give_back(&excess, out)?;
         }
         Ok(())

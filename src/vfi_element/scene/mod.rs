@@ -40,15 +40,17 @@ const MISSING: f32 = 0.3;
 /// How much of the detail that was lately missing is taken off; of the other measures all is.
 const USUAL: f32 = 0.5;
 
-/// The part of the detail that shows a cut for sure if it is missing in one of the frames only, as it may be
-/// in a flash, but what is bright in one is not what is bright in the other: light leaves that as it is.
-/// Chosen on flashes and fades drawn over clips, and on cuts to and from pages and dark pictures.
+/// The part of the detail that shows a cut for sure if it is missing in one of the frames only, as
+/// it may be in a flash, but what is bright in one is not what is bright in the other: light leaves
+/// that as it is. Chosen on flashes and fades drawn over clips, and on cuts to and from pages and
+/// dark pictures.
 const REPLACED: f32 = 0.5;
 
 /// Tiles across and down in which bright and dark are told from each other's mean.
 const TILES: usize = 4;
 
-/// The least part of the detail that must be missing in the other one as well: a white frame says nothing.
+/// The least part of the detail that must be missing in the other one as well: a white frame says
+/// nothing.
 const LEFT: f32 = 0.01;
 
 /// The weight of the newest pair in what is usual.
@@ -130,7 +132,7 @@ impl SceneDetector {
         if (a.width, a.height) != (b.width, b.height) || a.luma.is_empty() {
             return Change::None;
         }
-        let part = Part::shown(a, b);
+        let part = Part::find(a, b);
         let mut found = Measures {
             mean: part.mean_difference(a, b),
             histogram: part.histogram_difference(a, b),
@@ -154,9 +156,9 @@ impl SceneDetector {
             if may_be_cut {
                 let back = part.search(dark, bright, brighter.abs());
                 found.unexplained = seen.unexplained.min(back.unexplained);
-                let most = seen.unexplained.max(back.unexplained) - self.usual.unexplained;
-                let unlike = 1.0 - part.correlation(a, b);
-                replaced = found.unexplained >= LEFT && most * unlike >= REPLACED;
+                let in_one = seen.unexplained.max(back.unexplained) - self.usual.unexplained;
+                replaced = found.unexplained >= LEFT
+                    && in_one * (1.0 - part.correlation(a, b)) >= REPLACED;
             }
             let usual = USUAL * self.usual.unexplained + USUALLY_MISSING;
             let missing = match replaced {
@@ -203,7 +205,7 @@ struct Part {
 }
 
 impl Part {
-    fn shown(a: &Thumbnail, b: &Thumbnail) -> Self {
+    fn find(a: &Thumbnail, b: &Thumbnail) -> Self {
         let cell = |x: usize, y: usize| y * a.width + x;
         let even = |cells: &mut dyn Iterator<Item = usize>| {
             let mut range = (f32::MAX, f32::MIN);
@@ -263,9 +265,9 @@ impl Part {
         differences.sum::<f32>() / (2.0 * self.area())
     }
 
-    /// Returns how alike it is where both are bright and where they are dark, from -1 (inverse) to 1; 0 if either is
-    /// the same everywhere. Each tile is taken from its own mean: light may fall on a part of the picture. White
-    /// cells don't count.
+    /// Returns how alike it is where both are bright and where they are dark, from -1 (inverse) to
+    /// 1; 0 if either is the same everywhere. Each tile is taken from its own mean: light may fall on
+    /// a part of the picture. White cells don't count.
     fn correlation(&self, a: &Thumbnail, b: &Thumbnail) -> f32 {
         let (mut product, mut squares) = (0.0, (0.0, 0.0));
         for tile in self.tiles() {

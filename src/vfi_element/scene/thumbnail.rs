@@ -9,7 +9,7 @@ use crate::vfi_element::scene::{CELLS, Picture};
 pub(in crate::vfi_element) struct Thumbnail {
     pub width: usize,
     pub height: usize,
-    /// In `[0, 1]`, row by row.
+    /// In `[0, 1]`, or brighter where something shows through, row by row.
     pub luma: Vec<f32>,
 }
 

@@ -150,7 +150,7 @@ impl Worker {
         let Some(high) = self.quality.settled_time() else {
             return;
         };
-        if !context.promise().live {
+        if !context.latency_budget().live {
             return;
         }
         let before = self.settings.latency;

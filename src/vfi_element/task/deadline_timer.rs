@@ -7,7 +7,7 @@ use gst::prelude::*;
 use crate::models::RunCanceller;
 use crate::sync::lock;
 
-/// TimerState the clock's thread and the task share.
+/// State that the clock's thread and the task share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimerState {
     Set,

@@ -82,8 +82,8 @@ impl Deadlines {
         reported.or_else(|| self.overdue(context, slot, expected))
     }
 
-    /// Returns by how much a frame that is ready in `more` nanoseconds breaks the promise, if it
-    /// does.
+    /// Returns by how much a frame that is ready in `more` nanoseconds is later than its deadline, if
+    /// it is.
     pub(super) fn overdue(&self, context: &Context, slot: &Slot, more: u64) -> Option<u64> {
         let deadline = self.deadline(context, slot)?.nseconds();
         let now = context.running_time()?.nseconds();
@@ -94,8 +94,8 @@ impl Deadlines {
     /// Returns the running time at which a frame has to be out, where somebody waits for it.
     fn deadline(&self, context: &Context, slot: &Slot) -> Option<gst::ClockTime> {
         let due = self.due(slot)?.nseconds();
-        let (promise, held) = (context.promise(), lock(&context.holds).level());
-        let deadline = promise.deadline(due, self.arrivals.delay(), held);
+        let (latency_budget, held) = (context.latency_budget(), lock(&context.holds).level());
+        let deadline = latency_budget.deadline(due, self.arrivals.delay(), held);
         deadline.map(clock_time)
     }
 
@@ -137,7 +137,7 @@ impl Deadlines {
         };
         let pts = clock_time(slot.pts);
         let proportion = context.downstream().proportion();
-        let message = gst::message::Qos::builder(context.promise().live)
+        let message = gst::message::Qos::builder(context.latency_budget().live)
             .running_time(segment.to_running_time(pts))
             .stream_time(segment.to_stream_time(pts))
             .timestamp(pts)

@@ -64,7 +64,7 @@ impl Worker {
     /// Keeps the timeline to the longest gaps. Holes of a live source stay open: once the next
     /// frame has come, what would fill them is late.
     pub(super) fn limit_holes(&mut self, context: &Context) {
-        let live = context.promise().live;
+        let live = context.latency_budget().live;
         if let Some(timeline) = &mut self.timeline {
             timeline.set_limits(self.settings.max_gap.nseconds(), !live);
         }

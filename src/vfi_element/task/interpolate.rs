@@ -142,7 +142,8 @@ impl Worker {
         context.stats().add_content(shrink, content);
     }
 
-    /// Returns whether a frame is to be made at this slot. If it would be too late, tells so.
+    /// Returns whether a frame is to be made at this slot: it is worth the effort and can be in time.
+    /// If it can't, it is dropped here: it counts as late, and the application is told.
     pub(super) fn has_time(&mut self, context: &Context, slot: &Slot) -> bool {
         if !self.quality.admit(slot.offset) {
             context.stats().left_out += 1;

@@ -170,9 +170,7 @@ impl Worker {
         }
         self.take_changes(context)?;
         let Some(timeline) = &mut self.timeline else {
-            context
-                .messenger
-                .fail(gst::CoreError::Negotiation, "A frame before caps");
+            context.explain_missing_caps(&buffer);
             return Err(gst::FlowError::NotNegotiated);
         };
         if buffer.flags().contains(gst::BufferFlags::DISCONT) {
@@ -280,8 +278,11 @@ impl Worker {
             _ => "it has no timestamp, its caps no frame rate and the frame before it no duration"
                 .to_owned(),
         };
-        context.messenger.warn(gst::StreamError::Failed, &format!("A frame was dropped ({dropped} in all so far): {reason}. Further ones of this segment are \
-                 only counted, as dropped in stats"));
+        let text = format!(
+            "A frame was dropped ({dropped} in all so far): {reason}. Further ones of this segment \
+             are only counted, as dropped in stats"
+        );
+        context.messenger.warn(gst::StreamError::Failed, &text);
     }
 
     /// Sends the slots before a frame and the frame itself.

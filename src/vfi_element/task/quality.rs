@@ -232,9 +232,7 @@ impl QualityControl {
         };
         if before != step as u64 {
             context.stats().steps += 1;
-            let message = gst::message::Element::builder(structure);
-            let message = message.src_if_some(context.element().as_ref()).build();
-            context.messenger.post(message);
+            context.messenger.tell(structure);
         }
     }
 }

@@ -1,4 +1,8 @@
 //! The stream that comes and leaves: its caps, which are negotiated here, and its segment.
+//!
+//! New caps end the pair, unless they describe the same frames; then rate, output caps and pool are
+//! agreed on anew. The engine is configured for them when the next frame comes, in
+//! `Worker::take_changes`, as for every other change.
 
 use gst::prelude::*;
 
@@ -41,7 +45,8 @@ impl Worker {
         }
     }
 
-    /// Takes the caps of the frames that follow.
+    /// Takes the caps of the frames that follow. If these look otherwise than those before, the held
+    /// frame is shown for what is left of its time, and what memory sufficed for is forgotten.
     pub(super) fn take_caps(
         &mut self,
         context: &Context,

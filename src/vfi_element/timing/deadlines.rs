@@ -1,5 +1,5 @@
 //! Pure decisions on time: which synthesised frames are too late to be worth making, and how long
-//! making one may take. All times are nanoseconds; running time where moments are meant.
+//! making one may take. All times are nanoseconds; running time where instants are meant.
 
 use std::collections::VecDeque;
 
@@ -113,7 +113,7 @@ impl LatencyBudget {
     /// their time, and downstream holds them until so long after it. `None` where nobody waits for
     /// it.
     ///
-    /// A live pipeline was promised a moment. It may show the frame later, but only where downstream
+    /// A live pipeline was promised an instant. It may show the frame later, but only where downstream
     /// is seen to wait for that by itself is it known that nobody there needs the time in between.
     /// Elsewhere the sink's own time counts.
     pub(in crate::vfi_element) fn deadline(
@@ -255,21 +255,21 @@ mod tests {
 
     #[test]
     fn a_promise_is_counted_from_when_upstream_delivers() {
-        let promise = LatencyBudget {
+        let latency_budget = LatencyBudget {
             live: true,
             upstream: 5,
             wait: Some(70),
             configured: 90,
             sink: None,
         };
-        let deadline = |delay, held| promise.deadline(1000, delay, held);
+        let deadline = |delay, held| latency_budget.deadline(1000, delay, held);
         assert_eq!(deadline(0, None), Some(1075));
         assert_eq!(deadline(25, None), Some(1095), "upstream is late");
         assert_eq!(deadline(0, Some(90)), Some(1090), "downstream waits longer");
         assert_eq!(deadline(0, Some(-90)), Some(1075), "behind a queue");
         let offline = LatencyBudget {
             live: false,
-            ..promise
+            ..latency_budget
         };
         assert_eq!(offline.deadline(1000, 0, Some(90)), None);
     }

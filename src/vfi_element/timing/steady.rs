@@ -37,7 +37,7 @@ impl Steady {
 }
 
 /// Level of how much later than their running time frames are taken downstream, where that waits
-/// for a moment: a sink for its clock, and whatever offset its pads and properties have. It is seen
+/// for an instant: a sink for its clock, and whatever offset its pads and properties have. It is seen
 /// from pushes, which last until then.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::vfi_element) struct Holds(Steady);
@@ -46,7 +46,7 @@ impl Holds {
     /// A push that takes less waits for nothing.
     const AT_ONCE: u64 = 1_000_000;
 
-    /// Notes that a frame of running time `due` was pushed from one moment to another.
+    /// Notes that a frame of running time `due` was pushed from one running time to another.
     pub(in crate::vfi_element) fn add(&mut self, due: u64, begin: u64, end: u64) {
         match end.saturating_sub(begin) > Self::AT_ONCE {
             true => self.0.add(signed(end).saturating_sub(signed(due))),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_takes_long_is_no_moment() {
+    fn what_only_takes_long_is_no_level() {
         // each is later than the one before, as behind an encoder that is too slow
         let found = holds((0..16).map(|n| (10 * n, 10 * n + 30)));
         assert_eq!(found.level(), None);

@@ -6,10 +6,10 @@
 //! placed again for those left over, at most four times, so that any flow gives a right result.
 //! Pixels wider than two bytes fill a window each, and always have their own.
 //!
-//! Weights along a row are integers (13 bits for bytes, split into two signed bytes for `vpmaddubsw`;
-//! 14 bits for words), so a row of four pixels costs two to five instructions; weights across rows
-//! are `f32` and include the mask. Against the reference that is off by at most 0.3 levels before
-//! rounding.
+//! Weights along a row are integers (13 bits for bytes, split into two signed bytes for
+//! `vpmaddubsw`; 14 bits for words), so a row of four pixels costs two to five instructions;
+//! weights across rows are `f32` and include the mask. Against the reference that is off by at most
+//! 0.3 levels before rounding.
 
 use std::arch::x86_64::*;
 
@@ -34,7 +34,7 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// None if a window doesn't fit.
+    /// Returns `None` if a window doesn't fit.
     fn new(plane: &Plane<'a>) -> Option<Self> {
         let (row, last) = (plane.row_bytes(), plane.height.checked_sub(1)?);
         let fits = row >= 16 && plane.data.len() >= last * plane.stride + row;
@@ -98,7 +98,7 @@ pub(super) struct Warp<'a> {
 }
 
 impl<'a> Warp<'a> {
-    /// None where the machine or the plane isn't one for these kernels.
+    /// Returns `None` where the machine or the plane isn't one for these kernels.
     pub(super) fn new(job: Job<'a>) -> Option<Self> {
         if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
             return None;
@@ -148,8 +148,8 @@ impl<'a> Warp<'a> {
     }
 }
 
-/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources; with `ALPHA`, as
-/// much of each pixel as shows.
+/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources; with
+/// `ALPHA`, as much of each pixel as shows.
 #[target_feature(enable = "avx2,fma")]
 fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const ALPHA: bool>(
     warp: &Warp,
@@ -255,7 +255,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// Flow and mask of the pixels in columns `x`, which follow each other.
+    /// Returns flow and mask of the pixels in columns `x`, which follow each other.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     fn read(&self, x: __m256) -> [__m256; PARTS] {
@@ -360,8 +360,8 @@ fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
     }
 }
 
-/// Catmull-Rom weights of taps 0, 2 and 3 for positions `t`, times `scale`; that of tap 1 is what
-/// is left.
+/// Returns the Catmull-Rom weights of taps 0, 2 and 3 for positions `t`, times `scale`; that of tap
+/// 1 is what is left.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn cubic(t: __m256, scale: f32) -> [__m256; 4] {
@@ -398,7 +398,7 @@ fn bytes(weights: [__m256i; 4]) -> [__m256i; 2] {
     ]
 }
 
-/// 16 bytes from each of two places.
+/// Loads 16 bytes from each of two places.
 ///
 /// # Safety
 /// Both have to be readable for 16 bytes.

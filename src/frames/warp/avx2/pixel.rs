@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Source, Taps, Warp, dot_bytes, load};
 
-/// For each byte of a shuffled window, the tap it belongs to.
+/// Returns the tap that a byte of a shuffled window belongs to.
 ///
 /// Bytes come channel by channel; words as taps 0 and 1 of both channels, then taps 2 and 3.
 const fn tap<const CHANNELS: usize>(byte: usize) -> i32 {
@@ -15,7 +15,7 @@ const fn tap<const CHANNELS: usize>(byte: usize) -> i32 {
     }) as i32
 }
 
-/// For each byte of a shuffled window, which of the pixel's bytes it is.
+/// Returns which of the pixel's bytes a byte of a shuffled window is.
 const fn part<const CHANNELS: usize>(byte: usize) -> i32 {
     (if CHANNELS == 2 {
         byte / 4 % 2 * 2 + byte % 2
@@ -108,7 +108,7 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
     }
 }
 
-/// Lane `index` of each half, spread over it.
+/// Spreads lane `index` of each half over it.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn spread(value: __m256i, index: usize) -> __m256i {

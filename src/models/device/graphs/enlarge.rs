@@ -1,5 +1,6 @@
-//! A picture to a frame's planes, as `frames::Enlarger` does it: quantised to the levels the converter is given,
-//! turned to the frame's components in 16 bits, cut to the frame's own, enlarged, and chroma made smaller again.
+//! A picture to a frame's planes, as `frames::Enlarger` does it: quantised to the levels the
+//! converter is given, turned to the frame's components in 16 bits, cut to the frame's own,
+//! enlarged, and chroma made smaller again.
 
 use gst_video::VideoChromaSite;
 
@@ -10,8 +11,8 @@ use super::{
 use crate::frames::colour::Colours;
 use crate::frames::excess::{Gamut, NEAR};
 
-/// Appends it to what gives `picture`, `[3, height, width]` in `[0, 1]` (what is beyond is clamped). What RGB can't
-/// show is given back: see `frames::excess`.
+/// Appends it to what gives `picture`, `[3, height, width]` in `[0, 1]` (what is beyond is
+/// clamped). What RGB can't show is given back: see `frames::excess`.
 pub(crate) fn append(
     geometry: &Geometry,
     shapes: &[Shape],
@@ -55,7 +56,7 @@ fn excess(gamut: &Gamut, graph: &mut Appender, picture: &str) -> String {
     graph.node("Conv", &[&excess, &weights], vec![])
 }
 
-/// Packed RGB: its channels in the format's order, what means nothing 255, and alpha, too.
+/// Makes packed RGB: its channels in the format's order, what means nothing 255, and alpha, too.
 fn packed(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str) {
     let size = (shape.width, shape.height);
     let passes = pass::enlarge(geometry.upscale, geometry.small, size);
@@ -84,7 +85,7 @@ fn opaque(shape: &Shape, graph: &mut Appender) -> String {
     graph.node("Expand", &[&opaque, &dims], vec![])
 }
 
-/// Luma and chroma of levels of 10 bits.
+/// Makes luma and chroma of levels of 10 bits.
 fn components(
     geometry: &Geometry,
     shapes: &[Shape],
@@ -181,7 +182,8 @@ fn components(
     }
 }
 
-/// Levels as the plane has them: of 16 bits, the upper ones of a deep format; and what is given back to them.
+/// Levels as the plane has them: of 16 bits, the upper ones of a deep format; and what is given
+/// back to them.
 fn store(
     geometry: &Geometry,
     shape: &Shape,
@@ -203,8 +205,8 @@ fn store(
     shape.store(graph, &levels, output);
 }
 
-/// Chroma `[2, height, width]` at the size of its plane: `video-chroma.c` of gst-plugins-base. Rows before
-/// columns; bytes are rounded after each.
+/// Shrinks chroma `[2, height, width]` at the size of its plane: `video-chroma.c` of
+/// gst-plugins-base. Rows before columns; bytes are rounded after each.
 fn smaller(geometry: &Geometry, shape: &Shape, graph: &mut Appender, chroma: &str) -> String {
     let site = geometry.info.chroma_site();
     let mut size = (
@@ -243,7 +245,7 @@ fn smaller(geometry: &Geometry, shape: &Shape, graph: &mut Appender, chroma: &st
     chroma
 }
 
-/// Weighted means along the side on which `steps` (down, across) is 2.
+/// Takes weighted means along the side on which `steps` (down, across) is 2.
 fn mean(
     geometry: &Geometry,
     graph: &mut Appender,

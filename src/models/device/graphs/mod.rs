@@ -1,12 +1,14 @@
 //! Graphs that do on a device what lies before and behind a network: a frame's planes become the
-//! network's picture ([`ready`](Geometry::ready)), motion or a picture become a new frame's planes ([`finish`](Geometry::finish)).
+//! network's picture ([`ready`](Geometry::ready)), motion or a picture become a new frame's planes
+//! ([`finish`](Geometry::finish)).
 //!
-//! They are made for one kind of frame ([`Geometry`]), so all shapes are fixed, of operators of opset 17
-//! that ONNX Runtime's CUDA provider has kernels for, in 32-bit floats. `crate::frames` is what they are
-//! tested against. TF32 has to be off where they run: positions and 10 bits need more than its 11.
+//! They are made for one kind of frame ([`Geometry`]), so all shapes are fixed, of operators of
+//! opset 17 that ONNX Runtime's CUDA provider has kernels for, in 32-bit floats. `crate::frames` is
+//! what they are tested against. TF32 has to be off where they run: positions and 10 bits need more
+//! than its 11.
 //!
-//! A plane is a tensor `[height, width * channels]` of bytes or, for deep formats, 16-bit words, without
-//! anything between its rows.
+//! A plane is a tensor `[height, width * channels]` of bytes or, for deep formats, 16-bit words,
+//! without anything between its rows.
 
 mod difference;
 mod enlarge;
@@ -77,11 +79,11 @@ struct Shape {
 impl Geometry {
     /// The graph that makes a frame ready for the network.
     ///
-    /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded size in
-    /// `[0, 1]`, and `thumbnail`, `[rows, columns]`, the mean luma of
-    /// cells of the picture without padding; and the planes once more, `kept0`, …, to lie where the graph runs.
-    /// Where pictures are made of what RGB can't show all of, also `excess`, `[1, 3, h, w]` without padding:
-    /// see `frames::excess`.
+    /// Inputs `plane0`, … are the frame's planes. Outputs: `picture`, `[1, 3, h, w]` of the padded
+    /// size in `[0, 1]`, and `thumbnail`, `[rows, columns]`, the mean luma of cells of the picture
+    /// without padding; and the planes once more, `kept0`, …, to lie where the graph runs. Where
+    /// pictures are made of what RGB can't show all of, also `excess`, `[1, 3, h, w]` without
+    /// padding: see `frames::excess`.
     ///
     /// # Errors
     /// As [`FrameLayout::new`], or if a side is out of range.
@@ -91,10 +93,10 @@ impl Geometry {
 
     /// The graph that makes a new frame's planes `out0`, … at one phase between frames a and b.
     ///
-    /// Inputs: for motion, `flow` `[1, 4, rows, columns]` and `mask` `[1, 1, rows, columns]`, and the two frames'
-    /// planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture, `picture` of the padded size. Where there
-    /// is an excess, those of both, `ax` and `bx`, and the `phase`, `[1]`.
-    /// Where a picture is enlarged, alpha becomes opaque.
+    /// Inputs: for motion, `flow` `[1, 4, rows, columns]` and `mask` `[1, 1, rows, columns]`, and
+    /// the two frames' planes `a0`, …, `b0`, … or their pictures `a` and `b`; for a picture,
+    /// `picture` of the padded size. Where there is an excess, those of both, `ax` and `bx`, and
+    /// the `phase`, `[1]`. Where a picture is enlarged, alpha becomes opaque.
     ///
     /// # Errors
     /// As [`Geometry::ready`].
@@ -158,8 +160,8 @@ impl Geometry {
         self.info.format_info().is_rgb()
     }
 
-    /// Plane and channel of the components: luma and both of chroma, or red, green and blue; luma
-    /// alone for grey.
+    /// Returns plane and channel of the components: luma and both of chroma, or red, green and
+    /// blue; luma alone for grey.
     fn components(&self) -> Vec<(usize, usize)> {
         let format = self.info.format_info();
         let bytes = if self.is_deep() { 2 } else { 1 };
@@ -213,7 +215,7 @@ impl Shape {
         }
     }
 
-    /// Whole levels `[channels, height, width]` within the range as the plane `output`.
+    /// Stores whole levels `[channels, height, width]` within the range as the plane `output`.
     fn store(&self, graph: &mut Appender, levels: &str, output: &str) {
         let mut levels = levels.to_owned();
         if let Sample::U16 { shift, .. } = self.format.sample
@@ -306,7 +308,7 @@ fn crop(
     graph.node("Slice", &[value, &from, &to, &axes, &step], vec![])
 }
 
-/// Part of a dimension.
+/// Cuts a part out of a dimension.
 fn part(graph: &mut Appender, value: &str, axis: i64, from: usize, to: usize) -> String {
     let from = graph.integers(&[1], &[from as i64]);
     let to = graph.integers(&[1], &[to as i64]);

@@ -31,8 +31,8 @@ pub(crate) enum Rounding {
     Nearest,
     /// Bytes, those below.
     Below,
-    /// As they are, but between 0 and this: the converter has 16 bits there, and rounding those changes
-    /// nothing that could be seen.
+    /// As they are, but between 0 and this: the converter has 16 bits there, and rounding those
+    /// changes nothing that could be seen.
     Within(f32),
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn words(
     in_turn(passes.collect(), from, to)
 }
 
-/// First what leaves fewer samples, which is what the converter does.
+/// Orders passes: first what leaves fewer samples, as the converter does.
 fn in_turn(mut passes: Vec<Pass>, from: (usize, usize), to: (usize, usize)) -> Vec<Pass> {
     if to.0 * from.1 > from.0 * to.1 {
         passes.reverse();

@@ -57,16 +57,16 @@ pub(crate) fn graph(geometry: &Geometry, answer: OutputKind) -> Result<ModelProt
         }
     });
     match (answer, field) {
-        (OutputKind::Motion(..), Some(field)) => warped(geometry, &shapes, graph, &field),
+        (OutputKind::Motion(..), Some(field)) => warp_planes(geometry, &shapes, graph, &field),
         (_, Some(field)) => {
             let (size, sampling) = (geometry.small, Sampling::from(geometry.upscale));
             let reading = field.reading(graph, size, (1, 1), size, sampling);
-            let [a, b] = ["a", "b"].map(|picture| unpadded(geometry, graph, picture));
+            let [a, b] = ["a", "b"].map(|picture| crop_padding(geometry, graph, picture));
             let parts = blend(graph, &reading, [&a, &b], 3);
             enlarge::append(geometry, &shapes, graph, &parts, gamut.as_ref());
         }
         (_, None) => {
-            let picture = unpadded(geometry, graph, "picture");
+            let picture = crop_padding(geometry, graph, "picture");
             let (zero, one) = (graph.constant(0.0), graph.constant(1.0));
             // what is no number becomes 0
             let positive = graph.node("Greater", &[&picture, &zero], vec![]);
@@ -79,7 +79,7 @@ pub(crate) fn graph(geometry: &Geometry, answer: OutputKind) -> Result<ModelProt
 }
 
 /// A picture `[1, 3, h, w]` without its padding: `[3, height, width]`.
-fn unpadded(geometry: &Geometry, graph: &mut Appender, picture: &str) -> String {
+fn crop_padding(geometry: &Geometry, graph: &mut Appender, picture: &str) -> String {
     let (width, height) = geometry.small;
     let picture = drop_first(graph, picture);
     match geometry.padded == geometry.small {
@@ -89,7 +89,7 @@ fn unpadded(geometry: &Geometry, graph: &mut Appender, picture: &str) -> String 
 }
 
 /// The planes of both frames, read along motion.
-fn warped(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, field: &Field) {
+fn warp_planes(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, field: &Field) {
     let sampling = Sampling::from(geometry.upscale);
     let frame = (shapes[0].width, shapes[0].height);
     let mut readings: Vec<(u32, u32, Reading)> = Vec::new();
@@ -107,7 +107,7 @@ fn warped(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, field: &F
         let [a, b] = &frames;
         let reading = &readings[place].2;
         let levels = match shape.format.alpha {
-            Some(alpha) => shown(graph, reading, [a, b], alpha),
+            Some(alpha) => blend_by_alpha(graph, reading, [a, b], alpha),
             None => blend(graph, reading, [a, b], shape.format.channels),
         };
         let levels = graph.node("Round", &[&levels], vec![]);
@@ -118,7 +118,12 @@ fn warped(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender, field: &F
 
 /// Four channels of two planes of which one is alpha: colours count as much as that does, unless all of both
 /// frames counts wholly; where hardly anything shows, they count alike. So does `frames::synthesise`.
-fn shown(graph: &mut Appender, reading: &Reading, frames: [&str; 2], alpha: usize) -> String {
+fn blend_by_alpha(
+    graph: &mut Appender,
+    reading: &Reading,
+    frames: [&str; 2],
+    alpha: usize,
+) -> String {
     let [a, b] = frames.map(|frame| part(graph, frame, 0, alpha, alpha + 1));
     let opacity = reading.blend(graph, [&a, &b]);
     let [least_a, least_b] = [&a, &b].map(|alpha| graph.node("ReduceMin", &[alpha], vec![]));

@@ -1,10 +1,10 @@
 //! Planes to the network's picture, as `frames::Shrinker` does it.
 //!
-//! The converter shrinks bytes in their own format, rounding after each pass, then brings the small chroma to
-//! the picture's size, and ends in 10 bits a sample. All of that is done here in the same order with
-//! the same roundings, in floats that hold every sum exactly; so what differs is how a sum near a whole
-//! number falls in the last step: by one of 1023 levels, now and then. Deep formats go there without any
-//! rounding of the converter's 16 bits between.
+//! The converter shrinks bytes in their own format, rounding after each pass, then brings the small
+//! chroma to the picture's size, and ends in 10 bits a sample. All of that is done here in the same
+//! order with the same roundings, in floats that hold every sum exactly; so what differs is how a
+//! sum near a whole number falls in the last step: by one of 1023 levels, now and then. Deep
+//! formats go there without any rounding of the converter's 16 bits between.
 
 use gst_video::VideoChromaSite;
 
@@ -49,7 +49,7 @@ pub(crate) fn graph(geometry: &Geometry, cells: (usize, usize)) -> Result<ModelP
     Ok(model)
 }
 
-/// `[3, height, width]` of packed RGB.
+/// Takes `[3, height, width]` out of packed RGB.
 fn rgb(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
     let shape = &shapes[0];
     let levels = shape.levels(graph, "kept0");
@@ -59,33 +59,39 @@ fn rgb(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
         .map(|&(_, c)| c as i64)
         .collect();
     let order = graph.integers(&[3], &order);
-    let mut colours = graph.node("Gather", &[&levels, &order], vec![int("axis", 0)]);
-    if let Some(alpha) = shape.format.alpha {
-        let alpha = part(graph, &levels, 0, alpha, alpha + 1);
-        colours = covered(graph, &colours, &alpha);
-    }
-    let levels = colours;
+    let colours = graph.node("Gather", &[&levels, &order], vec![int("axis", 0)]);
     let from = (shape.width, shape.height);
     let passes = pass::shrink(geometry.downscale, from, geometry.small, false);
-    let levels = pass::apply(&passes, graph, &levels);
     let unit = graph.constant(1.0 / 255.0);
-    graph.node("Mul", &[&levels, &unit], vec![])
+    let Some(alpha) = shape.format.alpha else {
+        let levels = pass::apply(&passes, graph, &colours);
+        return graph.node("Mul", &[&levels, &unit], vec![]);
+    };
+    let alpha = part(graph, &levels, 0, alpha, alpha + 1);
+    let colours = premultiplied(graph, &colours, &alpha);
+    let all = graph.node("Concat", &[&colours, &alpha], vec![int("axis", 0)]);
+    let levels = pass::apply(&passes, graph, &all);
+    let levels = graph.node("Mul", &[&levels, &unit], vec![]);
+    let (colours, alpha) = (part(graph, &levels, 0, 0, 3), part(graph, &levels, 0, 3, 4));
+    let (whole, behind) = (
+        graph.constant(1.0),
+        graph.tensor(&[3, 1, 1], &alpha::BEYOND),
+    );
+    let through = graph.node("Sub", &[&whole, &alpha], vec![]);
+    let through = graph.node("Mul", &[&behind, &through], vec![]);
+    graph.node("Add", &[&colours, &through], vec![])
 }
 
-/// Colours laid over the one that shows through, as `frames::alpha` does it.
-fn covered(graph: &mut Appender, colours: &str, alpha: &str) -> String {
-    let behind = graph.tensor(&[3, 1, 1], &alpha::BEHIND.map(f32::from));
+/// Colours multiplied by their alpha, as `frames::alpha` does it.
+fn premultiplied(graph: &mut Appender, colours: &str, alpha: &str) -> String {
     let (whole, half) = (graph.constant(255.0), graph.constant(127.0));
-    let rest = graph.node("Sub", &[&whole, alpha], vec![]);
-    let colours = graph.node("Mul", &[colours, alpha], vec![]);
-    let behind = graph.node("Mul", &[&behind, &rest], vec![]);
-    let sum = graph.node("Add", &[&colours, &behind], vec![]);
-    let sum = graph.node("Add", &[&sum, &half], vec![]);
+    let product = graph.node("Mul", &[colours, alpha], vec![]);
+    let sum = graph.node("Add", &[&product, &half], vec![]);
     let levels = graph.node("Div", &[&sum, &whole], vec![]);
     graph.node("Floor", &[&levels], vec![])
 }
 
-/// `[3, height, width]` of luma and chroma, or luma alone.
+/// Makes `[3, height, width]` of luma and chroma, or luma alone.
 fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> String {
     let planes: Vec<_> = (0..shapes.len())
         .map(|index| shapes[index].levels(graph, &format!("kept{index}")))
@@ -175,8 +181,8 @@ fn excess(geometry: &Geometry, gamut: &Gamut, grey: bool, graph: &mut Appender, 
     graph.output(value("excess", FLOAT, &dims));
 }
 
-/// A plane at the picture's size. Chroma of deep formats is brought to the frame's size and then shrunk, that
-/// of bytes is shrunk first: so does the converter.
+/// A plane at the picture's size. Chroma of deep formats is brought to the frame's size and then
+/// shrunk, that of bytes is shrunk first: so does the converter.
 fn shrunk(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str) -> String {
     let (method, format) = (geometry.downscale, shape.format);
     if geometry.is_deep() {
@@ -199,8 +205,8 @@ fn shrunk(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str
     larger(geometry, shape, graph, &levels, geometry.small)
 }
 
-/// Chroma `[n, h, w]` at the `size` of its picture, about twice its own: `video-chroma.c` of gst-plugins-base.
-/// Columns before rows; bytes are rounded after each.
+/// Brings chroma `[n, h, w]` to the `size` of its picture, about twice its own: `video-chroma.c` of
+/// gst-plugins-base. Columns before rows; bytes are rounded after each.
 fn larger(
     geometry: &Geometry,
     shape: &Shape,
@@ -234,7 +240,7 @@ fn larger(
     crop(graph, &chroma, (0, 0), (height, width), (1, 1))
 }
 
-/// Twice as many rows or columns.
+/// Makes twice as many rows or columns.
 fn doubled(
     geometry: &Geometry,
     graph: &mut Appender,
@@ -257,7 +263,8 @@ fn doubled(
     graph.node("Floor", &[&larger], vec![])
 }
 
-/// Mean luma in cells, by BT.709: which matrix makes no difference to whoever compares them.
+/// Takes the mean luma in cells, by BT.709: which matrix makes no difference to whoever compares
+/// them.
 fn thumbnail(
     geometry: &Geometry,
     (columns, rows): (usize, usize),

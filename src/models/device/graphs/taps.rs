@@ -27,9 +27,9 @@ impl Taps {
     /// Scales `from` samples to `to` as `method` says, with weights of so many `bits` after the
     /// point.
     ///
-    /// Samples lie at the centres of pixels. The kernels (a triangle; Mitchell's and Netravali's cubic with
-    /// b = c = 1/3; a sinc windowed by the wider sinc's main lobe) are stretched where the line
-    /// is shrunk; what reaches beyond an end counts for the last sample there.
+    /// Samples lie at the centres of pixels. The kernels (a triangle; Mitchell's and Netravali's
+    /// cubic with b = c = 1/3; a sinc windowed by the wider sinc's main lobe) are stretched where
+    /// the line is shrunk; what reaches beyond an end counts for the last sample there.
     pub(crate) fn resampled(method: ScaleMethod, from: usize, to: usize, bits: u32) -> Self {
         let reach = match method {
             ScaleMethod::Bilinear => 1.0,
@@ -152,7 +152,8 @@ impl Taps {
     }
 }
 
-/// Mitchell and Netravali, "Reconstruction filters in computer graphics" (1988), b = c = 1/3.
+/// Returns the weight at `x`. Mitchell and Netravali, "Reconstruction filters in computer graphics"
+/// (1988), b = c = 1/3.
 fn cubic(x: f64) -> f64 {
     let (b, c) = (1.0 / 3.0, 1.0 / 3.0);
     let sixfold = if x <= 1.0 {

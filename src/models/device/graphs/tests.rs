@@ -70,7 +70,7 @@ fn info(format: VideoFormat, width: usize, height: usize) -> VideoInfo {
         .unwrap()
 }
 
-/// Noise, smooth in places, in all of the range.
+/// Returns a frame of noise, smooth in places, in all of the range.
 fn filled(info: &VideoInfo, seed: u32) -> gst::Buffer {
     let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
     let mut frame =
@@ -202,7 +202,7 @@ const SIZES: [((usize, usize), (usize, usize)); 7] = [
     ((50, 33), (48, 32)),
 ];
 
-/// By how many levels of 8 bits two lists of numbers differ at most; `most` is the highest.
+/// Returns by how many levels of 8 bits two lists of numbers differ at most; `most` is the highest.
 fn difference(got: &[f32], want: &[f32], most: f32) -> f32 {
     assert_eq!(got.len(), want.len());
     let differences = got.iter().zip(want).map(|(got, want)| (got - want).abs());
@@ -368,7 +368,8 @@ fn differences_are_those_of_the_host() {
     }
 }
 
-/// Where the grid is not a whole number of times coarser than a plane, its enlarged size is rounded.
+/// Where the grid is not a whole number of times coarser than a plane, its enlarged size is
+/// rounded.
 #[test]
 fn odd_ratios_of_grid_and_plane_make_graphs_that_start() {
     for (frame, small, padded, grid) in [

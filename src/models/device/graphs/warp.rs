@@ -1,14 +1,14 @@
 //! Reading two pictures along motion, as `frames::synthesise` does it.
 //!
-//! `GridSample` reads between pixels; its cubic is another one (Keys' with a = -0.75) than Catmull-Rom's
-//! (a = -0.5), which is made of linear reads here. With `t` the way from one pixel to the next and `d`
-//! the second differences `p[i-1] - 2 p[i] + p[i+1]`, Catmull-Rom's is
+//! `GridSample` reads between pixels; its cubic is another one (Keys' with a = -0.75) than
+//! Catmull-Rom's (a = -0.5), which is made of linear reads here. With `t` the way from one pixel to
+//! the next and `d` the second differences `p[i-1] - 2 p[i] + p[i+1]`, Catmull-Rom's is
 //!
 //! `lerp(p, t) - t (1 - t) / 2 * lerp(d, t)`
 //!
-//! (multiply out: the outer weights are `-t (1-t)^2 / 2` and `-t^2 (1-t) / 2`). In two dimensions it is
-//! that of that: one linear read of four channels, the picture and its differences along x, along y, and along
-//! both.
+//! (multiply out: the outer weights are `-t (1-t)^2 / 2` and `-t^2 (1-t) / 2`). In two dimensions
+//! it is that of that: one linear read of four channels, the picture and its differences along x,
+//! along y, and along both.
 
 use super::{Appender, clip, crop, drop_first, int, lift, repeat_border, text};
 use crate::frames::Sampling;
@@ -16,8 +16,8 @@ use crate::frames::Sampling;
 /// As in `frames::warp::field`: longer flow counts as none, as do what is no number and infinity.
 const LIMIT: f32 = 32768.0;
 
-/// Motion as a graph has it: names of flow and mask, its grid, and how many of the grid's cells span
-/// the frame.
+/// Motion as a graph has it: names of flow and mask, its grid, and how many of the grid's cells
+/// span the frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     pub(crate) flow: &'a str,
@@ -58,7 +58,7 @@ impl Field<'_> {
         // from the first pixel to the last it is 2
         let last = [(width - 1) as f32, (height - 1) as f32];
         let step = last.map(|last| if last > 0.0 { 2.0 / last } else { 0.0 });
-        let field = self.enlarged(graph, size, (kx, ky), step);
+        let field = self.enlarge(graph, size, (kx, ky), step);
         let field: [String; 5] = graph.node_with_outputs("Split", &[&field], vec![int("axis", 1)]);
         let [x0, y0, x1, y1, mask] = &field;
         let places = |count: usize, step: f32| -> Vec<f32> {
@@ -87,9 +87,9 @@ impl Field<'_> {
         }
     }
 
-    /// Flow and mask, made harmless and enlarged to a plane's size: `[1, 5, h, w]`. Flow is in steps of a
-    /// pixel.
-    fn enlarged(
+    /// Makes flow and mask harmless and enlarges them to a plane's size: `[1, 5, h, w]`. Flow is in
+    /// steps of a pixel.
+    fn enlarge(
         &self,
         graph: &mut Appender,
         (width, height): (usize, usize),
@@ -145,7 +145,8 @@ impl Field<'_> {
     }
 }
 
-/// The weights of second differences at places along a side, `t (t - 1)`; its last pixel is at `last`.
+/// The weights of second differences at places along a side, `t (t - 1)`; its last pixel is at
+/// `last`.
 fn bend(graph: &mut Appender, place: &str, last: f32) -> String {
     let (half, one) = (graph.constant(last / 2.0), graph.constant(1.0));
     let place = graph.node("Mul", &[place, &half], vec![]);
@@ -189,7 +190,8 @@ impl Reading {
     }
 }
 
-/// Kernels that give a picture and halves of its second differences along x, along y, and along both.
+/// Kernels that give a picture and halves of its second differences along x, along y, and along
+/// both.
 fn differences(graph: &mut Appender) -> String {
     const ONE: [f32; 3] = [0.0, 1.0, 0.0];
     const SECOND: [f32; 3] = [0.5, -1.0, 0.5];

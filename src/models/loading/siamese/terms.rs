@@ -160,7 +160,7 @@ impl<'a> Terms<'a> {
     /// The twins that the rest of the graph needs, in the graph's order; `None` if there are none that are
     /// worth while, or too many.
     pub(crate) fn features(&self) -> Option<Vec<Names<'a>>> {
-        let features = self.frontier(&self.shared())?;
+        let features = self.frontier(&self.find_shared())?;
         (1..=MOST_FEATURES)
             .contains(&features.len())
             .then_some(features)
@@ -258,7 +258,7 @@ impl<'a> Terms<'a> {
         }
         let inputs: Vec<Term> = node.input.iter().map(|name| self.term_of(name)).collect();
         for (output, name) in node.output.iter().enumerate() {
-            let term = self.applied(node, inputs.clone(), output);
+            let term = self.apply(node, inputs.clone(), output);
             self.put(name, source, term);
         }
     }
@@ -279,7 +279,7 @@ impl<'a> Terms<'a> {
     }
 
     /// The term of a node's output.
-    fn applied(&mut self, node: &'a NodeProto, inputs: Vec<Term>, output: usize) -> Term {
+    fn apply(&mut self, node: &'a NodeProto, inputs: Vec<Term>, output: usize) -> Term {
         let shape = matches!(node.op_type(), "Shape" | "Size");
         let works = is_work(node) || inputs.iter().any(|term| self.works[*term]);
         let works = works && !shape;
@@ -398,7 +398,7 @@ impl<'a> Terms<'a> {
         let mut inputs: Vec<Term> = node.input.iter().map(|name| self.term_of(name)).collect();
         let made = channels.into_iter().map(|(source, term)| {
             inputs[index] = term;
-            (source, self.applied(node, inputs.clone(), 0))
+            (source, self.apply(node, inputs.clone(), 0))
         });
         Some(vec![made.collect()])
     }
@@ -410,7 +410,7 @@ impl<'a> Terms<'a> {
     }
 
     /// The twins with work in them, by their term.
-    fn shared(&self) -> HashMap<Term, Names<'a>> {
+    fn find_shared(&self) -> HashMap<Term, Names<'a>> {
         let mut shared: HashMap<Term, Names> = HashMap::new();
         for name in self.graph.node.iter().flat_map(|node| &node.output) {
             let Some(value) = self.values.get(name.as_str()) else {

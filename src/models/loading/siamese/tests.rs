@@ -144,7 +144,7 @@ fn what_takes_no_time_is_no_encoder() {
 }
 
 #[test]
-fn the_moment_is_no_part_of_a_picture() {
+fn the_phase_is_no_part_of_a_picture() {
     let model = two()
         .input("timestep", &[1])
         .node("Conv", &["img0", "look"], &["a0"])

@@ -72,7 +72,7 @@ struct Newest {
     held: Held,
 }
 
-/// FairLock input times into output slots.
+/// Turns input times into output slots.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct Timeline {
     input: Option<Rate>,

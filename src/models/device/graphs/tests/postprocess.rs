@@ -23,7 +23,7 @@ fn made(layout: &FrameLayout, outputs: &HashMap<String, DynValue>) -> Vec<Vec<f3
         .collect()
 }
 
-/// By how many levels of 8 bits what they show differs from a frame.
+/// Returns by how many levels of 8 bits what they show differs from a frame.
 fn worst(got: &[Vec<f32>], want: &gst::Buffer, info: &VideoInfo) -> f32 {
     let layout = FrameLayout::new(info).unwrap();
     let want = read(want, info);
@@ -59,7 +59,7 @@ fn visible(samples: &[f32], alpha: Option<usize>) -> Vec<f32> {
     pixels.collect()
 }
 
-/// Flow and mask of every kind: smooth, torn, far outside, and no numbers.
+/// Returns flow and mask of every kind: smooth, torn, far outside, and no numbers.
 fn motion(cells: usize, seed: u32) -> (Vec<f32>, Vec<f32>) {
     let mut state = seed;
     let mut noise = || {
@@ -105,7 +105,7 @@ fn frame(
     buffer
 }
 
-/// Motion on a grid `stride` times coarser than the network's padded picture.
+/// Returns motion on a grid `stride` times coarser than the network's padded picture.
 fn spread<'a>(geometry: &Geometry, stride: usize, flow: &'a [f32], mask: &'a [f32]) -> Motion<'a> {
     Motion {
         width: geometry.padded.0 / stride,

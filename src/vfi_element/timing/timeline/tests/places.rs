@@ -205,6 +205,21 @@ fn time_begins_anew_where_a_frame_says_so_or_goes_back_by_far() {
 }
 
 #[test]
+fn time_begins_anew_behind_what_was_ended_too() {
+    for (says_so, next) in [(true, 3590 * SECOND), (false, 3 * SECOND)] {
+        let mut timeline = fixed((25, 1), (50, 1));
+        timeline.advance(Some(3600 * SECOND), None).unwrap();
+        timeline.part();
+        if says_so {
+            timeline.expect_jump();
+        }
+        let own = timeline.advance(Some(next), None).unwrap().original;
+        let own = own.unwrap();
+        assert_eq!((own.pts, own.discont), (next, true));
+    }
+}
+
+#[test]
 fn slots_that_would_share_a_nanosecond_are_one() {
     let mut timeline = Timeline::new(None, Target::Multiple(16), GAP);
     let mut times = Vec::new();

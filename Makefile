@@ -81,8 +81,9 @@ build: setup ## Build the plugin
 
 .PHONY: demo
 demo: setup ## Interpolate a video: make demo [INPUT=file] [FPS=60] [OUTPUT=file]
-	$(CARGO) build --release --lib --example interpolate
-	target/release/examples/interpolate --fps $(FPS) $(if $(INPUT),"$(INPUT)") \
+	$(CARGO) build --release --lib --package gst-plugin-vfiinterp
+	$(CARGO) build --release --package vfi-convert
+	target/release/vfi-convert --fps $(FPS) --overwrite $(if $(INPUT),"$(INPUT)") \
 		$(if $(OUTPUT),--output "$(OUTPUT)")
 
 # Memory that fails on demand, which only tests can ask for.
@@ -95,8 +96,7 @@ test: setup ## Check formatting, lints and behaviour
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; G_DEBUG=fatal_warnings $(CARGO) nextest run --workspace --locked $(FAULTS); \
 	else \
-		set -x; $(CARGO) build --locked $(FAULTS) --example interpolate && \
-		G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --tests --example interpolate; \
+		set -x; G_DEBUG=fatal_warnings $(CARGO) test --workspace --locked $(FAULTS) --lib --bins --tests; \
 	fi
 	$(CARGO) test --workspace --locked $(FAULTS) --doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
@@ -177,7 +177,7 @@ asan: setup ## Run the unit tests under AddressSanitizer
 		$(CARGO) test --locked --lib --target $(MACHINE)-unknown-linux-gnu --target-dir target/asan
 
 # Modules that call neither GStreamer nor ONNX Runtime.
-PURE := timeline:: window:: grid:: pacing:: hold:: ladder:: calibration:: bisect:: fair_lock_tests::
+PURE := timing:: duplicates:: ladder:: cost_model:: bisect:: fair_lock_tests::
 
 .PHONY: miri
 miri: ## Run the modules that call no C under Miri (rustup +nightly component add miri)
@@ -205,12 +205,20 @@ recipe: setup $(PYTHON_ENV)/installed ## Train for a minute, export, let the ele
 	$(CARGO) run -p vfi-lab -- quality assets/demo/truth_60.mp4 --methods vfi,blend \
 		--model $(PYTHON_ENV)/run/test_recipe0/vfi-lite.onnx
 
+.PHONY: lab-test
+lab-test: setup ## Test vfi-lab compare, its page in headless Chromium
+	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium" >&2; exit 1; }
+	@command -v ffmpeg >/dev/null || { echo "ffmpeg is missing: apt-get install ffmpeg" >&2; exit 1; }
+	VFI_LAB_SCREENSHOT=$(CURDIR)/target/compare.png $(CARGO) test --locked -p vfi-lab compare
+
 .PHONY: install
-install: build ## Install plugin, ONNX Runtime and vfi-models for this user
-	$(CARGO) build --release --locked --package vfi-models
+install: build ## Install plugin, ONNX Runtime, vfi-convert and vfi-models for this user
+	$(CARGO) build --release --locked --package vfi-models --package vfi-convert
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins $(PLUGIN)
 	install -D -t $(PREFIX)/share/gstreamer-1.0/plugins/onnxruntime $(ORT_LIB)
-	install -D -t $(PREFIX)/bin target/release/vfi-models
+	install -D -t $(PREFIX)/bin target/release/vfi-models target/release/vfi-convert
+	mkdir -p $(PREFIX)/share/man/man1
+	target/release/vfi-convert --man >$(PREFIX)/share/man/man1/vfi-convert.1
 	install -D -m 644 -t $(PREFIX)/share/vfiinterp/models models/vfi-base.onnx
 	install -D -m 644 -t $(PREFIX)/share/vfiinterp/convert convert/convert.py convert/film.py convert/rife.py convert/requirements.txt
 

@@ -5,8 +5,8 @@
 //!
 //! For 1280x720 NV12 the floor is 4.1 MB of reading and writing, about 0.4 ms. Predicted for
 //! bicubic: 250 instructions for eight luma pixels, 3.5 to 5 ms on one thread, half that on two.
-//! Found on two cores of a virtual EPYC (Zen 5), one thread / two threads, in ms: bicubic
-//! 6.6 / 3.7, bilinear 4.6 / 2.5; shrinking, which is left to one thread, 1.1 (0.7 on two); the plain
+//! Found on two cores of a virtual EPYC (Zen 5), one thread / two threads, in ms: bicubic 6.6 /
+//! 3.7, bilinear 4.6 / 2.5; shrinking, which is left to one thread, 1.1 (0.7 on two); the plain
 //! reference takes 80 or more on one. So the count of instructions was right to a factor of 1.5,
 //! and arithmetic sets the pace, not memory: strong gradients in the flow, which make windows be
 //! placed twice, cost 10 to 20 %.
@@ -38,8 +38,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// Smooth texture under a slow zoom and turn of up to about 15 pixels, on a grid of 320 by
-    /// 184 cells of which 180 rows cover the frame.
+    /// Creates a smooth texture under a slow zoom and turn of up to about 15 pixels, on a grid of
+    /// 320 by 184 cells of which 180 rows cover the frame.
     fn new(format: VideoFormat, width: u32, height: u32) -> Self {
         let info = VideoInfo::builder(format, width, height).build().unwrap();
         let buffers = [3u32, 17, 0].map(|seed| {

@@ -157,18 +157,19 @@ fn stages(criterion: &mut Criterion) {
     let prior = || noise(&[1, 8, 92, 160], -1.0, 1.0);
     let phase = || (vec![1, 1, 1, 1], vec![0.5]);
     let rest = (vec![3], vec![0.0; 3]);
+    let apart = waves([1, 2, 46, 80], 0.0, 9.0);
     let cases = [
         ("Start", vec![picture(0.0), picture(9.0), phase()]),
         ("Look4", vec![pair(), motion(92, 160), phase()]),
         ("Improve4", vec![motion(92, 160), prior(), heads()]),
         (
             "Finish",
-            vec![pair(), motion(184, 320), heads(), rest, phase()],
+            vec![pair(), motion(184, 320), heads(), rest, phase(), apart],
         ),
     ];
     for (name, inputs) in cases {
         let ranks: Vec<usize> = inputs.iter().map(|(shape, _)| shape.len()).collect();
-        let inputs: Vec<_> = ["i0", "i1", "i2", "i3", "i4"]
+        let inputs: Vec<_> = ["i0", "i1", "i2", "i3", "i4", "i5"]
             .into_iter()
             .zip(inputs)
             .collect();

@@ -26,7 +26,7 @@ fn load(model: &str, memory_limit: u64) -> Interpolator {
     Interpolator::load(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Estimates `count` moments of a pair of pictures of this size.
+/// Estimates `count` phases of a pair of pictures of this size.
 fn estimate(
     network: &mut Interpolator,
     (width, height): (usize, usize),
@@ -36,8 +36,8 @@ fn estimate(
     let (mut a, mut b) = (Prepared::default(), Prepared::default());
     network.prepare(&picture, &mut a)?;
     network.prepare(&picture, &mut b)?;
-    for moment in 1..=count {
-        network.estimate(&a, &b, moment as f32 / (count + 1) as f32)?;
+    for phase in 1..=count {
+        network.estimate(&a, &b, phase as f32 / (count + 1) as f32)?;
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ fn usage(network: &Interpolator) -> Usage {
     network.usage().expect("this runtime tells")
 }
 
-/// Between what the two sizes take here, which differs by processor.
+/// Returns a limit between what the two sizes take here, which differs by processor.
 fn limit_between(small: (usize, usize), large: (usize, usize)) -> u64 {
     let [small, large] = [small, large].map(|size| {
         // by what is asked for, as under a limit that counts

@@ -1,4 +1,4 @@
-//! Imports run one way: no file is part of a circle, and no layer knows one above it.
+//! Imports run one way: no file is part of a circle, and no room knows one above it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,30 +12,35 @@ type Module = Vec<String>;
 type Modules = BTreeMap<Module, Names>;
 type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
-/// The layers, from the top down; what is not named here may be used by all.
-const LAYERS: [&str; 19] = [
-    "fuzzing",
-    "vfi_element::lifecycle",
-    "vfi_element::pads",
-    "vfi_element::imp",
-    "vfi_element::task",
-    "vfi_element::latency",
-    "vfi_element::refusal",
-    "vfi_element::sinks",
-    "vfi_element::context",
-    "vfi_element::loader",
-    "vfi_element::engine",
-    "vfi_element",
-    "models::device",
-    "models::interpolator",
-    "models::loading",
-    "models::network",
-    "models::runtime",
-    "models",
-    "frames",
-];
+/// Returns the rooms from the top down, as docs/decisions.md lists them: lines of `room, room`, or
+/// of `parent: room, room`, in which `mod` is the parent itself.
+fn order() -> Vec<String> {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions.md");
+    let text = fs::read_to_string(document).unwrap();
+    let (_, list) = text.split_once("```rooms\n").unwrap();
+    let (list, _) = list.split_once("```").unwrap();
+    let rooms = list.lines().flat_map(|line| {
+        let (parent, names) = line.split_once(": ").unwrap_or(("", line));
+        names.split(", ").map(move |name| match (parent, name) {
+            ("", room) => room.to_owned(),
+            (parent, "mod") => parent.to_owned(),
+            (parent, name) => format!("{parent}::{name}"),
+        })
+    });
+    rooms.collect()
+}
 
-/// Paths that a file names, what it hands on under other paths, and its modules that are for tests alone.
+/// Returns the room that a module is in; `None` for the crate's root.
+fn room(module: &Module) -> Option<String> {
+    let depth = match module.first()?.as_str() {
+        "vfi_element" | "models" => 2,
+        _ => 1,
+    };
+    Some(module[..depth.min(module.len())].join("::"))
+}
+
+/// Paths that a file names, what it hands on under other paths, and its modules that are for tests
+/// alone.
 #[derive(Default)]
 struct Names {
     paths: Vec<Module>,
@@ -75,7 +80,8 @@ impl Names {
         self.paths.push(path);
     }
 
-    /// Notes the paths among what a macro is given, which nothing but the macro can read as expressions.
+    /// Notes the paths among what a macro is given, which nothing but the macro can read as
+    /// expressions.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path = Module::new();
         let mut colons = 0;
@@ -221,7 +227,7 @@ fn modules_in(folder: &Path) -> Modules {
     modules
 }
 
-/// Who imports from whom. What a module has of its parents is its own.
+/// Returns who imports from whom. What a module has of its parents is its own.
 fn imports(mut modules: Modules) -> Imports {
     let for_tests = |(module, names): (&Module, &Names)| {
         let paths = names.for_tests.iter();
@@ -281,14 +287,10 @@ fn circle(imports: &Imports) -> Option<Vec<String>> {
 
 /// Imports that run up, each as `from -> to`.
 fn upwards(imports: &Imports) -> Vec<String> {
+    let order = order();
     let rank = |module: &Module| {
-        let path = module.join("::");
-        let within = |layer: &&str| path == **layer || path.starts_with(&format!("{layer}::"));
-        // the most particular one that it is in
-        let layers = LAYERS.iter().enumerate().filter(|(_, layer)| within(layer));
-        layers
-            .max_by_key(|(_, layer)| layer.len())
-            .map(|(rank, _)| rank)
+        let room = room(module)?;
+        order.iter().position(|other| *other == room)
     };
     let pairs = imports
         .iter()
@@ -330,6 +332,18 @@ fn no_file_is_part_of_a_circle() {
         let found = circle(&imports(modules_in(&folder.join("src"))));
         assert_eq!(found, None, "{}", folder.display());
     }
+}
+
+#[test]
+fn every_room_has_its_place_in_the_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rooms: BTreeSet<String> = modules_in(&root.join("src"))
+        .keys()
+        .filter_map(room)
+        .collect();
+    let listed = order();
+    assert_eq!(listed.len(), rooms.len(), "each is listed once");
+    assert_eq!(BTreeSet::from_iter(listed), rooms);
 }
 
 #[test]

@@ -56,14 +56,9 @@ fn take_all_but(margin: usize) -> Vec<Vec<u8>> {
 fn play_within(margin: u64) -> Made {
     const SMALL: &str = "NV12 128x96 30/1";
     const LARGE: &str = "NV12 1920x1080 30/1";
-    let mut rig = Rig::with_model_and(blending_model(), |element| {
+    let (mut rig, bus) = Rig::at_full_size(blending_model(), SMALL, |element| {
         element.set_property("model", "vfi-lite");
-        element.set_property("scene-threshold", 0.0);
-        element.set_property("downscale", 1.0);
     });
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
-    rig.harness.set_src_caps(caps(SMALL));
     let (small, large) = (info(SMALL), info(LARGE));
     (0..3).for_each(|k| drop(rig.push(&small, k)));
     rig.settle();
@@ -131,9 +126,12 @@ fn in_children(test: &str, margins: &[u64], child: impl Fn(u64)) {
 
 #[test]
 fn with_less_room_than_wanted_all_is_made_at_a_smaller_size() {
+    // the network's two pictures alone, without what it makes of them; no more than the C library reserves for a
+    // thread, 64 MiB, can be taken from it
+    let pictures: u64 = 2 * 3 * 4 * 1920 * 1080;
     in_children(
         "with_less_room_than_wanted_all_is_made_at_a_smaller_size",
-        &[48],
+        &[pictures >> 20],
         |margin| {
             let made = play_within(margin);
             assert_eq!((made.frames, made.warnings), (5, 0));
@@ -187,7 +185,8 @@ fn a_file_that_does_not_fit_is_one_error() {
 fn a_network_that_is_loaded_within_a_limit_leaves_room_for_others() {
     const LARGE: &str = "NV12 1920x1080 30/1";
     const TEST: &str = "a_network_that_is_loaded_within_a_limit_leaves_room_for_others";
-    in_children(TEST, &[120], |margin| {
+    // Which of them end in the middle of what depends on the processor.
+    in_children(TEST, &[60, 120, 190, 200, 210], |margin| {
         // all that is started once is there
         let (element, _model) = element();
         element.set_state(gst::State::Paused).unwrap();

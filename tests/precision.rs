@@ -1,5 +1,5 @@
-//! Networks in 16 bits, on the CPU, which computes them in 32 but rounds every value to 16: it shows
-//! that they are right, not how fast a GPU is with them.
+//! Networks in 16 bits, on the CPU, which computes them in 32 but rounds every value to 16: it
+//! shows that they are right, not how fast a GPU is with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use gstvfiinterp::models::{
@@ -21,7 +21,8 @@ fn load(model: &str, precision: Precision) -> Result<Interpolator, ModelError> {
     })
 }
 
-/// Everything a network answers for a pair of 192x128: flow and mask, or a picture and nothing.
+/// Returns all that a network answers for a pair of 192x128: flow and mask, or a picture and
+/// nothing.
 fn answer(model: &str, precision: Precision) -> (Vec<f32>, Vec<f32>) {
     let mut network = load(model, precision).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(network.info().precision, precision);
@@ -38,7 +39,7 @@ fn answer(model: &str, precision: Precision) -> (Vec<f32>, Vec<f32>) {
     }
 }
 
-/// Mean differences: of flow in pixels, or of a picture's range; and of the mask.
+/// Asserts mean differences: of flow in pixels, or of a picture's range; and of the mask.
 #[track_caller]
 fn assert_close(model: &str, first: f32, second: f32) {
     let (full, half) = (

@@ -90,7 +90,7 @@ def sample(texture, u, v):
 # --- motion -----------------------------------------------------------------------------------
 
 def camera(t):
-    """Where the camera looks (x, y) and how near it is."""
+    """Returns the place the camera looks at (x, y), and how near it is."""
     return 150 * np.sin(LOOP * t), 10 * np.sin(2 * LOOP * t + 1), 1.06 + 0.06 * np.cos(LOOP * t + 0.6)
 
 

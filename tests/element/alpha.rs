@@ -7,12 +7,13 @@ use test_support::rig::*;
 const WIDTH: usize = 192;
 const HEIGHT: usize = 128;
 
-/// A disc round `x`, and whether it or all else shows; the colour of what shows is stored there, `hidden` elsewhere.
+/// A disc round `x`, and whether it or all else shows; the colour of what shows is stored there,
+/// `hidden` elsewhere.
 #[derive(Clone, Copy)]
 struct Disc {
     x: f32,
     shows: bool,
-    colour: u8,
+    colour: [u8; 3],
     hidden: u8,
 }
 
@@ -23,8 +24,8 @@ impl Disc {
             for x in 0..WIDTH {
                 let inside = (x as f32 - self.x).hypot(y as f32 - 64.0) < 28.0;
                 let shows = inside == self.shows;
-                let colour = if shows { self.colour } else { self.hidden };
-                pixels.extend([colour, colour, colour, 255 * u8::from(shows)]);
+                pixels.extend(if shows { self.colour } else { [self.hidden; 3] });
+                pixels.push(255 * u8::from(shows));
             }
         }
         pixels
@@ -57,11 +58,12 @@ fn vfiinterp() -> gst::Element {
     gst::ElementFactory::make("vfiinterp").build().unwrap()
 }
 
-/// Over white, white stays white.
+/// Asserts that over white, white stays white.
 #[track_caller]
 fn assert_no_rim(made: &[u8]) {
     let over_white = |pixel: &[u8]| {
-        let [colour, alpha] = [pixel[0], pixel[3]].map(f32::from);
+        let colour = pixel[..3].iter().min().copied();
+        let [colour, alpha] = [colour.unwrap(), pixel[3]].map(f32::from);
         (colour * alpha + 255.0 * (255.0 - alpha)) / 255.0
     };
     let darkest = made.chunks_exact(4).map(over_white).fold(255.0, f32::min);
@@ -73,7 +75,7 @@ fn what_moves_leaves_no_rim() {
     let disc = |x| Disc {
         x,
         shows: true,
-        colour: 255,
+        colour: [255; 3],
         hidden: 0,
     };
     for upscale in ["motion", "image"] {
@@ -88,7 +90,7 @@ fn of_pictures_colours_and_alpha_go_together() {
     let disc = |x| Disc {
         x,
         shows: true,
-        colour: 255,
+        colour: [255; 3],
         hidden: 0,
     };
     let element = vfiinterp();
@@ -104,26 +106,50 @@ fn of_pictures_colours_and_alpha_go_together() {
 
 #[test]
 fn a_hole_that_moves_in_one_colour_is_followed() {
-    for colour in [0, 128, 255] {
-        let hole = |x| Disc {
+    for colour in [[0; 3], [128; 3], [255; 3], MAGENTA, GREEN] {
+        assert_followed(|x| Disc {
             x,
             shows: false,
             colour,
-            hidden: colour,
-        };
-        let [first, last] = [hole(60.0), hole(72.0)];
-        let made = between(&vfiinterp(), [first, last]);
-        let truth = hole(66.0).pixels();
-        let error = |made: &[u8]| {
-            let squares = made.iter().zip(&truth).skip(3).step_by(4);
-            squares
-                .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2))
-                .sum::<f64>()
-        };
-        let fade = first.pixels().into_iter().zip(last.pixels());
-        let fade: Vec<u8> = fade.map(|(a, b)| a.midpoint(b)).collect();
-        let (found, faded) = (error(&made), error(&fade));
-        // 6 dB
-        assert!(found * 4.0 < faded, "{colour}: {found}, {faded} by fading");
+            hidden: 255,
+        });
     }
+}
+
+#[test]
+fn a_disc_that_moves_in_one_colour_is_followed() {
+    for colour in [[0; 3], [128; 3], [255; 3], MAGENTA, GREEN] {
+        assert_followed(|x| Disc {
+            x,
+            shows: true,
+            colour,
+            hidden: 0,
+        });
+    }
+}
+
+const MAGENTA: [u8; 3] = [255, 0, 255];
+const GREEN: [u8; 3] = [0, 255, 0];
+
+/// Alpha between two is what lies between them, not a crossfade.
+#[track_caller]
+fn assert_followed(disc: impl Fn(f32) -> Disc) {
+    let [first, last] = [disc(60.0), disc(72.0)];
+    let made = between(&vfiinterp(), [first, last]);
+    let truth = disc(66.0).pixels();
+    let error = |made: &[u8]| {
+        let squares = made.iter().zip(&truth).skip(3).step_by(4);
+        squares
+            .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2))
+            .sum::<f64>()
+    };
+    let fade = first.pixels().into_iter().zip(last.pixels());
+    let fade: Vec<u8> = fade.map(|(a, b)| a.midpoint(b)).collect();
+    let (found, faded) = (error(&made), error(&fade));
+    // 10 dB
+    assert!(
+        found * 10.0 < faded,
+        "{:?}: {found}, {faded} by fading",
+        first.colour
+    );
 }

@@ -171,8 +171,7 @@ fn error_of_second_frame(mut odd: gst::Buffer) -> String {
     let text = "NV12 64x48 30/1";
     let info = info(text);
     let mut rig = Rig::new(text, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.push(&info, 0);
     odd.make_mut()
         .set_pts(gst::ClockTime::from_nseconds(SECOND / 30));

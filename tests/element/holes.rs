@@ -9,16 +9,6 @@ use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 16x16 30/1";
 
-/// Warnings on a bus.
-fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
-    let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
-    let texts = warnings.filter_map(|message| match message.view() {
-        gst::MessageView::Warning(warning) => Some(warning.error().to_string()),
-        _ => None,
-    });
-    texts.collect()
-}
-
 fn disconts(out: &[gst::Buffer]) -> Vec<usize> {
     let marked = |n: &usize| out[*n].flags().contains(gst::BufferFlags::DISCONT);
     (0..out.len()).filter(marked).collect()
@@ -80,8 +70,7 @@ fn a_screen_that_stands_still_is_whole_at_a_fixed_rate() {
 fn a_varying_rate_keeps_its_holes() {
     let text = "GRAY8 16x16 0/1";
     let mut rig = Rig::new(text, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     for (k, ms) in [0, 40, 3000, 3040].into_iter().enumerate() {
         rig.harness
             .push(frame_at(&info(text), k as u64, ms))
@@ -114,8 +103,7 @@ fn a_live_source_keeps_its_holes() {
 #[test]
 fn a_hole_of_an_hour_is_told_once() {
     let mut rig = Rig::new(TEXT, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     for hours in 0..3 {
         rig.push(&info(TEXT), 30 * 3600 * hours);
     }

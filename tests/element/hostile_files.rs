@@ -30,8 +30,7 @@ fn each_ends_its_pipeline_with_one_error_and_the_next_one_plays() {
 #[test]
 fn each_leaves_a_stream_that_plays_as_it_was() {
     let mut rig = Rig::new("NV12 64x48 30/1", None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     let info = info("NV12 64x48 30/1");
     rig.push(&info, 0);
     for ((name, bytes, _), k) in hostile::files().into_iter().zip(1..) {

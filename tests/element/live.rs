@@ -11,7 +11,7 @@ fn latency(rig: &mut Rig) -> (bool, gst::ClockTime, Option<gst::ClockTime>) {
     query.result()
 }
 
-/// Upstream takes 5 ms.
+/// Makes upstream live, with a latency of 5 ms.
 fn live(input: &str, downstream: Option<&str>) -> Rig {
     let mut rig = Rig::bare(downstream);
     rig.make_live(5);
@@ -71,8 +71,7 @@ fn what_is_not_live_has_no_latency() {
 #[test]
 fn a_new_latency_is_announced() {
     let rig = live("GRAY8 16x16 25/1", None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.element
         .set_property("latency", gst::ClockTime::from_mseconds(80));
     assert!(
@@ -275,8 +274,7 @@ fn latency_grows_to_what_frames_take_and_says_so() {
     let mut rig = Rig::bare(None);
     rig.make_live(5);
     rig.element.set_property("latency", 1000u64);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     let (notify, notified) = std::sync::mpsc::channel();
     rig.element
         .connect_notify(Some("latency"), move |_, _| notify.send(()).unwrap());

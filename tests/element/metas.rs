@@ -52,7 +52,7 @@ fn decorate(buffer: &mut gst::BufferRef, words: &[&str]) {
     }
 }
 
-/// Those that a buffer has, each as often as it has it.
+/// Counts the metas that a buffer has, each as often as it has it.
 fn count_metas(buffer: &gst::Buffer) -> Metas {
     let known = [
         ("captions", gst_video::VideoCaptionMeta::meta_api()),

@@ -35,8 +35,7 @@ fn views_that_take_turns_are_one_error_that_says_so() {
     for mode in ["frame-by-frame", "multiview-frame-by-frame", "separated"] {
         let text = "NV12 64x48 30/1";
         let mut rig = Rig::bare(None);
-        let bus = gst::Bus::new();
-        rig.element.set_bus(Some(&bus));
+        let bus = rig.watch();
         let mut views = caps(text);
         views.make_mut().set("multiview-mode", mode);
         rig.harness.set_src_caps(views);
@@ -139,6 +138,39 @@ fn what_upstream_sends_is_refused_with_what_it_is_and_what_helps() {
         "",
         ["video/x-h264", "Put decodebin before"],
     );
+}
+
+#[test]
+fn data_without_caps_is_refused_with_what_it_looks_like_and_what_helps() {
+    init();
+    let model = blending_model();
+    let file = TemporaryFile::new(
+        "clip.mp4",
+        b"\0\0\0\x18ftypisom\0\0\0\0isommp42\0\0\0\x08moov",
+    );
+    for between in ["", "! queue"] {
+        let pipeline = gst::parse::launch(&format!(
+            "filesrc location={} {between} ! vfiinterp name=v execution-provider=cpu model={} ! fakesink",
+            file.path(),
+            model.path()
+        ));
+        let pipeline = pipeline.unwrap();
+        let bus = pipeline.bus().unwrap();
+        // It fails while it starts, or afterwards.
+        let _state = pipeline.set_state(gst::State::Playing);
+        let message =
+            bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
+        pipeline.set_state(gst::State::Null).unwrap();
+        let message = message.unwrap();
+        let gst::MessageView::Error(error) = message.view() else {
+            unreachable!()
+        };
+        let text = error.error().to_string();
+        assert_eq!(message.src().unwrap().name(), "v", "{text}");
+        for wanted in ["without caps", "video/quicktime", "Put decodebin before"] {
+            assert!(text.contains(wanted), "{between}: {text}");
+        }
+    }
 }
 
 #[test]

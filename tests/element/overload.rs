@@ -5,7 +5,7 @@ use test_support::rig::*;
 
 const TEXT: &str = "GRAY8 64x64 30/1";
 
-/// Downstream shows a frame `late` nanoseconds after its time.
+/// Reports that downstream shows a frame `late` nanoseconds after its time.
 fn tell_late(rig: &mut Rig, running_time: u64, late: i64) {
     let time = gst::ClockTime::from_nseconds(running_time);
     let late = late.max(-(running_time as i64));
@@ -37,12 +37,11 @@ fn pass(rig: &mut Rig, k: u64) -> Vec<gst::Buffer> {
 fn rig(overload: &str) -> (Rig, gst::Bus) {
     let rig = Rig::new(TEXT, None);
     rig.element.set_property_from_str("overload", overload);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     (rig, bus)
 }
 
-/// Element messages of this name.
+/// Returns the element messages of this name.
 fn messages(bus: &gst::Bus, name: &str) -> Vec<gst::Structure> {
     std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Element]))
         .filter_map(|message| message.structure().map(|s| s.to_owned()))

@@ -105,7 +105,7 @@ fn read(path: &Path) -> Contents {
     }
 }
 
-/// When something begins to be loud or bright.
+/// Returns when something begins to be loud or bright.
 fn onsets(levels: impl Iterator<Item = (u64, bool)>) -> Vec<u64> {
     let mut was_on = false;
     levels

@@ -250,8 +250,7 @@ fn a_session_for_one_size_takes_features_too() {
             element.set_property("downscale", 1.0);
         });
         let text = "RGB 100x75 30/1";
-        let (info, bus) = (info(text), gst::Bus::new());
-        rig.element.set_bus(Some(&bus));
+        let (info, bus) = (info(text), rig.watch());
         rig.harness.set_src_caps(caps(text));
         (0..40).for_each(|k| drop(rig.push(&info, k)));
         rig.settle();

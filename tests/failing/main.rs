@@ -20,17 +20,10 @@ fn model(when: When, then: Then) -> TemporaryFile {
 
 /// The element at work with a network, and its bus.
 fn rig(model: TemporaryFile, set: impl FnOnce(&gst::Element)) -> (Rig, gst::Bus) {
-    let mut rig = Rig::with_model_and(model, |element| {
-        for name in ["scene-threshold", "still-threshold"] {
-            element.set_property(name, 0.0);
-        }
-        element.set_property("downscale", 1.0);
+    Rig::at_full_size(model, TEXT, |element| {
+        element.set_property("still-threshold", 0.0);
         set(element);
-    });
-    rig.harness.set_src_caps(caps(TEXT));
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
-    (rig, bus)
+    })
 }
 
 /// Sends frames of one grey each, a little more of it in each, and waits for what follows.
@@ -48,22 +41,6 @@ fn play(rig: &mut Rig, text: &str, frames: Range<u64>, grey: u8) -> Vec<gst::Buf
     let sent = sent.collect();
     rig.settle();
     sent
-}
-
-fn frame_counts(rig: &Rig) -> (u64, u64) {
-    (rig.stat("originals"), rig.stat("synthesised"))
-}
-
-/// The warnings that were posted; an error is none.
-fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
-    let types = [gst::MessageType::Warning, gst::MessageType::Error];
-    let text = |message: gst::Message| match message.view() {
-        gst::MessageView::Warning(warning) => warning.error().to_string(),
-        other => panic!("{other:?}"),
-    };
-    std::iter::from_fn(|| bus.pop_filtered(&types))
-        .map(text)
-        .collect()
 }
 
 /// How frames go: on a device, and beside the network.
@@ -88,11 +65,11 @@ fn whatever_it_does_originals_go_on_with_one_warning() {
             take(way);
             let (mut rig, bus) = rig(model(When::Bright, then), |_| {});
             let mut sent = play(&mut rig, TEXT, 0..6, DARK);
-            assert_eq!(frame_counts(&rig), (6, 5), "{then:?}");
+            assert_eq!(rig.frame_counts(), (6, 5), "{then:?}");
             sent.extend(play(&mut rig, TEXT, 6..20, BRIGHT));
             let out = rig.finish();
             // from the first pair that begins with a bright one
-            assert_eq!(frame_counts(&rig), (20, 6), "{then:?}");
+            assert_eq!(rig.frame_counts(), (20, 6), "{then:?}");
             let mut out = out.iter();
             for original in &sent {
                 let same = |buffer: &&gst::Buffer| buffer.pts() == original.pts();
@@ -117,7 +94,7 @@ fn repeats_stand_in_where_they_are_wanted() {
             element.set_property_from_str("overload", overload);
         });
         play(&mut rig, TEXT, 0..10, BRIGHT);
-        assert_eq!(frame_counts(&rig), (10, 0));
+        assert_eq!(rig.frame_counts(), (10, 0));
         assert_eq!(rig.stat("repeated"), repeats, "{overload}");
     }
 }
@@ -131,13 +108,13 @@ fn one_that_fails_at_one_size_is_tried_again_at_another() {
     let (mut rig, bus) = rig(model(When::Width(320), Then::Fail), |_| {});
     rig.harness.set_src_caps(caps(WIDE));
     play(&mut rig, WIDE, 0..5, DARK);
-    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((5, 0), 1));
+    assert_eq!((rig.frame_counts(), pop_warnings(&bus).len()), ((5, 0), 1));
     rig.harness.set_src_caps(caps(OTHER));
     play(&mut rig, OTHER, 5..10, DARK);
-    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((10, 4), 0));
+    assert_eq!((rig.frame_counts(), pop_warnings(&bus).len()), ((10, 4), 0));
     rig.harness.set_src_caps(caps(WIDE));
     play(&mut rig, WIDE, 10..15, DARK);
-    assert_eq!((frame_counts(&rig), pop_warnings(&bus).len()), ((15, 4), 1));
+    assert_eq!((rig.frame_counts(), pop_warnings(&bus).len()), ((15, 4), 1));
 }
 
 /// Sets a model and plays dark frames, from `k` on, until it is in use.
@@ -168,7 +145,7 @@ fn the_network_before_takes_over_and_no_frame_is_lost() {
                 change(&mut rig, &bad, &mut k);
                 play(&mut rig, TEXT, k..k + 10, BRIGHT);
                 k += 10;
-                let (originals, synthesised) = frame_counts(&rig);
+                let (originals, synthesised) = rig.frame_counts();
                 assert_eq!(originals, k, "{then:?}");
                 // two pairs are under way where frames are made beside the network
                 let lost = if way.1 { 2 * round } else { 0 };
@@ -203,7 +180,7 @@ fn where_the_network_before_fails_too_originals_go_on() {
         k += 1;
     }
     play(&mut rig, TEXT, k..k + 10, BRIGHT);
-    assert_eq!(frame_counts(&rig).0, k + 10);
+    assert_eq!(rig.frame_counts().0, k + 10);
     let warnings = pop_warnings(&bus);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("The model before") && warnings[1].contains("Only originals"));
@@ -216,12 +193,12 @@ fn a_run_that_never_ends_is_given_up() {
         take(way);
         let (mut rig, bus) = rig(model(When::Bright, Then::Endless), |_| {});
         play(&mut rig, TEXT, 0..6, DARK);
-        assert_eq!(frame_counts(&rig), (6, 5));
+        assert_eq!(rig.frame_counts(), (6, 5));
         play(&mut rig, TEXT, 6..7, BRIGHT);
         // no run that ends by itself is made after this
         faults::set_patience(Some(Duration::from_millis(1)));
         play(&mut rig, TEXT, 7..20, BRIGHT);
-        assert_eq!(frame_counts(&rig), (20, 6));
+        assert_eq!(rig.frame_counts(), (20, 6));
         let warnings = pop_warnings(&bus);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("did not answer"), "{warnings:?}");

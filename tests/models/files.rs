@@ -55,7 +55,7 @@ fn networks_in_bfloat16_run_in_32_bits() {
     assert_blend(&found, &pictures, 0.5);
 }
 
-/// Blends at a moment of this type; `more` is declared as well, and what is read from it is added.
+/// Blends at a timestep of this type; `more` is declared as well, and what is read from it is added.
 fn blend_of(element: i32, more: Option<&str>) -> Vec<u8> {
     let dims: &[i64] = &[1, 3, -1, -1];
     let to_float = || vec![int("to", onnx_graph::FLOAT.into())];

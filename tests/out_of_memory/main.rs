@@ -4,7 +4,8 @@
 
 use gst::prelude::*;
 use gstvfiinterp::faults;
-use gstvfiinterp::models::memory::MemoryStatus;
+use gstvfiinterp::frames::Picture;
+use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, ModelError, Prepared};
 use test_support::fixtures;
 use test_support::rig::*;
 
@@ -12,15 +13,7 @@ const TEXT: &str = "GRAY8 320x240 30/1";
 
 /// The element at work, and its bus.
 fn rig(set: impl FnOnce(&gst::Element)) -> (Rig, gst::Bus) {
-    let mut rig = Rig::with_model_and(blending_model(), |element| {
-        element.set_property("scene-threshold", 0.0);
-        element.set_property("downscale", 1.0);
-        set(element);
-    });
-    rig.harness.set_src_caps(caps(TEXT));
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
-    (rig, bus)
+    Rig::at_full_size(blending_model(), TEXT, set)
 }
 
 fn play(rig: &mut Rig, text: &str, frames: std::ops::Range<u64>) {
@@ -46,14 +39,6 @@ fn drain(bus: &gst::Bus) -> (Vec<String>, Vec<String>) {
     (warnings, steps)
 }
 
-fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
-    drain(bus).0
-}
-
-fn frame_counts(rig: &Rig) -> (u64, u64) {
-    (rig.stat("originals"), rig.stat("synthesised"))
-}
-
 #[test]
 fn what_lacks_once_is_had_after_giving_back() {
     let _alone = faults::reserve();
@@ -63,7 +48,7 @@ fn what_lacks_once_is_had_after_giving_back() {
         play(&mut rig, TEXT, 0..3);
         faults::fail_next_runs(failures);
         play(&mut rig, TEXT, 3..6);
-        assert_eq!(frame_counts(&rig), (6, 5));
+        assert_eq!(rig.frame_counts(), (6, 5));
         assert_eq!(faults::failed(), failures);
         assert!(rig.stat("clears-pressure") > 0);
         assert_eq!(rig.stat("shortages"), 0);
@@ -78,7 +63,7 @@ fn what_lacks_at_one_size_is_made_at_a_smaller_one() {
     let (mut rig, bus) = rig(|_| {});
     faults::fail_runs_above(320 * 240 / 4);
     play(&mut rig, TEXT, 0..10);
-    assert_eq!(frame_counts(&rig), (10, 9), "not even the first is lost");
+    assert_eq!(rig.frame_counts(), (10, 9), "not even the first is lost");
     let stats = rig.element.property::<gst::Structure>("stats");
     assert_eq!(stats.get::<f64>("downscale"), Ok(2.25));
     assert_eq!(rig.stat("shortages"), 2);
@@ -95,7 +80,7 @@ fn what_lacks_at_every_size_leaves_the_originals_and_one_warning() {
         let info = info(TEXT);
         let sent: Vec<_> = (0..20).map(|k| rig.push(&info, k)).collect();
         let out = rig.finish();
-        assert_eq!(frame_counts(&rig), (20, 0));
+        assert_eq!(rig.frame_counts(), (20, 0));
         let repeats = if overload == "repeat" { 19 } else { 0 };
         // the last one fills the time that is left
         assert_eq!(out.len(), 20 + repeats + 1, "{overload}");
@@ -121,10 +106,10 @@ fn after_half_a_minute_of_the_stream_more_is_tried() {
     rig.harness.set_src_caps(caps(SLOW));
     faults::fail_runs_above(0);
     play(&mut rig, SLOW, 0..3);
-    assert_eq!(frame_counts(&rig), (3, 0));
+    assert_eq!(rig.frame_counts(), (3, 0));
     faults::clear();
     play(&mut rig, SLOW, 3..30);
-    assert_eq!(frame_counts(&rig), (30, 0), "not yet");
+    assert_eq!(rig.frame_counts(), (30, 0), "not yet");
     play(&mut rig, SLOW, 30..200);
     assert!(rig.stat("synthesised") > 150);
     let stats = rig.element.property::<gst::Structure>("stats");
@@ -139,17 +124,17 @@ fn new_caps_and_another_size_are_tried_at_once() {
     let (mut rig, _bus) = rig(|_| {});
     faults::fail_runs_above(0);
     play(&mut rig, TEXT, 0..3);
-    assert_eq!(frame_counts(&rig), (3, 0));
+    assert_eq!(rig.frame_counts(), (3, 0));
     faults::clear();
     rig.harness.set_src_caps(caps(OTHER));
     play(&mut rig, OTHER, 3..6);
-    assert_eq!(frame_counts(&rig), (6, 2));
+    assert_eq!(rig.frame_counts(), (6, 2));
     faults::fail_runs_above(0);
     play(&mut rig, OTHER, 6..8);
     faults::clear();
     rig.element.set_property("downscale", 2.0);
     play(&mut rig, OTHER, 8..10);
-    assert_eq!(frame_counts(&rig), (10, 4));
+    assert_eq!(rig.frame_counts(), (10, 4));
 }
 
 #[test]
@@ -162,16 +147,43 @@ fn frames_that_can_t_be_had_are_not_made_and_originals_go_on() {
         faults::fail_buffers_above(bytes);
         play(&mut rig, TEXT, frames);
     }
-    assert_eq!(frame_counts(&rig), (10, 1));
+    assert_eq!(rig.frame_counts(), (10, 1));
     assert_eq!(pop_warnings(&bus).len(), 1);
     // getting ready for other caps needs memory, too
     rig.harness.set_src_caps(caps("GRAY8 640x480 30/1"));
     play(&mut rig, "GRAY8 640x480 30/1", 10..13);
-    assert_eq!(frame_counts(&rig), (13, 1));
+    assert_eq!(rig.frame_counts(), (13, 1));
     faults::clear();
     rig.harness.set_src_caps(caps(TEXT));
     play(&mut rig, TEXT, 13..15);
-    assert_eq!(frame_counts(&rig), (15, 2));
+    assert_eq!(rig.frame_counts(), (15, 2));
+}
+
+/// What the built-in networks' search needs for a while grows with the picture, as frames do.
+#[test]
+fn a_search_that_finds_no_memory_is_an_error_that_says_so() {
+    let _alone = faults::reserve();
+    init();
+    let options = LoadOptions {
+        model: "vfi-lite".into(),
+        provider: ExecutionProvider::Cpu,
+        ..LoadOptions::default()
+    };
+    let mut network = Interpolator::load(&options).unwrap();
+    let mut pair = [Prepared::default(), Prepared::default()];
+    for prepared in &mut pair {
+        let picture = Picture::new(320, 240);
+        network.prepare(&picture, prepared).unwrap();
+    }
+    let mut run = |phase| network.estimate(&pair[0], &pair[1], phase).map(drop);
+    run(0.5).unwrap();
+    for bytes in [1 << 15, 1000] {
+        faults::fail_buffers_above(bytes);
+        let lack = run(0.25);
+        assert!(matches!(lack, Err(ModelError::Memory { .. })), "{lack:?}");
+    }
+    faults::clear();
+    run(0.75).unwrap();
 }
 
 #[test]
@@ -190,7 +202,7 @@ fn flashes_and_duplicates_go_without_memory_too() {
         rig.harness.push(buffer).unwrap();
     }
     rig.finish();
-    assert_eq!(frame_counts(&rig), (12, 0));
+    assert_eq!(rig.frame_counts(), (12, 0));
     assert_eq!(pop_warnings(&bus).len(), 1);
 }
 
@@ -253,22 +265,18 @@ fn while_playing_a_network_that_does_not_fit_leaves_the_old_one() {
         "{text}"
     );
     play(&mut rig, TEXT, 4..6);
-    assert_eq!(frame_counts(&rig), (6, 5));
+    assert_eq!(rig.frame_counts(), (6, 5));
 }
 
 #[test]
 fn where_little_is_left_memory_is_given_back_at_once() {
     let _alone = faults::reserve();
     let (mut rig, _bus) = rig(|element| element.set_property("cache-clear-interval", 0));
-    let total = 8 << 30;
-    faults::set_room(Some(MemoryStatus {
-        free: 1 << 20,
-        total,
-    }));
+    faults::set_memory_left(Some((1 << 20, 8 << 30)));
     play(&mut rig, TEXT, 0..4);
     assert!(rig.stat("clears-pressure") > 0);
     assert_eq!(
-        (rig.stat("clears"), frame_counts(&rig)),
+        (rig.stat("clears"), rig.frame_counts()),
         (rig.stat("clears-pressure"), (4, 3))
     );
 }

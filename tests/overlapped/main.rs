@@ -35,7 +35,7 @@ fn rig(set: impl FnOnce(&gst::Element)) -> Rig {
     rig
 }
 
-/// Times, places and content of all that comes of a stream with this set.
+/// Returns times, places and content of all that comes of a stream with this set.
 fn play(set: impl Fn(&gst::Element)) -> Vec<(Option<gst::ClockTime>, u64, Vec<u8>)> {
     let mut rig = rig(set);
     let info = info(TEXT);

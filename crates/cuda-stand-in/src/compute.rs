@@ -1,5 +1,6 @@
-//! The libraries that compute, `libcublas.so.13`, `libcublasLt.so.13` and `libcudnn.so.9`: they take everything
-//! they are asked for, and compute nothing. What no network here has needed yet says that it fails.
+//! The libraries that compute, `libcublas.so.13`, `libcublasLt.so.13` and `libcudnn.so.9`: they
+//! take everything they are asked for, and compute nothing. What no network here has needed yet
+//! says that it fails.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
@@ -207,7 +208,7 @@ pub(crate) extern "C" fn cudnnGetErrorString(_status: c_int) -> *const c_char {
     c"a status of the stand-in's".as_ptr()
 }
 
-/// Nothing to say.
+/// Says nothing.
 ///
 /// # Safety
 /// `message` is there to be written, if there is room.
@@ -242,8 +243,8 @@ pub(crate) unsafe extern "C" fn cudnnBackendCreateDescriptor(
     0
 }
 
-/// One way of computing whatever is described, which takes no memory and has nothing else to be said of it:
-/// of numbers and descriptions there is one, 0, and of all else none.
+/// One way of computing whatever is described, which takes no memory and has nothing else to be
+/// said of it: of numbers and descriptions there is one, 0, and of all else none.
 ///
 /// # Safety
 /// `count` is null or there to be written, and so are as many `values` as are wanted.

@@ -138,7 +138,7 @@ runtime! {
     }
 }
 
-/// Code for the device, of which nothing is kept.
+/// Takes code for the device, and keeps nothing of it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn __cudaRegisterFatBinary(_code: *const c_void) -> *mut *mut c_void {
     ptr::dangling_mut()

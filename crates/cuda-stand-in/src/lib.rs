@@ -1,18 +1,18 @@
-//! A stand-in for NVIDIA's driver, `libcuda.so.1`, over the host's memory: for tests of what deals with
-//! CUDA's memory, where there is no GPU.
+//! A stand-in for NVIDIA's driver, `libcuda.so.1`, over the host's memory: for tests of what deals
+//! with CUDA's memory, where there is no GPU.
 //!
-//! It proves logic, not speed, and nothing about a GPU. It is stricter than the driver, so that mistakes
-//! show: a device pointer can't be read or written by the host; memory of one context can't be used in
-//! another, but by the calls made for that; an asynchronous copy takes place when its stream is waited
-//! for, and not before.
+//! It proves logic, not speed, and nothing about a GPU. It is stricter than the driver, so that
+//! mistakes show: a device pointer can't be read or written by the host; memory of one context
+//! can't be used in another, but by the calls made for that; an asynchronous copy takes place when
+//! its stream is waited for, and not before.
 //!
-//! Contexts, memory, streams and copies work. All else that libgstcuda (1.22 to 1.29) and GStreamer's plugin
-//! nvcodec look up is there and says that it is not supported.
+//! Contexts, memory, streams and copies work. All else that libgstcuda (1.22 to 1.29) and
+//! GStreamer's plugin nvcodec look up is there and says that it is not supported.
 //!
-//! Under other names the same file is the libraries that ONNX Runtime's CUDA provider is linked to: the
-//! runtime API (`runtime`, `kernels`), and cuBLAS and cuDNN (`compute`), with which that provider starts,
-//! places nodes, copies and runs whole graphs. Kernels compute nothing, and what the runtime API brings to the host
-//! is one byte all over.
+//! Under other names the same file is the libraries that ONNX Runtime's CUDA provider is linked to:
+//! the runtime API (`runtime`, `kernels`), and cuBLAS and cuDNN (`compute`), with which that
+//! provider starts, places nodes, copies and runs whole graphs. Kernels compute nothing, and what
+//! the runtime API brings to the host is one byte all over.
 //!
 //! `CUDA_STAND_IN_DEVICES` is how many devices there are (2), `CUDA_STAND_IN_MEMORY` how many bytes
 //! each process may take of them (no limit).
@@ -65,7 +65,8 @@ unsafe fn answer<T>(place: *mut T, value: T) -> Result<(), Status> {
     Ok(())
 }
 
-/// The driver's functions with their types in `cuda.h`; each is as safe as the pointers it is given.
+/// The driver's functions with their types in `cuda.h`; each is as safe as the pointers it is
+/// given.
 macro_rules! driver {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block)*) => {
         $(
@@ -203,14 +204,14 @@ driver! {
         unsafe { answer(value, 1024) }
     }
 
-    /// Memory without lines.
+    /// Allocates memory without lines.
     fn cuMemAlloc_v2(pointer: *mut usize, size: usize) {
         let memory = state().allocate(size)?;
         // SAFETY: as promised by the caller.
         unsafe { answer(pointer, memory) }
     }
 
-    /// Memory whose lines begin at multiples of 512 bytes, as on a device.
+    /// Allocates memory whose lines begin at multiples of 512 bytes, as on a device.
     fn cuMemAllocPitch_v2(
         pointer: *mut usize,
         pitch: *mut usize,
@@ -233,7 +234,7 @@ driver! {
         state().free(pointer)
     }
 
-    /// Pinned memory on the host.
+    /// Allocates pinned memory on the host.
     fn cuMemAllocHost_v2(pointer: *mut *mut c_void, size: usize) {
         let memory = state().allocate_pinned(size)?;
         // SAFETY: as promised by the caller.

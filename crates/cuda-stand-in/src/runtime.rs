@@ -1,9 +1,9 @@
-//! The runtime API, `libcudart.so.13`, over the same devices, memory and streams as the driver: what ONNX
-//! Runtime's CUDA provider needs of it.
+//! The runtime API, `libcudart.so.13`, over the same devices, memory and streams as the driver:
+//! what ONNX Runtime's CUDA provider needs of it.
 //!
-//! Copies to and from pinned memory are as late as the driver's; with other memory of the host the call does
-//! not return before they are done. What a stream has to wait for, or calls back, is done at once rather
-//! than late, which a fast device might do, too.
+//! Copies to and from pinned memory are as late as the driver's; with other memory of the host the
+//! call does not return before they are done. What a stream has to wait for, or calls back, is done
+//! at once rather than late, which a fast device might do, too.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -72,8 +72,8 @@ pub(crate) fn context() -> Result<usize, Status> {
     Ok(context)
 }
 
-/// A copy whose sides are told by their addresses, if they are what is said of them: pinned memory is the
-/// host's and the device's.
+/// A copy whose sides are told by their addresses, if they are what is said of them: pinned memory
+/// is the host's and the device's.
 fn copy_of(
     state: &mut State,
     (to, to_pitch): (usize, usize),
@@ -122,15 +122,16 @@ unsafe fn enqueue(state: &mut State, copy: Copy, stream: usize) -> Result<(), St
     unsafe { state.copy(&copy) }
 }
 
-/// The runtime's functions with their types in `cuda_runtime_api.h`; each is as safe as the pointers it is
-/// given.
+/// The runtime's functions with their types in `cuda_runtime_api.h`; each is as safe as the
+/// pointers it is given.
 macro_rules! runtime {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block)*) => {
         $(
             $(#[$doc])*
             ///
             /// # Safety
-            /// As for the runtime's own: pointers are null or point to what `cuda_runtime_api.h` says.
+            /// As for the runtime's own: pointers are null or point to what `cuda_runtime_api.h`
+            /// says.
             #[allow(non_snake_case)]
             #[allow(clippy::redundant_closure_call)] // `?` ends the body, not the function
             #[unsafe(no_mangle)]
@@ -205,7 +206,7 @@ runtime! {
         state().synchronize(|stream| stream.context == context)
     }
 
-    /// Memory of the device; none of no size.
+    /// Allocates memory of the device; none of no size.
     fn cudaMalloc(pointer: *mut usize, size: usize) {
         context()?;
         let memory = match size {
@@ -225,7 +226,7 @@ runtime! {
         }
     }
 
-    /// Pinned memory of the host.
+    /// Allocates pinned memory of the host.
     fn cudaMallocHost(pointer: *mut *mut c_void, size: usize) {
         context()?;
         let memory = state().allocate_pinned(size)?;
@@ -233,7 +234,7 @@ runtime! {
         unsafe { answer(pointer, memory) }
     }
 
-    /// Pinned memory of the host.
+    /// Allocates pinned memory of the host.
     fn cudaHostAlloc(pointer: *mut *mut c_void, size: usize, _flags: c_uint) {
         context()?;
         let memory = state().allocate_pinned(size)?;
@@ -260,7 +261,7 @@ runtime! {
         }
     }
 
-    /// Whose memory an address is.
+    /// Tells whose memory an address is.
     fn cudaPointerGetAttributes(attributes: *mut PointerAttributes, pointer: usize) {
         let mut state = state();
         let (kind, device) = match state.context_at(pointer) {
@@ -364,7 +365,7 @@ runtime! {
         state.wait_for_event(event)
     }
 
-    /// Nothing is ever recorded.
+    /// Tells that nothing is ever recorded.
     fn cudaStreamIsCapturing(stream: usize, capturing: *mut c_int) {
         state().stream(stream)?;
         // SAFETY: as promised by the caller.

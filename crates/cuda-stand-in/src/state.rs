@@ -308,7 +308,7 @@ impl State {
         }
     }
 
-    /// Whether there is such a stream; 0 is always there.
+    /// Returns whether there is such a stream; 0 is always there.
     pub(crate) fn stream(&self, stream: usize) -> Result<(), Status> {
         match stream == 0 || self.streams.contains_key(&stream) {
             true => Ok(()),
@@ -369,7 +369,8 @@ impl State {
     }
 
     /// # Safety
-    /// Host addresses of the copy are good for its lines, and device addresses nobody else's business.
+    /// Host addresses of the copy are good for its lines, and device addresses nobody else's
+    /// business.
     pub(crate) unsafe fn copy(&mut self, copy: &Copy) -> Result<(), Status> {
         let (from, to) = (copy.from, copy.to);
         let source = self.place(&from, copy)?;
@@ -435,7 +436,7 @@ impl State {
         Some(memory.context)
     }
 
-    /// Whether memory of the host is pinned.
+    /// Returns whether memory of the host is pinned.
     pub(crate) fn is_pinned(&self, address: usize) -> bool {
         let before = self.pinned.range(..=address).next_back();
         before.is_some_and(|(start, bytes)| address - start < bytes.len())

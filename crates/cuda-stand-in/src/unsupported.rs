@@ -8,7 +8,7 @@ use crate::status::Status;
 macro_rules! unsupported {
     ($($name:ident)*) => {
         $(
-            /// Not supported.
+            /// Fails: it is not supported.
             #[allow(non_snake_case)]
             #[unsafe(no_mangle)]
             pub(crate) extern "C" fn $name() -> c_int {

@@ -1,12 +1,12 @@
-//! The element where there is no driver. A program of its own, because a driver that was loaded once is
-//! there for good.
+//! The element where there is no driver. A program of its own, because a driver that was loaded
+//! once is there for good.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use gst::prelude::*;
 use test_support::cuda::*;
 use test_support::rig;
 
-/// Whether this machine has a driver of its own.
+/// Returns whether this machine has a driver of its own.
 fn has_driver() -> bool {
     // SAFETY: loading it does nothing else.
     let found = unsafe { libloading::Library::new("libcuda.so.1") }.is_ok();

@@ -1,4 +1,5 @@
-//! The plugin file in GStreamer's own tools, beside GStreamer's own CUDA elements, over the stand-in driver.
+//! The plugin file in GStreamer's own tools, beside GStreamer's own CUDA elements, over the
+//! stand-in driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use std::fs;
@@ -64,7 +65,7 @@ const SOURCE: &str =
     "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=72,height=52,framerate=30/1";
 const DEVICE: &str = "video/x-raw(memory:CUDAMemory)";
 
-/// Whether GStreamer's plugin nvcodec is installed; without a driver it has no elements.
+/// Returns whether GStreamer's plugin nvcodec is installed; without a driver it has no elements.
 fn has_elements(folder: &Folder) -> bool {
     let found = folder.run("gst-inspect-1.0", &["--exists", "cudaupload"]);
     if !found.status.success() {

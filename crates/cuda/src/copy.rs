@@ -3,7 +3,8 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-/// `CUDA_MEMCPY3D_PEER`: a rectangle of bytes from one place to another, each in a context of its own.
+/// `CUDA_MEMCPY3D_PEER`: a rectangle of bytes from one place to another, each in a context of its
+/// own.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Copy {
@@ -36,7 +37,7 @@ pub struct Place {
 }
 
 impl Copy {
-    /// `height` rows of `width` bytes.
+    /// Describes a copy of `height` rows of `width` bytes.
     pub fn new(from: Place, to: Place, width: usize, height: usize) -> Self {
         Self {
             from,
@@ -65,7 +66,7 @@ impl Place {
         }
     }
 
-    /// In the host's memory, rows `pitch` bytes apart.
+    /// Describes a place in the host's memory, rows `pitch` bytes apart.
     pub fn host(address: *mut c_void, pitch: usize) -> Self {
         Self {
             host: address,
@@ -73,7 +74,7 @@ impl Place {
         }
     }
 
-    /// On a device, in the memory of a context.
+    /// Describes a place on a device, in the memory of a context.
     pub fn device(address: usize, context: *mut c_void, pitch: usize) -> Self {
         Self {
             device: address,

@@ -41,14 +41,14 @@ impl Stream {
         self.primary.handle()
     }
 
-    /// Copies, one after the other; they are done when this returns.
+    /// Makes copies, one after the other; they are done when this returns.
     ///
     /// # Errors
     /// The error that the driver gives; then nothing is known of the targets.
     ///
     /// # Safety
-    /// The sources can be read and the targets written by the bytes, rows and pitches that are stated,
-    /// and nobody else writes either meanwhile.
+    /// The sources can be read and the targets written by the bytes, rows and pitches that are
+    /// stated, and nobody else writes either meanwhile.
     pub unsafe fn copy(&self, copies: impl Iterator<Item = Copy>) -> Result<(), String> {
         let driver = self.primary.driver();
         self.primary.with(|| {

@@ -1,5 +1,6 @@
-//! Shared libraries, looked at before the system's loader opens them: it maps what their headers promise,
-//! and a file that ends sooner, as one does whose copying was interrupted, then ends the process.
+//! Shared libraries, looked at before the system's loader opens them: it maps what their headers
+//! promise, and a file that ends sooner, as one does whose copying was interrupted, then ends the
+//! process.
 
 use std::env::consts::ARCH;
 use std::ffi::OsStr;
@@ -38,7 +39,7 @@ impl Whole {
         Ok(Self { file })
     }
 
-    /// Whether it is still the file of this name.
+    /// Returns whether it is still the file of this name.
     pub fn is_at(&self, path: &Path) -> bool {
         let same = || {
             let (mine, its) = (self.file.metadata().ok()?, path.metadata().ok()?);
@@ -48,7 +49,7 @@ impl Whole {
     }
 }
 
-/// Sees whether a file of so many bytes is a library for this machine, with all that it says it has.
+/// Checks that a file of so many bytes is a library for this machine, with all that it says it has.
 fn look<'d>(data: impl ReadRef<'d>, length: u64) -> Result<(), String> {
     match FileKind::parse(data) {
         Ok(FileKind::Elf64) => {}
@@ -97,7 +98,8 @@ fn look<'d>(data: impl ReadRef<'d>, length: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The files of this name where the system's loader looks, but for what it was told of the program at hand.
+/// The files of this name where the system's loader looks, but for what it was told of the program
+/// at hand.
 pub fn candidates(name: &str) -> Vec<PathBuf> {
     let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let configured = std::fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten();

@@ -150,7 +150,7 @@ impl<'a> Formulas<'a> {
     }
 }
 
-/// `sum + factor * other`, like terms taken together; `None` if that has too many.
+/// Returns `sum + factor * other`, like terms taken together; `None` if that has too many.
 pub(crate) fn add(mut sum: Sum, other: &Sum, factor: f64) -> Option<Sum> {
     for (number, atoms) in other {
         let number = factor * number;

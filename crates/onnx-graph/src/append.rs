@@ -14,7 +14,7 @@ pub struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    /// Nothing in the graph may have a name that begins with `prefix`.
+    /// Begins to append. Nothing in the graph may have a name that begins with `prefix`.
     pub fn new(graph: &'a mut GraphProto, prefix: &'static str) -> Self {
         Self {
             graph,
@@ -113,13 +113,13 @@ impl<'a> Appender<'a> {
         self.store(FLOAT, &[], number.to_le_bytes().to_vec())
     }
 
-    /// Stored numbers.
+    /// Stores numbers.
     pub fn tensor(&mut self, dims: &[i64], numbers: &[f32]) -> String {
         let bytes = numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.store(FLOAT, dims, bytes)
     }
 
-    /// Stored integers; no dimensions for one as such.
+    /// Stores integers; no dimensions for one as such.
     pub fn integers(&mut self, dims: &[i64], values: &[i64]) -> String {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.store(INT64, dims, bytes)

@@ -144,7 +144,7 @@ pub fn cast(from: &str, to: &str, element: i32) -> NodeProto {
     }
 }
 
-/// Whether a domain is that of the standard operators.
+/// Returns whether a domain is that of the standard operators.
 pub fn is_onnx(domain: Option<&str>) -> bool {
     matches!(domain, None | Some("" | "ai.onnx"))
 }

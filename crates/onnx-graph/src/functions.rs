@@ -20,11 +20,11 @@ pub const STAGES: [&str; 8] = [
 
 /// Version of what the stages compute, as those operators do it: `STAGES_VERSION` in
 /// `training/model.py`.
-const STAGES_VERSION: i64 = 2;
+const STAGES_VERSION: i64 = 3;
 
-/// Hands the calls of [`STAGES`] over to this project's own operators, by taking away what the model
-/// itself says of them, and returns how many there are. Stages of another version are left to their
-/// definition.
+/// Hands the calls of [`STAGES`] over to this project's own operators, by taking away what the
+/// model itself says of them, and returns how many there are. Stages of another version are left to
+/// their definition.
 pub fn hand_over_stages(model: &mut ModelProto) -> usize {
     let own = |name: &Option<String>| name.as_deref() == Some(OWN_DOMAIN);
     let known = |version: &Option<i64>| *version == Some(STAGES_VERSION);
@@ -82,7 +82,7 @@ pub fn inline(model: &mut ModelProto) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a function's nodes can stand among the model's.
+/// Returns whether a function's nodes can stand among the model's.
 fn check(function: &FunctionProto, model: &ModelProto) -> Result<(), String> {
     let version = |name: &str| {
         let mut sets = model.opset_import.iter();
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    /// `y = f(f(x))` with these functions.
+    /// Returns the model `y = f(f(x))` with these functions.
     fn model(functions: Vec<FunctionProto>) -> ModelProto {
         let mut model = GraphBuilder::new("calls", 17)
             .opset("d", 1)
@@ -224,7 +224,7 @@ mod tests {
         model
     }
 
-    /// Each node as `output = operator(inputs)`.
+    /// Returns each node as `output = operator(inputs)`.
     fn described(model: &ModelProto) -> Vec<String> {
         let nodes = model.graph.iter().flat_map(|graph| &graph.node);
         nodes

@@ -100,7 +100,7 @@ pub fn halve(model: &mut ModelProto) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Whether a model is one that can be converted.
+/// Returns whether a model is one that can be converted.
 fn check(model: &ModelProto) -> Result<(), String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
     if !model.functions.is_empty() || !graph.sparse_initializer.is_empty() {
@@ -116,7 +116,7 @@ fn check(model: &ModelProto) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether there are 16-bit floats in a graph.
+/// Returns whether there are 16-bit floats in a graph.
 fn is_half(graph: &GraphProto) -> bool {
     let is = |tensor: &TensorProto| tensor.data_type == Some(FLOAT16);
     let makes = |node: &NodeProto| {
@@ -163,7 +163,7 @@ fn store_constants(graph: &mut GraphProto) {
     });
 }
 
-/// For each node, whether it stays in 32 bits. Those of [`MOVES`] go with what they move.
+/// Returns for each node whether it stays in 32 bits. Those of [`MOVES`] go with what they move.
 fn kept_full(graph: &GraphProto) -> Vec<bool> {
     // each tensor is looked through once, however many nodes read it
     let large: HashSet<&str> = stored(graph)
@@ -207,7 +207,7 @@ fn kept_full(graph: &GraphProto) -> Vec<bool> {
     full
 }
 
-/// Whether 16 bits can hold a stored tensor's numbers.
+/// Returns whether 16 bits can hold a stored tensor's numbers.
 fn fits(tensor: &TensorProto) -> bool {
     if tensor.data_type != Some(FLOAT) {
         return tensor.data_type != Some(DOUBLE);

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use cuda_stand_in::Counts;
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
 use gst::prelude::*;
 
@@ -12,34 +13,6 @@ use gst::prelude::*;
 pub const FEATURE: &str = "memory:CUDAMemory";
 /// GStreamer's library for CUDA.
 pub const LIBRARY: &str = "libgstcuda-1.0.so.0";
-
-/// The stand-in's own counts, laid out as it lays them out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Counts {
-    /// Copies from the host to a device.
-    pub uploads: u64,
-    /// Copies from a device to the host.
-    pub downloads: u64,
-    /// Bytes of those to a device.
-    pub uploaded: u64,
-    /// Bytes of those to the host.
-    pub downloaded: u64,
-    /// Copies from a device to itself.
-    pub within: u64,
-    /// Kernels started.
-    pub launches: u64,
-    /// Pieces of memory that are there.
-    pub memories: u64,
-    /// Bytes held, of each device.
-    pub held: [u64; 2],
-    /// Pieces of pinned memory on the host.
-    pub pinned: u64,
-    /// Contexts that are there.
-    pub contexts: u64,
-    /// Streams that are there.
-    pub streams: u64,
-}
 
 /// The stand-in, beside the test program.
 pub fn driver_file() -> PathBuf {
@@ -105,7 +78,7 @@ impl Driver {
         counts
     }
 
-    /// Memory in a device's primary context, for good.
+    /// Allocates memory in a device's primary context, for good.
     pub fn allocate(&self, device: c_int, size: usize) -> usize {
         let (mut context, mut address) = (0_usize, 0_usize);
         // SAFETY: the functions' types, and places that can be written.
@@ -167,7 +140,7 @@ pub fn on_device(caps: &gst::Caps) -> gst::Caps {
     caps
 }
 
-/// Whether a frame lies in CUDA's memory.
+/// Returns whether a frame lies in CUDA's memory.
 pub fn is_on_device(buffer: &gst::BufferRef) -> bool {
     buffer.n_memory() == 1 && buffer.peek_memory(0).is_type("gst.cuda.memory")
 }

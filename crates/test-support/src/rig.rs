@@ -1,5 +1,5 @@
-//! A harness round the element with a network of known answers, the frames that go in, and what is told by
-//! those that come out.
+//! A harness round the element with a network of known answers, the frames that go in, and what is
+//! told by those that come out.
 
 use std::sync::Once;
 
@@ -74,6 +74,23 @@ impl Rig {
         Self::start(model, set, None)
     }
 
+    /// Another network that sees whole frames at their size and no cuts, and other properties; caps
+    /// in. Returns the element's bus, too.
+    pub fn at_full_size(
+        model: TemporaryFile,
+        input: &str,
+        set: impl FnOnce(&gst::Element),
+    ) -> (Self, gst::Bus) {
+        let mut rig = Self::with_model_and(model, |element| {
+            element.set_property("scene-threshold", 0.0);
+            element.set_property("downscale", 1.0);
+            set(element);
+        });
+        rig.harness.set_src_caps(caps(input));
+        let bus = rig.watch();
+        (rig, bus)
+    }
+
     /// A blending network, without any caps yet, in a bin with elements behind it.
     pub fn before(way: &str) -> Self {
         let model = blending_model();
@@ -125,6 +142,18 @@ impl Rig {
         }
     }
 
+    /// Gives the element a bus, and returns it.
+    pub fn watch(&self) -> gst::Bus {
+        let bus = gst::Bus::new();
+        self.element.set_bus(Some(&bus));
+        bus
+    }
+
+    /// Returns how many originals and how many made frames have left.
+    pub fn frame_counts(&self) -> (u64, u64) {
+        (self.stat("originals"), self.stat("synthesised"))
+    }
+
     /// Pushes frame `k` of a stream of `rate` frames a second.
     pub fn push(&mut self, info: &gst_video::VideoInfo, k: u64) -> gst::Buffer {
         let buffer = frame(info, k);
@@ -132,7 +161,7 @@ impl Rig {
         buffer
     }
 
-    /// Upstream is live, and takes this many milliseconds.
+    /// Makes upstream live, with a latency of this many milliseconds.
     pub fn make_live(&mut self, ms: u64) {
         self.harness.set_live(true);
         let latency = gst::ClockTime::from_mseconds(ms);
@@ -164,12 +193,12 @@ impl Rig {
         self.buffers_until_eos()
     }
 
-    /// Everything that comes out until the end of the stream.
+    /// Returns all that comes out until the end of the stream.
     pub fn buffers_until_eos(&mut self) -> Vec<gst::Buffer> {
         std::iter::from_fn(|| self.harness.pull_until_eos().unwrap()).collect()
     }
 
-    /// Downstream answers allocation queries so.
+    /// Lets downstream answer allocation queries like this.
     pub fn answer_allocation(
         &self,
         answer: impl Fn(&mut gst::query::Allocation) + Send + Sync + 'static,
@@ -197,6 +226,18 @@ pub fn stat(element: &gst::Element, name: &str) -> u64 {
         .property::<gst::Structure>("stats")
         .get::<u64>(name)
         .unwrap()
+}
+
+/// Takes all messages off a bus, and returns the warnings among them; an error is none.
+pub fn pop_warnings(bus: &gst::Bus) -> Vec<String> {
+    let types = [gst::MessageType::Warning, gst::MessageType::Error];
+    let text = |message: gst::Message| match message.view() {
+        gst::MessageView::Warning(warning) => warning.error().to_string(),
+        other => panic!("{other:?}"),
+    };
+    std::iter::from_fn(|| bus.pop_filtered(&types))
+        .map(text)
+        .collect()
 }
 
 /// Caps from format, size and rate, such as `NV12 64x48 30/1`.
@@ -227,7 +268,8 @@ pub fn info(text: &str) -> gst_video::VideoInfo {
     gst_video::VideoInfo::from_caps(&caps(text)).unwrap()
 }
 
-/// Frame `k`: contents of its own, timestamp and duration from the rate (none where it varies).
+/// Returns frame `k`: contents of its own, timestamp and duration from the rate (none where it
+/// varies).
 pub fn frame(info: &gst_video::VideoInfo, k: u64) -> gst::Buffer {
     let bytes: Vec<u8> = (0..info.size() as u64)
         .map(|i| (i.wrapping_mul(31).wrapping_add(k * 97) % 251) as u8)
@@ -244,7 +286,7 @@ pub fn frame(info: &gst_video::VideoInfo, k: u64) -> gst::Buffer {
     buffer
 }
 
-/// Frame with a timestamp of its own, in milliseconds.
+/// Returns frame `k` with a timestamp of its own, in milliseconds.
 pub fn frame_at(info: &gst_video::VideoInfo, k: u64, ms: u64) -> gst::Buffer {
     let mut buffer = frame(info, k);
     buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(ms));

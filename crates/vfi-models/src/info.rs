@@ -74,8 +74,8 @@ pub(crate) fn summarise(model: &str) -> Result<()> {
     let (model, signature) = detect(model, &Stated::default())?;
     println!(
         "It takes {}, and gives {} ({} parameters)",
-        takes(&signature),
-        gives(&model, &signature),
+        describe_inputs(&signature),
+        describe_outputs(&model, &signature),
         millions(parameters(&model))
     );
     Ok(())
@@ -119,8 +119,8 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
     };
     rows.push(("inputs", list(&graph.input)));
     rows.push(("outputs", list(&graph.output)));
-    rows.push(("takes", takes(signature)));
-    rows.push(("gives", gives(model, signature)));
+    rows.push(("takes", describe_inputs(signature)));
+    rows.push(("gives", describe_outputs(model, signature)));
     let range = match signature.range {
         Range::Unit => "0 to 1",
         Range::Signed => "-1 to 1",
@@ -155,11 +155,11 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
     rows
 }
 
-fn takes(signature: &Signature) -> String {
+fn describe_inputs(signature: &Signature) -> String {
     match &signature.inputs {
         Inputs::Pictures(_) => "two pictures".into(),
         Inputs::PicturesAndTimestep { form, .. } => format!(
-            "two pictures and the moment, as {}",
+            "two pictures and the phase, as {}",
             match form {
                 Timestep::Scalar(rank) => format!("one value [{}]", vec!["1"; *rank].join(",")),
                 Timestep::Plane => "a plane [1,1,H,W]".into(),
@@ -169,15 +169,15 @@ fn takes(signature: &Signature) -> String {
             "{channels} channels: two pictures{}",
             match channels {
                 6 => "",
-                7 => " and the moment",
-                8 => ", the moment and the flow's scale",
-                _ => ", the moment and where each pixel lies",
+                7 => " and the phase",
+                8 => ", the phase and the flow's scale",
+                _ => ", the phase and where each pixel lies",
             }
         ),
     }
 }
 
-fn gives(model: &ModelProto, signature: &Signature) -> String {
+fn describe_outputs(model: &ModelProto, signature: &Signature) -> String {
     let made_of_motion = |output: &str| {
         let graph = model.graph.as_ref();
         signature.seek_motion && graph.is_some_and(|graph| Blend::find(graph, output).is_ok())
@@ -198,9 +198,9 @@ fn ran(info: &ModelInfo) -> Vec<(&'static str, String)> {
         None => format!("multiples of {}", info.align),
     };
     let phases = if info.any_phase {
-        "any moment between the two pictures"
+        "any phase between the two pictures"
     } else {
-        "the middle; other moments by halving again"
+        "the middle; other phases by halving again"
     };
     let mut on = format!(
         "{}, ONNX Runtime {} ({})",

@@ -71,7 +71,7 @@ fn a_network_is_explained_without_running_it() {
         path.as_str(),
         "`input` float32 [1,8,?,?]",
         "`output` float32 [1,3,?,?]",
-        "8 channels: two pictures, the moment and the flow's scale",
+        "8 channels: two pictures, the phase and the flow's scale",
         "a picture, `output`",
         "RGB, 0 to 1, in planes",
         "onnx 17",
@@ -128,7 +128,7 @@ fn a_run_tells_what_the_graph_does_not() {
     let home = Home::new();
     let path = file(&home, "mine.onnx", &network(7));
     let text = read_output(&run(&home, &["info", &path, "--run"]));
-    // it gives the first picture, whatever the moment
+    // it gives the first picture, whatever the phase
     assert_parts(&text, &["the middle", "no effect", "ONNX Runtime 1."]);
 }
 

@@ -9,7 +9,7 @@ const TEXT: &str = "NV12 160x96 30/1";
 const WIDTH: usize = 160;
 const LUMA: usize = WIDTH * 96;
 
-/// Frame `k` of a stream, its luma drawn and its chroma grey.
+/// Returns frame `k` of a stream, its luma drawn and its chroma grey.
 fn drawn(k: u64, luma: impl Fn(usize, usize) -> u8) -> gst::Buffer {
     let mut buffer = frame(&info(TEXT), k);
     let mut map = buffer.make_mut().map_writable().unwrap();
@@ -107,7 +107,7 @@ fn what_changes_only_in_colour_is_not_still() {
     assert_eq!(rig.stat("stills"), 0);
 }
 
-/// Whether a frame is two others laid over each other.
+/// Returns whether a frame is two others laid over each other.
 #[track_caller]
 fn assert_mean(made: &gst::Buffer, before: &gst::Buffer, after: &gst::Buffer) {
     let others = bytes(before).into_iter().zip(bytes(after));

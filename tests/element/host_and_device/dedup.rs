@@ -42,7 +42,7 @@ fn shades(out: &[(u64, u8)]) -> Vec<u8> {
     out.iter().map(|(_, shade)| *shade).collect()
 }
 
-/// Equal but for what rounding does.
+/// Asserts that both are equal but for what rounding does.
 #[track_caller]
 fn assert_near(found: &[u8], expected: &[u8]) {
     let near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 1);

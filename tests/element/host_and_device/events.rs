@@ -336,8 +336,7 @@ fn late_news_from_downstream_skips_only_synthesised_frames() {
 fn an_error_after_upstreams_last_frame_is_reported() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     let pad = rig.element.static_pad("src").unwrap();
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
         probe.flow_res = Err(gst::FlowError::Error);

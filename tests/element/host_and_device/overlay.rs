@@ -60,8 +60,8 @@ fn noise(x: f32, y: f32) -> f32 {
         .sum()
 }
 
-/// The scene at a moment, counted in originals.
-fn scene(moment: f32) -> Vec<u8> {
+/// Returns the scene at an instant, counted in originals.
+fn scene(time: f32) -> Vec<u8> {
     let mut picture = Vec::with_capacity(WIDTH * HEIGHT);
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
@@ -69,7 +69,7 @@ fn scene(moment: f32) -> Vec<u8> {
                 2 => 235,
                 1 => 20,
                 _ => {
-                    let (dx, dy) = (PAN.0 * moment, PAN.1 * moment);
+                    let (dx, dy) = (PAN.0 * time, PAN.1 * time);
                     (128.0 + noise(x as f32 + 500.0 - dx, y as f32 + 500.0 - dy)) as u8
                 }
             });
@@ -78,7 +78,7 @@ fn scene(moment: f32) -> Vec<u8> {
     picture
 }
 
-/// Mean difference of two pictures where `part` says so, in grey levels.
+/// Returns the mean difference of two pictures where `part` says so, in grey levels.
 fn difference(a: &[u8], b: &[u8], part: impl Fn(usize, usize) -> bool) -> f64 {
     let inside = |i: &usize| part(i % WIDTH, i / WIDTH);
     let errors = (0..WIDTH * HEIGHT)

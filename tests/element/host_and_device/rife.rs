@@ -87,8 +87,7 @@ fn a_file_that_refines_its_blend_gives_its_picture() {
 fn why_a_file_has_no_motion_is_told_to_who_wants_it() {
     let text = "RGB 128x64 30/1";
     let mut rig = Rig::with_model(file("rife46_7_refined", false));
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.element.set_property_from_str("upscale", "motion");
     rig.harness.set_src_caps(caps(text));
     for k in 0..2 {

@@ -95,8 +95,7 @@ fn the_built_in_network_runs() {
 fn a_model_that_cannot_be_loaded_while_playing_is_a_warning() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.push(&info, 0);
     rig.element.set_property("model", "no-such-model");
     rig.push(&info, 1);
@@ -118,8 +117,7 @@ fn a_model_that_cannot_be_loaded_while_playing_is_a_warning() {
 fn a_model_that_could_not_be_loaded_may_be_tried_again() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.push(&info, 0);
     for k in 1..3 {
         rig.element.set_property("model", "no-such-model");
@@ -136,8 +134,7 @@ fn a_model_that_could_not_be_loaded_may_be_tried_again() {
 fn a_model_without_motion_goes_on_with_its_picture() {
     let info = info(TEXT);
     let mut rig = Rig::new(TEXT, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     rig.element.set_property_from_str("upscale", "motion");
     rig.push(&info, 0);
     rig.push(&info, 1);

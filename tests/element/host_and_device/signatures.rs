@@ -99,7 +99,8 @@ fn expected(network: &Foreign, (width, height): (usize, usize), t: f32) -> Vec<f
     (0..a.len()).map(|i| value(i) * 255.0).collect()
 }
 
-/// Half a level is rounding; what more there may be is that of the network's own arithmetic.
+/// Asserts that both are close: half a level is rounding; what more there may be is that of the
+/// network's own arithmetic.
 #[track_caller]
 fn assert_close(found: &[u8], expected: &[f32], more: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -129,7 +130,7 @@ fn assert_reproduces(network: &Foreign) {
 }
 
 #[test]
-fn every_form_blends_at_every_moment() {
+fn every_form_blends_at_every_phase() {
     for form in FORMS {
         assert_reproduces(&Foreign::new(form, Answer::Blend));
     }
@@ -191,7 +192,7 @@ fn what_lies_beside_the_pictures_is_right() {
                 continue;
             }
             for size in SIZES {
-                // it ignores its moment, so it is taken for one that knows the middle only
+                // it ignores its phase, so it is taken for one that knows the middle only
                 let found = between(&mut rig(&network), size, 2);
                 let expected = expected(&network, size, 0.5);
                 assert_close(&found[0], &expected, 0.0, &format!("{network:?} {size:?}"));

@@ -202,8 +202,7 @@ fn collect_warnings(
     frames: impl IntoIterator<Item = gst::Buffer>,
 ) -> (Vec<String>, Vec<gst::Buffer>) {
     let mut rig = Rig::new(text, None);
-    let bus = gst::Bus::new();
-    rig.element.set_bus(Some(&bus));
+    let bus = rig.watch();
     for buffer in frames {
         rig.harness.push(buffer).unwrap();
     }
@@ -216,7 +215,7 @@ fn collect_warnings(
     (texts.collect(), out)
 }
 
-/// Frame `k` with this timestamp, in milliseconds.
+/// Returns frame `k` with this timestamp, in milliseconds.
 fn frame_stamped_at(text: &str, k: u64, ms: Option<u64>) -> gst::Buffer {
     let mut buffer = frame(&info(text), k);
     let target = buffer.make_mut();
@@ -269,11 +268,7 @@ fn frames_that_have_no_place_are_told_of_once() {
 fn timestamps_may_begin_anew_where_a_frame_says_so() {
     let text = "GRAY8 16x16 25/1";
     let frames = (0..15).map(|k| {
-        let ms = if k < 5 {
-            3_600_000 + 40 * k
-        } else {
-            40 * (k - 5)
-        };
+        let ms = if k < 5 { 5_000 + 40 * k } else { 40 * (k - 5) };
         let mut buffer = frame_stamped_at(text, k, Some(ms));
         if k == 5 {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
@@ -282,7 +277,7 @@ fn timestamps_may_begin_anew_where_a_frame_says_so() {
     });
     let (warnings, out) = collect_warnings(text, frames);
     assert_eq!(warnings, [""; 0]);
-    let expected = (0..10).map(|n| 3600 * SECOND + n * SECOND / 50);
+    let expected = (0..10).map(|n| 5 * SECOND + n * SECOND / 50);
     let expected = expected.chain((0..20).map(|n| n * SECOND / 50));
     assert_eq!(times(&out), expected.collect::<Vec<_>>());
     let discont = |b: &gst::Buffer| b.flags().contains(gst::BufferFlags::DISCONT);

@@ -13,8 +13,8 @@ fn neighbour(direction: gst::PadDirection, caps: &gst::Caps) -> gst::Pad {
     gst::Pad::from_template(&template)
 }
 
-/// The memories that one side of the element is offered, in their order (true: CUDA's), where the other
-/// has a neighbour with these caps.
+/// The memories that one side of the element is offered, in their order (true: CUDA's), where the
+/// other has a neighbour with these caps.
 #[track_caller]
 fn list_offered(side: &str, others: &gst::Caps) -> Vec<bool> {
     let (element, _model) = element();
@@ -40,7 +40,7 @@ fn list_offered(side: &str, others: &gst::Caps) -> Vec<bool> {
     kinds
 }
 
-/// System memory first, as a neighbour that doesn't care has it.
+/// Returns caps of system memory first, as a neighbour that doesn't care has it.
 fn either() -> gst::Caps {
     let mut both = caps(STREAM);
     both.merge(on_device(&caps(STREAM)));

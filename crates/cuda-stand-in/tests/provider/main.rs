@@ -1,6 +1,6 @@
-//! The element with ONNX Runtime's own CUDA provider, over a stand-in for CUDA: what is placed where, copied and
-//! waited for is the provider's and the element's own doing, and nothing is computed. `make provider` has
-//! what it takes; without that the tests are skipped.
+//! The element with ONNX Runtime's own CUDA provider, over a stand-in for CUDA: what is placed
+//! where, copied and waited for is the provider's and the element's own doing, and nothing is
+//! computed. `make provider` has what it takes; without that the tests are skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 mod frames;
@@ -24,10 +24,11 @@ const FRAME: u64 = 320 * 240 * 3 / 2;
 const THUMBNAIL: u64 = 64 * 48 * 4;
 /// The byte that kernels write.
 const BLANK: u8 = 0x3d;
-/// More bytes than moments and what sessions for any size reckon on the host come to.
+/// More bytes than phases and what sessions for any size reckon on the host come to.
 const SMALL: u64 = 1024;
 
-/// The stand-in, where the provider finds it; `None`, and a word about it, where there is no provider.
+/// The stand-in, where the provider finds it; `None`, and a word about it, where there is no
+/// provider.
 fn provider() -> Option<Loaded> {
     let folder = env::var_os("ORT_DYLIB_PATH").unwrap_or_default();
     let there = Path::new(&folder).join("libonnxruntime_providers_cuda.so");
@@ -68,7 +69,8 @@ fn collect_warnings() -> Arc<Mutex<Vec<String>>> {
     heard
 }
 
-/// Those that say that something is not on the device, or copied to or from there in the middle of a graph.
+/// Returns the messages that say that something is not on the device, or copied to or from there in
+/// the middle of a graph.
 fn concerns(heard: &Mutex<Vec<String>>) -> Vec<String> {
     let heard = heard.lock().unwrap();
     let signs = ["not assigned to the preferred", "Memcpy nodes"];

@@ -12,6 +12,7 @@ use gstvfiinterp::models::ops;
 use gstvfiinterp::models::runtime::runtime;
 use gstvfiinterp::models::{ExecutionProvider, Interpolator, LoadOptions, Prepared, catalog};
 use onnx_graph::build::{GraphBuilder, int, text};
+use onnx_graph::convolutions::use_own_convolutions;
 use onnx_graph::functions::{hand_over_stages, inline};
 use onnx_graph::proto::{ModelProto, NodeProto};
 use onnx_graph::{decode, edit, encode};
@@ -181,6 +182,8 @@ fn networks(criterion: &mut Criterion) {
     let theirs = decode(catalog::VFI_LITE).unwrap();
     let mut ours = theirs.clone();
     assert!(hand_over_stages(&mut ours) > 0);
+    let mut in_8_bits = ours.clone();
+    assert!(use_own_convolutions(&mut in_8_bits) > 0);
     for (width, height) in [(320, 192), (640, 368), (1280, 720)] {
         let inputs = [
             ("img0", noise(&[1, 3, height, width], 0.0, 1.0)),
@@ -194,6 +197,9 @@ fn networks(criterion: &mut Criterion) {
             sessions,
             &inputs,
         );
+        let sessions = [start(&ours, true), start(&in_8_bits, true)];
+        let group = format!("vfi-lite {width}x{height}, stages ours, convolutions");
+        compare(criterion, &group, sessions, &inputs);
     }
     let options = LoadOptions {
         provider: ExecutionProvider::Cpu,

@@ -1,5 +1,5 @@
-//! Networks in 16 bits, on the CPU, which computes them in 32 but rounds every value to 16: it
-//! shows that they are right, not how fast a GPU is with them.
+//! Networks in fewer bits, on the CPU. It computes those in 16 bits in 32 but rounds every value to 16:
+//! that shows that they are right, not how fast a GPU is with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
 use gstvfiinterp::models::{
@@ -39,21 +39,19 @@ fn answer(model: &str, precision: Precision) -> (Vec<f32>, Vec<f32>) {
     }
 }
 
-/// Asserts mean differences: of flow in pixels, or of a picture's range; and of the mask.
+/// Asserts mean differences between a precision and 32 bits: of flow in pixels, or of a picture's range; and
+/// of the mask.
 #[track_caller]
-fn assert_close(model: &str, first: f32, second: f32) {
-    let (full, half) = (
-        answer(model, Precision::Fp32),
-        answer(model, Precision::Fp16),
-    );
-    let difference = |full: &[f32], half: &[f32]| {
-        assert_eq!(full.len(), half.len());
-        let sum: f32 = full.iter().zip(half).map(|(f, h)| (f - h).abs()).sum();
+fn assert_close(model: &str, precision: Precision, first: f32, second: f32) {
+    let (full, fewer) = (answer(model, Precision::Fp32), answer(model, precision));
+    let difference = |full: &[f32], fewer: &[f32]| {
+        assert_eq!(full.len(), fewer.len());
+        let sum: f32 = full.iter().zip(fewer).map(|(a, b)| (a - b).abs()).sum();
         sum / full.len().max(1) as f32
     };
-    let (a, b) = (difference(&full.0, &half.0), difference(&full.1, &half.1));
+    let (a, b) = (difference(&full.0, &fewer.0), difference(&full.1, &fewer.1));
     println!("{model}: {a}, {b}");
-    assert!(a > 0.0, "nothing was computed in 16 bits");
+    assert!(a > 0.0, "nothing was computed in fewer bits");
     assert!(a <= first && b <= second, "{a} and {b}");
 }
 
@@ -64,23 +62,70 @@ fn the_built_in_network_is_as_good_in_16_bits() {
 
 #[test]
 fn rife_of_four_blocks_is_as_good_in_16_bits() {
-    assert_close("rife46_7", 0.02, 0.002);
+    assert_close("rife46_7", Precision::Fp16, 0.02, 0.002);
 }
 
 #[test]
 fn rife_of_five_blocks_is_as_good_in_16_bits() {
-    assert_close("rife425_7_padded_folded", 0.02, 0.002);
+    assert_close("rife425_7_padded_folded", Precision::Fp16, 0.02, 0.002);
 }
 
 #[test]
 fn a_picture_is_as_good_in_16_bits() {
-    assert_close("rife46_7_refined", 0.5 / 255.0, 0.0);
+    assert_close("rife46_7_refined", Precision::Fp16, 0.5 / 255.0, 0.0);
+}
+
+/// Returns whether this processor has what 8 bits need.
+fn has_8_bits() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = false;
+    if !has {
+        eprintln!("SKIPPED: this processor computes nothing in 8 bits");
+    }
+    has
 }
 
 #[test]
-fn the_cpu_takes_32_bits_unless_told() {
-    let network = load("vfi-lite", Precision::Auto).unwrap();
-    assert_eq!(network.info().precision, Precision::Fp32);
+fn the_built_in_network_is_as_good_in_8_bits() {
+    if has_8_bits() {
+        assert_close("vfi-lite", Precision::Int8, 0.1, 0.02);
+    }
+}
+
+#[test]
+fn rife_of_four_blocks_runs_in_8_bits_if_told() {
+    if has_8_bits() {
+        assert_close("rife46_7", Precision::Int8, 0.1, 0.02);
+    }
+}
+
+#[test]
+fn a_network_without_convolutions_for_8_bits_says_so() {
+    if !has_8_bits() {
+        return;
+    }
+    let error = load("rife425_3_half", Precision::Int8)
+        .err()
+        .map(|error| error.to_string());
+    let error = error.unwrap_or_default();
+    assert!(
+        error.contains("it cannot be run in 8 bits: none of its convolutions"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_cpu_takes_8_bits_for_the_built_in_network_and_32_for_files() {
+    let expected = match has_8_bits() {
+        true => Precision::Int8,
+        false => Precision::Fp32,
+    };
+    for (model, expected) in [("vfi-lite", expected), ("rife46_7", Precision::Fp32)] {
+        let network = load(model, Precision::Auto).unwrap();
+        assert_eq!(network.info().precision, expected, "{model}");
+    }
 }
 
 #[test]

@@ -47,9 +47,13 @@ impl ExecutionProvider {
 #[enum_type(name = "GstVfiInterpPrecision")]
 #[repr(i32)]
 pub enum Precision {
-    /// 16 bits on a GPU where the network can be converted, 32 on the CPU.
+    /// 16 bits on a GPU where the network can be converted; on the CPU 8 for this project's own
+    /// networks where the processor has AVX2, 32 for others.
     #[default]
-    #[enum_value(name = "16 bits on a GPU, 32 on the CPU", nick = "auto")]
+    #[enum_value(
+        name = "16 bits on a GPU; on the CPU 8 for built-in networks, 32 for others",
+        nick = "auto"
+    )]
     Auto,
     /// 32 bits, or what the file has.
     #[enum_value(name = "32 bits, or what the file has", nick = "fp32")]
@@ -60,6 +64,12 @@ pub enum Precision {
         nick = "fp16"
     )]
     Fp16,
+    /// Convolutions in 8 bits, all else in 32: on the CPU alone.
+    #[enum_value(
+        name = "convolutions in 8 bits, all else in 32: on the CPU alone",
+        nick = "int8"
+    )]
+    Int8,
 }
 
 impl Precision {
@@ -69,6 +79,7 @@ impl Precision {
             Self::Auto => "auto",
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
         }
     }
 }

@@ -122,6 +122,12 @@ pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
         graph.node.push(node);
         graph.node.extend(back);
     }
+    declare_own_domain(model);
+    count
+}
+
+/// Declares the domain of this project's own operators, if it is not declared yet.
+pub(crate) fn declare_own_domain(model: &mut ModelProto) {
     let own = |set: &OperatorSetIdProto| set.domain.as_deref() == Some(OWN_DOMAIN);
     if !model.opset_import.iter().any(own) {
         model.opset_import.push(OperatorSetIdProto {
@@ -129,7 +135,6 @@ pub fn use_own_grid_sample(model: &mut ModelProto) -> usize {
             version: Some(1),
         });
     }
-    count
 }
 
 /// A conversion of `from` to another element type.

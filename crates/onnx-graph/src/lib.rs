@@ -22,6 +22,7 @@ pub mod blend;
 mod bounds;
 pub mod build;
 mod codec;
+pub mod convolutions;
 pub mod edit;
 mod external;
 pub mod functions;

@@ -142,7 +142,7 @@ impl Specialise {
             ExecutionProvider::TensorRt if crate::faults::fits() => {
                 crate::faults::made()?;
                 let limit = Purpose::OneSize.limit(&source.options);
-                starter.cpu_session(model, limit)?.0
+                starter.cpu_session(model, limit)?.session
             }
             ExecutionProvider::TensorRt => {
                 let version = &runtime.version;

@@ -141,7 +141,7 @@ pub(crate) fn tensorrt_options(options: &LoadOptions, folder: Option<&Path>) -> 
 /// Returns the precision that TensorRT computes in when asked for this.
 pub(crate) fn tensorrt_precision(wanted: Precision) -> Precision {
     match wanted {
-        Precision::Fp32 => Precision::Fp32,
+        Precision::Fp32 | Precision::Int8 => Precision::Fp32,
         Precision::Auto | Precision::Fp16 => Precision::Fp16,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onnx_graph::proto::ModelProto;
-use onnx_graph::{edit, functions, half};
+use onnx_graph::{convolutions, edit, functions, half};
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
@@ -17,6 +17,9 @@ use crate::models::ops;
 use crate::models::options::{ExecutionProvider, LoadOptions, Precision};
 use crate::models::signature::types::Outputs;
 
+/// Reason why a network in 8 bits is not on a GPU.
+const CPU_ONLY: &str = "8 bits are for the CPU";
+
 /// Most threads of a session: more gain nothing on pictures this small.
 const MAX_THREADS: usize = 8;
 
@@ -25,7 +28,7 @@ pub(crate) struct Started {
     pub(crate) session: Session,
     /// CPU or CUDA. TensorRT takes minutes to get ready: CUDA serves until then.
     pub(crate) provider: ExecutionProvider,
-    /// 32 or 16 bits.
+    /// 32, 16 or 8 bits.
     pub(crate) precision: Precision,
     /// Reason why it is not the faster one, where `Auto` had to fall back.
     pub(crate) note: Option<String>,
@@ -35,6 +38,15 @@ pub(crate) struct Started {
     pub(crate) own_nodes: usize,
     /// Source that sessions for one size are made of, where that is worth while.
     pub(crate) source: Option<Source>,
+}
+
+/// A session on the CPU.
+pub(crate) struct CpuSession {
+    pub(crate) session: Session,
+    /// Number of nodes that this project's own operators do.
+    pub(crate) own_nodes: usize,
+    /// Number of convolutions in 8 bits among them.
+    pub(crate) convolutions: usize,
 }
 
 /// A network, as sessions for one size are made of it.
@@ -63,6 +75,9 @@ pub(crate) fn start(
     let mut note = None;
     match options.provider {
         ExecutionProvider::Cpu => {}
+        ExecutionProvider::Auto if options.precision == Precision::Int8 => {
+            note = Some(CPU_ONLY.into());
+        }
         ExecutionProvider::Auto if !CUDA::is_available().unwrap_or(false) => {
             note = Some("this ONNX Runtime has no CUDA".into());
         }
@@ -115,6 +130,9 @@ impl<'a> Starter<'a> {
 
     /// Starts `model` on CUDA, also where TensorRT is wanted, or tells why not.
     fn on_gpu(&self, model: &ModelProto, provider: ExecutionProvider) -> Result<Started, String> {
+        if self.options.precision == Precision::Int8 {
+            return Err(format!("{CPU_ONLY}: take precision=fp16 here"));
+        }
         providers::check(self.runtime, provider, self.options)?;
         if provider == ExecutionProvider::TensorRt {
             // which loads TensorRT's libraries
@@ -186,7 +204,7 @@ impl<'a> Starter<'a> {
     fn on_cpu(&self, model: ModelProto) -> Result<Started, String> {
         let (original, precision) = match self.options.precision {
             Precision::Fp16 => (in_16_bits(&model).map_err(not_16_bits)?, Precision::Fp16),
-            Precision::Auto | Precision::Fp32 => (model, Precision::Fp32),
+            Precision::Auto | Precision::Fp32 | Precision::Int8 => (model, Precision::Fp32),
         };
         #[cfg(feature = "faults")]
         let source = crate::faults::fits().then(|| Source {
@@ -199,33 +217,63 @@ impl<'a> Starter<'a> {
         #[cfg(not(feature = "faults"))]
         let source = None;
         let limit = whole_limit(self.options);
-        let (session, own_nodes) = self.cpu_session(original, limit)?;
+        let started = self.cpu_session(original, limit)?;
+        let precision = match started.convolutions {
+            0 => precision,
+            _ => Precision::Int8,
+        };
         Ok(Started {
             precision,
-            own_nodes,
+            own_nodes: started.own_nodes,
             source,
-            ..Started::on(session, ExecutionProvider::Cpu)
+            ..Started::on(started.session, ExecutionProvider::Cpu)
         })
     }
 
-    /// A session on the CPU of at most so many bytes, and how many of its nodes this project's own
-    /// operators do.
+    /// Makes a session on the CPU of at most so many bytes.
     pub(crate) fn cpu_session(
         &self,
         original: ModelProto,
         limit: u64,
-    ) -> Result<(Session, usize), String> {
+    ) -> Result<CpuSession, String> {
         let mut model = original.clone();
-        let own_nodes =
-            functions::hand_over_stages(&mut model) + edit::use_own_grid_sample(&mut model);
+        let stages = functions::hand_over_stages(&mut model);
+        let convolutions = match self.in_8_bits(stages > 0)? {
+            true => convolutions::use_own_convolutions(&mut model),
+            false => 0,
+        };
+        if self.options.precision == Precision::Int8 && convolutions == 0 {
+            return Err(not_8_bits("none of its convolutions can be"));
+        }
+        let own_nodes = stages + convolutions + edit::use_own_grid_sample(&mut model);
         let on = |own_operators| On::Cpu {
             limit,
             own_operators,
         };
         let with_own = (own_nodes > 0).then(|| self.session(model, on(true)));
         match with_own {
-            Some(Ok(session)) => Ok((session, own_nodes)),
-            Some(Err(_)) | None => Ok((self.session(original, on(false))?, 0)),
+            Some(Ok(session)) => Ok(CpuSession {
+                session,
+                own_nodes,
+                convolutions,
+            }),
+            Some(Err(reason)) if self.options.precision == Precision::Int8 => Err(reason),
+            Some(Err(_)) | None => Ok(CpuSession {
+                session: self.session(original, on(false))?,
+                own_nodes: 0,
+                convolutions: 0,
+            }),
+        }
+    }
+
+    /// Returns whether convolutions are to be in 8 bits: if that is asked for, and by themselves those of
+    /// this project's networks, for which it was measured.
+    fn in_8_bits(&self, is_ours: bool) -> Result<bool, String> {
+        match self.options.precision {
+            Precision::Fp32 | Precision::Fp16 => Ok(false),
+            Precision::Auto => Ok(is_ours && ops::has_convolution()),
+            Precision::Int8 if ops::has_convolution() => Ok(true),
+            Precision::Int8 => Err(not_8_bits("this processor has no AVX2")),
         }
     }
 
@@ -247,6 +295,10 @@ fn in_16_bits(model: &ModelProto) -> Result<ModelProto, String> {
     let mut model = model.clone();
     functions::inline(&mut model)?;
     half::halve(&mut model).map(|_| model)
+}
+
+fn not_8_bits(reason: &str) -> String {
+    format!("it cannot be run in 8 bits: {reason}")
 }
 
 fn not_16_bits(reason: String) -> String {

@@ -9,7 +9,7 @@ use super::planes::{Planes, PlanesMut, Scratch, allocator, in_parallel};
 use super::rows;
 use super::stages::{Call, SEARCH_STRIDE, misfit, number};
 use super::steps::{Steps, Surrounding, Warp, moments};
-use super::vectorised;
+use super::{Simd, vectorised};
 
 /// The search's motion is taken where its misfit is less than this share of the network's, and by
 /// this much, in colour values.

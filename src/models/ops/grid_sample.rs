@@ -10,7 +10,7 @@ use ort::operator::{
 use ort::value::TensorElementType::Float32;
 
 use super::sampling::{Axes, Row, Sampling, sample};
-use super::{rows, simd_available};
+use super::{Simd, rows};
 
 pub(crate) struct GridSample;
 
@@ -42,14 +42,14 @@ impl Operator for GridSample {
                 border: padding.as_deref() == Some("border"),
                 align_corners: context.get::<i64>("align_corners") == Some(1),
             },
-            simd: simd_available(),
+            simd: Simd::best(),
         })
     }
 }
 
 pub(crate) struct GridSampleKernel {
     sampling: Sampling,
-    simd: bool,
+    simd: Simd,
 }
 
 /// Fewest samples (times channels) for which a part is worth another thread.
@@ -137,7 +137,7 @@ unsafe impl Send for Output {}
 
 struct Job<'a> {
     sampling: Sampling,
-    simd: bool,
+    simd: Simd,
     size: Size,
     picture: &'a [f32],
     grid: &'a [f32],
@@ -204,7 +204,7 @@ pub(crate) fn fuzz_sample([c, h, w, gh, gw, n]: [u8; 6], flags: u8, positions: &
         job.rows(0..n * gh);
         output
     };
-    for (fast, plain) in sampled(simd_available()).iter().zip(sampled(false)) {
+    for (fast, plain) in sampled(Simd::best()).iter().zip(sampled(Simd::Plain)) {
         // a position that rounds to the next pixel may differ, what it reads may not be absurd
         assert!(
             (0.0..=64.0).contains(fast) && (0.0..=64.0).contains(&plain),

@@ -1,6 +1,6 @@
 //! Arithmetic on rows of samples. Rows of one call are equally long where nothing else is said.
 
-use super::vectorised;
+use super::{Simd, vectorised};
 
 /// Number that is added to the mean square slope, in colour values per pixel (`DAMPING` in
 /// `training/model.py`).
@@ -8,6 +8,9 @@ const DAMPING: f32 = 3e-5;
 
 /// The longest step, in pixels.
 const LONGEST: f32 = 1.5;
+
+/// Samples that are worked on together.
+const BLOCK: usize = 16;
 
 /// The luma of BT.601.
 const RED: f32 = 0.299;
@@ -117,7 +120,8 @@ vectorised! {
         let (xx, xy, yy) = (&mut xx[..width], &mut xy[..width], &mut yy[..width]);
         let (xt, yt) = (&mut xt[..width], &mut yt[..width]);
         let (above, middle, below) = (&above[..width], &middle[..width], &below[..width]);
-        let mut add = |x: usize, left: usize, right: usize| {
+        let blocks = 1 + width.saturating_sub(2) / BLOCK * BLOCK;
+        let mut add_one = |x: usize, left: usize, right: usize| {
             let across = (middle[right] - middle[left]) * 0.25;
             let down = (below[x] - above[x]) * 0.25;
             xx[x] += across * across;
@@ -126,12 +130,38 @@ vectorised! {
             xt[x] += across * apart[x];
             yt[x] += down * apart[x];
         };
-        add(0, 0, 1.min(width - 1));
-        for x in 1..width.saturating_sub(1) {
-            add(x, x - 1, x + 1);
+        add_one(0, 0, 1.min(width - 1));
+        for x in blocks..width.saturating_sub(1) {
+            add_one(x, x - 1, x + 1);
         }
         if width > 1 {
-            add(width - 1, width - 2, width - 1);
+            add_one(width - 1, width - 2, width - 1);
+        }
+        for x in (1..blocks).step_by(BLOCK) {
+            let mut slopes = [[0.0; BLOCK]; 2];
+            let range = x..x + BLOCK;
+            let sides = [&middle[x - 1..][..BLOCK], &middle[x + 1..][..BLOCK]];
+            let ends = [&above[range.clone()], &below[range.clone()]];
+            for (slopes, [before, behind]) in slopes.iter_mut().zip([sides, ends]) {
+                for (slope, (before, behind)) in slopes.iter_mut().zip(before.iter().zip(behind)) {
+                    *slope = (behind - before) * 0.25;
+                }
+            }
+            let mut light = [0.0; BLOCK];
+            light.copy_from_slice(&apart[range.clone()]);
+            let [across, down] = slopes;
+            let products = [
+                (&mut *xx, across, across),
+                (&mut *xy, across, down),
+                (&mut *yy, down, down),
+                (&mut *xt, across, light),
+                (&mut *yt, down, light),
+            ];
+            for (sums, first, second) in products {
+                for (sum, (a, b)) in sums[range.clone()].iter_mut().zip(first.iter().zip(second)) {
+                    *sum += a * b;
+                }
+            }
         }
     }
 
@@ -283,7 +313,7 @@ mod tests {
         let line: Vec<f32> = (0..10).map(|x| x as f32).collect();
         for factor in [1, 2, 4] {
             let mut out = vec![0.0; 8 * factor];
-            enlarge(false, &line, factor, &mut out);
+            enlarge(Simd::Plain, &line, factor, &mut out);
             for (x, value) in out.iter().enumerate() {
                 let expected = (x as f32 + 0.5) / factor as f32 + 0.5;
                 assert!((value - expected).abs() < 1e-5, "{factor}: {out:?}");

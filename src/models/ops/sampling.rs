@@ -1,6 +1,8 @@
 //! Bilinear sampling of planes at any positions: a row of positions is turned into places and weights
 //! once and used for all channels.
 
+use super::Simd;
+
 /// How positions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sampling {
@@ -22,7 +24,7 @@ pub(crate) struct Row {
 /// `row` points to as many samples a channel as there are positions, in every channel, which nobody
 /// else has at the time.
 pub(crate) unsafe fn sample(
-    simd: bool,
+    simd: Simd,
     axes: &Axes,
     picture: &[f32],
     plane: usize,
@@ -31,7 +33,7 @@ pub(crate) unsafe fn sample(
 ) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if simd {
+    if simd >= Simd::Avx2 {
         // SAFETY: `simd` says that the processor has AVX2 and FMA; `row` is as described.
         done = unsafe { avx2::sample(axes, picture, plane, positions, row) };
     }

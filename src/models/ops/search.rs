@@ -9,7 +9,7 @@ use ort::operator::ComputeContext;
 
 use self::comparison::{Comparison, UNIT};
 use super::planes::{Planes, PlanesMut, Scratch, in_parallel, zeros};
-use super::vectorised;
+use super::{Simd, vectorised};
 use crate::sync::{Mutex, PoisonError, lock};
 
 /// Number of steps of displacement each way, in pixels of the pictures compared.
@@ -40,7 +40,7 @@ const SURELY: f32 = 0.02;
 pub(crate) fn search_wide(
     context: &ComputeContext,
     allocator: &Allocator,
-    simd: bool,
+    simd: Simd,
     [lumas, halved]: [Planes<'_>; 2],
     out: PlanesMut<'_>,
 ) -> ort::Result<()> {
@@ -72,7 +72,7 @@ pub(crate) fn search_wide(
 fn search(
     context: &ComputeContext,
     allocator: &Allocator,
-    simd: bool,
+    simd: Simd,
     lumas: Planes<'_>,
     out: PlanesMut<'_>,
 ) -> ort::Result<()> {
@@ -116,7 +116,7 @@ pub(super) struct Costs<'a> {
 
 /// Searches some rows of cells.
 fn search_rows(
-    simd: bool,
+    simd: Simd,
     comparison: &Comparison,
     rows: Range<usize>,
     [least, across, down]: [&mut [f32]; 3],
@@ -209,8 +209,8 @@ impl Costs<'_> {
     /// Judges the displacement around one cell.
     #[inline(always)]
     fn judge(&self, cell: usize, by: [f32; 2], length: f32, best: &mut Best<'_>) {
-        let [at, left, right, above, below] =
-            [self.at, self.left, self.right, self.above, self.below].map(|row| row[cell]);
+        let (at, left, right) = (self.at[cell], self.left[cell], self.right[cell]);
+        let (above, below) = (self.above[cell], self.below[cell]);
         if at > left.min(right).min(above.min(below)) {
             return;
         }

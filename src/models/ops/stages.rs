@@ -6,11 +6,11 @@ use ort::operator::{
 };
 use ort::value::{TensorElementType::Float32, ValueRef};
 
+use super::Simd;
 use super::planes::{Planes, PlanesMut, Scratch, allocator, in_parallel};
 use super::rows;
 use super::sampling::Row;
 use super::search::search_wide;
-use super::simd_available;
 use super::steps::{Steps, Warp, moments, neighbours, repeat_ends};
 
 /// Input pixels per cell of the search.
@@ -91,14 +91,14 @@ impl Operator for StageOperator {
     fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<StageKernel> {
         Ok(StageKernel {
             stage: self.0,
-            simd: simd_available(),
+            simd: Simd::best(),
         })
     }
 }
 
 struct StageKernel {
     stage: Stage,
-    simd: bool,
+    simd: Simd,
 }
 
 impl Kernel for StageKernel {
@@ -119,7 +119,7 @@ impl Kernel for StageKernel {
 /// A stage at work.
 pub(crate) struct Call<'a> {
     pub(crate) context: &'a ComputeContext,
-    pub(crate) simd: bool,
+    pub(crate) simd: Simd,
 }
 
 /// The tensors have sizes that don't go together.

@@ -3,13 +3,13 @@
 use ort::operator::ComputeContext;
 
 use super::planes::{Planes, PlanesMut, in_parallel};
-use super::rows;
 use super::sampling::{Axes, Row, sample};
+use super::{Simd, rows};
 
 /// Both pictures of a pair, warped to a phase by a motion (x, y to picture 0, then to picture 1)
 /// from a grid 1, 2 or 4 times coarser.
 pub(crate) struct Warp<'a> {
-    simd: bool,
+    simd: Simd,
     pair: Planes<'a>,
     motion: Planes<'a>,
     /// Factors that the motion is multiplied by to become offsets in pixels, to picture 0 and 1.
@@ -28,7 +28,7 @@ pub(crate) struct WarpRows {
 impl<'a> Warp<'a> {
     /// `unit`: pixels of the pictures for a motion of 1 at a phase of 1.
     pub(crate) fn new(
-        simd: bool,
+        simd: Simd,
         pair: Planes<'a>,
         motion: Planes<'a>,
         unit: f32,
@@ -104,7 +104,7 @@ pub(crate) fn repeat_ends(padded: &mut [f32]) {
 /// of two lumas and by how much the second is more: five planes.
 pub(crate) fn moments(
     context: &ComputeContext,
-    simd: bool,
+    simd: Simd,
     seen: Planes<'_>,
     cell: usize,
     out: PlanesMut<'_>,
@@ -155,7 +155,7 @@ impl Surrounding {
     /// Row `y` of what `row` gives the rows of, `height` in number.
     pub(crate) fn row<'a>(
         &mut self,
-        simd: bool,
+        simd: Simd,
         row: impl Fn(usize) -> &'a [f32],
         height: usize,
         y: usize,
@@ -193,7 +193,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Those of a row: how far picture 1 lies beyond picture 0, in pixels.
-    pub(crate) fn row(&mut self, simd: bool, y: usize, across: &mut [f32], down: &mut [f32]) {
+    pub(crate) fn row(&mut self, simd: Simd, y: usize, across: &mut [f32], down: &mut [f32]) {
         let width = self.moments.width;
         for (channel, out) in self.means.chunks_exact_mut(width).enumerate() {
             let row = |row| self.moments.row(channel, row);

@@ -7,7 +7,7 @@ use crate::models::ops::planes::{Planes, PlanesMut, Scratch, in_parallel, zeros}
 use crate::models::ops::rows;
 use crate::models::ops::stages::{Call, SEARCH_STRIDE};
 use crate::models::ops::steps::Surrounding;
-use crate::models::ops::vectorised;
+use crate::models::ops::{Simd, vectorised};
 
 /// Displacement in pixels up to which nothing is looked for that rests.
 const SLOW: f32 = 2.0;

@@ -6,7 +6,7 @@ use crate::models::ops::rows;
 use crate::models::ops::sampling::Row;
 use crate::models::ops::stages::Call;
 use crate::models::ops::steps::{Surrounding, Warp};
-use crate::models::ops::vectorised;
+use crate::models::ops::{Simd, vectorised};
 
 /// What the mask's logit is moved by where only one picture has what is wanted.
 const ONE_SIDED: f32 = 8.0;
@@ -84,7 +84,7 @@ impl Misfit {
     }
 
     /// Writes the misfits of a row, in colour values.
-    pub(super) fn row(&mut self, simd: bool, fit: Planes<'_>, y: usize, out: &mut [f32]) {
+    pub(super) fn row(&mut self, simd: Simd, fit: Planes<'_>, y: usize, out: &mut [f32]) {
         let mut around = |channel: usize, out: &mut [f32]| {
             let row = |row| fit.row(channel, row);
             self.surrounding.row(simd, row, fit.height, y, out);

@@ -19,7 +19,7 @@ fn samplings() -> impl Iterator<Item = Sampling> {
 /// Our operator on `n` pictures.
 fn ours(
     sampling: Sampling,
-    simd: bool,
+    simd: Simd,
     n: usize,
     [c, h, w, gh, gw]: [usize; 5],
     picture: &[f32],
@@ -109,12 +109,12 @@ fn it_does_what_the_definition_says() {
         let grid = numbers(n * gh * gw * 2, -1.6, 1.6);
         for sampling in samplings() {
             let expected = reference(sampling, n, size, &picture, &grid);
-            for simd in [false, simd_available()] {
+            for simd in [Simd::Plain, Simd::best()] {
                 let found = ours(sampling, simd, n, size, &picture, &grid);
                 let difference = largest_difference(&found, &expected);
                 assert!(
                     difference < 2e-5,
-                    "{difference} at {size:?}, {sampling:?}, simd {simd}"
+                    "{difference} at {size:?}, {sampling:?}, {simd:?}"
                 );
             }
         }
@@ -141,8 +141,8 @@ fn positions_that_are_no_numbers_stay_inside() {
         .collect();
     let picture = [1.0, 2.0, 3.0, 4.0];
     for sampling in samplings() {
-        let plain = ours(sampling, false, 1, size, &picture, &grid);
-        let simd = ours(sampling, simd_available(), 1, size, &picture, &grid);
+        let plain = ours(sampling, Simd::Plain, 1, size, &picture, &grid);
+        let simd = ours(sampling, Simd::best(), 1, size, &picture, &grid);
         assert!(plain.iter().all(|v| (0.0..=4.0).contains(v)), "{plain:?}");
         assert_eq!(plain, simd);
     }

@@ -8,7 +8,7 @@ use ort::operator::ComputeContext;
 use crate::models::ops::planes::{Planes, Scratch, in_parallel, zeros};
 use crate::models::ops::rows;
 use crate::models::ops::steps::Surrounding;
-use crate::models::ops::vectorised;
+use crate::models::ops::{Simd, vectorised};
 
 /// Side of a cell in pixels; every second pixel across and down is compared.
 pub(super) const CELL: usize = 4;
@@ -19,6 +19,9 @@ const AROUND: usize = COMPARED / 2;
 
 /// Side of the squares whose mean and spread make contrast.
 const CONTRAST: usize = 13;
+
+/// Cells that are worked on together: rows are short.
+const BLOCK: usize = 16;
 
 /// How much of the luma is added to the contrast.
 const BRIGHTNESS: f32 = 6.0;
@@ -59,7 +62,7 @@ impl Comparison {
     pub(super) fn new(
         context: &ComputeContext,
         allocator: &Allocator,
-        simd: bool,
+        simd: Simd,
         lumas: Planes<'_>,
         reach: usize,
     ) -> ort::Result<Self> {
@@ -89,7 +92,7 @@ impl Comparison {
     /// contrast, at the displacement with these numbers across and down.
     pub(super) fn compare(
         &self,
-        simd: bool,
+        simd: Simd,
         by: [usize; 2],
         rows: Range<usize>,
         sums: &mut Sums,
@@ -133,7 +136,7 @@ impl Comparison {
     }
 
     /// Adds up the differences of the four samples of each cell of some rows.
-    fn add_up(&self, simd: bool, xs: &Shift, ys: &Shift, rows: Range<usize>, apart: &mut [u8]) {
+    fn add_up(&self, simd: Simd, xs: &Shift, ys: &Shift, rows: Range<usize>, apart: &mut [u8]) {
         apart.fill(0);
         let width = self.columns.around.len();
         for (v, u) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
@@ -252,7 +255,7 @@ impl Fingerprints {
 fn fingerprints(
     context: &ComputeContext,
     allocator: &Allocator,
-    simd: bool,
+    simd: Simd,
     lumas: Planes<'_>,
 ) -> ort::Result<Fingerprints> {
     let [_, height, width] = lumas.size();
@@ -341,9 +344,10 @@ vectorised! {
         for row in 0..count {
             let out = &mut out[row * out_stride..][..width];
             let (first, second) = (&first[row * stride..][..width], &second[row * stride..][..width]);
-            for (out, (a, b)) in out.iter_mut().zip(first.iter().zip(second)) {
-                *out = out.wrapping_add(a.abs_diff(*b).min(MOST));
-            }
+            let (out, first, second) = add_blocks::<32>(out, first, second);
+            let (out, first, second) = add_blocks::<16>(out, first, second);
+            let (out, first, second) = add_blocks::<8>(out, first, second);
+            add_blocks::<1>(out, first, second);
         }
     }
 
@@ -361,9 +365,19 @@ vectorised! {
 
     /// Sums of [`COMPARED`] neighbours.
     fn sum_up(sums: &[u16], out: &mut [u16]) {
-        let sums = &sums[..out.len() + 2 * AROUND];
-        for (x, out) in out.iter_mut().enumerate() {
-            *out = (x..x + COMPARED).fold(0, |sum, x| sum.wrapping_add(sums[x]));
+        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+        for (index, out) in blocks.iter_mut().enumerate() {
+            let sums = &sums[index * BLOCK..][..BLOCK + 2 * AROUND];
+            let mut added = [0_u16; BLOCK];
+            for by in 0..COMPARED {
+                for (added, sum) in added.iter_mut().zip(&sums[by..by + BLOCK]) {
+                    *added = added.wrapping_add(*sum);
+                }
+            }
+            *out = added;
+        }
+        for (out, sums) in rest.iter_mut().zip(sums[blocks.len() * BLOCK..].windows(COMPARED)) {
+            *out = sums.iter().fold(0, |sum, more| sum.wrapping_add(*more));
         }
     }
 
@@ -385,11 +399,44 @@ vectorised! {
 
     /// Costs of sums, whole numbers.
     fn weigh(sums: &[u16], factors: &[f32], summands: &[f32], out: &mut [u16]) {
-        let rows = out.iter_mut().zip(sums.iter().zip(factors).zip(summands));
-        for (out, ((sum, factor), summand)) in rows {
-            let cost = f32::from(*sum) * factor + summand;
-            // SAFETY: a number from 0 to `MOST * FINE`, or little more.
-            *out = unsafe { cost.to_int_unchecked::<i32>() } as u16;
+        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+        let whole = blocks.len() * BLOCK;
+        for (index, out) in blocks.iter_mut().enumerate() {
+            let at = index * BLOCK;
+            let (sums, factors) = (&sums[at..][..BLOCK], &factors[at..][..BLOCK]);
+            let summands = &summands[at..][..BLOCK];
+            for i in 0..BLOCK {
+                out[i] = cost(sums[i], factors[i], summands[i]);
+            }
+        }
+        let rest = rest.iter_mut().zip(&sums[whole..]);
+        for ((out, sum), (factor, summand)) in rest.zip(factors[whole..].iter().zip(&summands[whole..])) {
+            *out = cost(*sum, *factor, *summand);
         }
     }
+}
+
+/// Returns a sum's cost, a whole number.
+#[inline(always)]
+fn cost(sum: u16, factor: f32, summand: f32) -> u16 {
+    let cost = f32::from(sum) * factor + summand;
+    // SAFETY: a number from 0 to `MOST * FINE`, or little more.
+    unsafe { cost.to_int_unchecked::<i32>() as u16 }
+}
+
+/// Adds the sizes of differences to `out` as far as whole blocks of `N` go, and returns what is left.
+#[inline(always)]
+fn add_blocks<'a, const N: usize>(
+    out: &'a mut [u8],
+    first: &'a [u8],
+    second: &'a [u8],
+) -> (&'a mut [u8], &'a [u8], &'a [u8]) {
+    let (blocks, rest) = out.as_chunks_mut::<N>();
+    let [(first, first_rest), (second, second_rest)] = [first, second].map(<[u8]>::as_chunks::<N>);
+    for (out, (first, second)) in blocks.iter_mut().zip(first.iter().zip(second)) {
+        for i in 0..N {
+            out[i] = out[i].wrapping_add(first[i].abs_diff(second[i]).min(MOST));
+        }
+    }
+    (rest, first_rest, second_rest)
 }

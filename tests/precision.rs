@@ -57,7 +57,7 @@ fn assert_close(model: &str, precision: Precision, first: f32, second: f32) {
 
 #[test]
 fn the_built_in_network_is_as_good_in_16_bits() {
-    assert_close("vfi-lite", 0.02, 0.002);
+    assert_close("vfi-lite", Precision::Fp16, 0.02, 0.002);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::models::signature::metadata::{MAX_ALIGN, Stated};
 use crate::models::signature::types::{Inputs, Outputs};
 use onnx_graph::blend::Blend;
 use onnx_graph::proto::{ModelProto, TensorProto};
-use onnx_graph::{edit, functions, half};
+use onnx_graph::{convolutions, edit, functions, half};
 
 /// Messages are read by people.
 pub(super) const LONGEST_MESSAGE: usize = 8 << 10;
@@ -37,6 +37,7 @@ pub(super) fn edited(model: &ModelProto, file: &Bytes, stated: &Stated) {
     let mut model = model.clone();
     edit::use_own_grid_sample(&mut model.clone());
     functions::hand_over_stages(&mut model.clone());
+    convolutions::use_own_convolutions(&mut model.clone());
     let mut inlined = model.clone();
     match functions::inline(&mut inlined) {
         Ok(()) => halved(&inlined),

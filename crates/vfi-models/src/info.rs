@@ -12,7 +12,7 @@ use gstvfiinterp::models::signature::types::{
 use gstvfiinterp::models::{Interpolator, LoadOptions, ModelFamily, ModelInfo, ModelKind};
 use onnx_graph::blend::Blend;
 use onnx_graph::proto::{ModelProto, ValueInfoProto};
-use onnx_graph::{edit, functions};
+use onnx_graph::{convolutions, edit, functions};
 
 use crate::size;
 
@@ -144,12 +144,24 @@ fn describe(model: &ModelProto, signature: &Signature) -> Vec<(&'static str, Str
     };
     rows.push(("sizes", size));
     let mut edited = model.clone();
-    let own = functions::hand_over_stages(&mut edited) + edit::use_own_grid_sample(&mut edited);
+    let stages = functions::hand_over_stages(&mut edited);
+    let own = stages + edit::use_own_grid_sample(&mut edited);
     if own > 0 {
         let nodes = graph.node.len();
         rows.push((
             "on the CPU",
             format!("{own} of {nodes} nodes run on the element's own operators"),
+        ));
+    }
+    let convolutions = convolutions::use_own_convolutions(&mut edited);
+    if convolutions > 0 {
+        let when = match stages {
+            0 => "with precision=int8",
+            _ => "by themselves",
+        };
+        rows.push((
+            "in 8 bits",
+            format!("{convolutions} convolutions {when}, on a CPU with AVX2"),
         ));
     }
     rows

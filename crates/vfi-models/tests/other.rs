@@ -81,7 +81,13 @@ fn a_network_is_explained_without_running_it() {
     let text = read_output(&run(&home, &["info", "vfi-lite"]));
     assert_parts(
         &text,
-        &["motion", "multiples of 16", "rife", "own operators"],
+        &[
+            "motion",
+            "multiples of 16",
+            "rife",
+            "own operators",
+            "24 convolutions by themselves",
+        ],
     );
 }
 

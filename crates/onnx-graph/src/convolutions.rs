@@ -21,11 +21,12 @@ pub fn use_own_convolutions(model: &mut ModelProto) -> usize {
     let Some(graph) = &mut model.graph else {
         return 0;
     };
-    let found = find(graph);
+    let mut found = find(graph);
     let count = found.len();
     if count == 0 {
         return 0;
     }
+    hand_on_ranges(&mut found);
     let mut fused: HashMap<usize, NodeProto> = HashMap::new();
     let mut gone = HashSet::new();
     for convolution in found {
@@ -45,6 +46,9 @@ pub fn use_own_convolutions(model: &mut ModelProto) -> usize {
     declare_own_domain(model);
     count
 }
+
+/// Place of the range among the operator's inputs.
+const RANGE: usize = 4;
 
 /// A convolution and what follows it.
 struct Convolution {
@@ -71,6 +75,24 @@ fn find(graph: &GraphProto) -> Vec<Convolution> {
     let all = 0..graph.nodes.len();
     let own = all.filter(|&index| graph.outputs(index).is_some());
     own.map(|index| graph.fuse(index, &mut taken)).collect()
+}
+
+/// Makes convolutions that others read tell the range of what they give, and those take it.
+fn hand_on_ranges(convolutions: &mut [Convolution]) {
+    let given = |convolution: &Convolution| convolution.fused.output[0].clone();
+    let makers: HashMap<_, _> = convolutions.iter().map(given).zip(0..).collect();
+    for reader in 0..convolutions.len() {
+        let read = &convolutions[reader].fused.input[0];
+        let Some(&maker) = makers.get(read) else {
+            continue;
+        };
+        let range = format!("{OWN_DOMAIN}/{read}/range");
+        let inputs = &mut convolutions[reader].fused.input;
+        inputs.resize(RANGE, String::new());
+        inputs.push(range.clone());
+        convolutions[maker].fused.output.truncate(1);
+        convolutions[maker].fused.output.push(range);
+    }
 }
 
 impl<'a> Graph<'a> {
@@ -114,7 +136,8 @@ impl<'a> Graph<'a> {
     /// Output channels of a convolution that the operator can do; nothing for any other node.
     fn outputs(&self, index: usize) -> Option<i64> {
         let node = &self.nodes[index];
-        if node.op_type() != "Conv" || !is_onnx(node.domain.as_deref()) || node.input.len() < 2 {
+        let plain = is_onnx(node.domain.as_deref()) && node.output.len() == 1;
+        if node.op_type() != "Conv" || !plain || node.input.len() < 2 {
             return None;
         }
         let &[outputs, inputs, height, width] = *self.stored.get(node.input[1].as_str())? else {
@@ -141,13 +164,16 @@ impl<'a> Graph<'a> {
         (bias && explicit && whole && dense && padded && steps && fits).then_some(outputs)
     }
 
-    /// The only node that reads what a node gives.
+    /// The only node that reads what a node gives, if that gives one thing itself.
     fn only_reader(&self, index: usize) -> Option<(usize, &'a NodeProto)> {
         let [output] = &*self.nodes[index].output else {
             return None;
         };
         match self.readers.get(output).map(Vec::as_slice) {
-            Some(&[reader]) => Some((reader, self.nodes.get(reader)?)),
+            Some(&[reader]) => {
+                let node = self.nodes.get(reader)?;
+                (node.output.len() == 1).then_some((reader, node))
+            }
             _ => None,
         }
     }
@@ -299,6 +325,24 @@ mod tests {
         let inputs: Vec<_> = nodes.iter().map(|node| node.input.len()).collect();
         assert_eq!(inputs, [3, 4]);
         assert_eq!(nodes[1].input[3], "b");
+    }
+
+    #[test]
+    fn a_convolution_tells_the_next_one_its_range() {
+        let mut model = graph()
+            .node_with("Conv", &["x", "w"], &["a"], padded())
+            .node_with("Conv", &["a", "w"], &["b"], padded())
+            .node_with("Conv", &["a", "w"], &["c"], padded())
+            .node("Mul", &["b", "c"], &["y"])
+            .finish();
+        assert_eq!(use_own_convolutions(&mut model), 3);
+        let nodes = model.graph.unwrap_or_default().node;
+        let range = "vfiinterp/a/range";
+        assert_eq!(nodes[0].output, ["a", range]);
+        for node in &nodes[1..3] {
+            assert_eq!(node.input, ["a", "w", "", "", range]);
+            assert_eq!(node.output.len(), 1);
+        }
     }
 
     #[test]

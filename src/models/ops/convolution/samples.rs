@@ -1,12 +1,11 @@
 //! Samples as bytes.
 
-use std::sync::Mutex;
-
 use ort::operator::ComputeContext;
 
 use super::super::planes::{Planes, in_parallel};
 use super::super::{Simd, vectorised};
 use super::dot::ROUNDING;
+use crate::sync::{Mutex, lock};
 
 /// Channels in a word.
 pub(super) const CHANNELS: usize = 4;
@@ -34,14 +33,29 @@ impl Scale {
     }
 }
 
-/// Returns the least and the largest number; infinity if one is not a number.
+/// The least and the largest of numbers that several threads see, and zero.
+#[derive(Default)]
+pub(super) struct Extremes(Mutex<[f32; 2]>);
+
+impl Extremes {
+    pub(super) fn add(&self, [least, most]: [f32; 2]) {
+        let mut found = lock(&self.0);
+        *found = [found[0].min(least), found[1].max(most)];
+    }
+
+    pub(super) fn get(&self) -> [f32; 2] {
+        *lock(&self.0)
+    }
+}
+
+/// Returns the least and the largest number, and zero; without end if one is not a number.
 pub(super) fn extremes(
     context: &ComputeContext,
     simd: Simd,
     samples: &[f32],
 ) -> ort::Result<[f32; 2]> {
     const PART: usize = 4096;
-    let found = Mutex::new([0.0_f32, 0.0_f32]);
+    let found = Extremes::default();
     in_parallel(
         context,
         samples.len().div_ceil(PART),
@@ -51,13 +65,10 @@ pub(super) fn extremes(
             let end = samples.len().min(parts.end * PART);
             let mut range = [0.0, 0.0];
             widen(simd, &samples[parts.start * PART..end], &mut range);
-            if let Ok(mut found) = found.lock() {
-                *found = [found[0].min(range[0]), found[1].max(range[1])];
-            }
+            found.add(range);
         },
     )?;
-    let poisoned = |_| ort::Error::new("Conv: a thread ended early");
-    found.into_inner().map_err(poisoned)
+    Ok(found.get())
 }
 
 /// Where an input's samples lie as words of [`CHANNELS`] channels: for each group of channels, for each

@@ -114,11 +114,11 @@ impl Scene {
             synthesise
         };
         work(
-            &self.layout.planes(&a).unwrap(),
-            &self.layout.planes(&b).unwrap(),
+            &self.layout.planes(&a).unwrap().get(),
+            &self.layout.planes(&b).unwrap().get(),
             &motion,
             sampling,
-            &mut self.layout.planes_mut(&mut out).unwrap(),
+            &mut self.layout.planes_mut(&mut out).unwrap().get(),
         )
         .unwrap();
     }

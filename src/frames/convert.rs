@@ -108,15 +108,21 @@ fn is_deep(info: &VideoInfo) -> bool {
     info.format_info().depth().iter().any(|&depth| depth > 8)
 }
 
-/// Planar RGB that holds what `info` has: 8 bits for RGB of 8 bits, 10 for all else.
+/// Significant bits of a format's colours.
+pub(super) fn depth(info: &VideoInfo) -> u32 {
+    info.format_info().depth().first().copied().unwrap_or(8)
+}
+
+/// Planar RGB that holds what `info` has: 8 bits for RGB of 8 bits, 12 for more than 10, 10 for all
+/// else.
 ///
 /// The converter's matrices for 8 bits truncate: there and back loses two to five levels, all
 /// downwards, which would flicker against the originals. With 10 bits it calculates in 16.
 pub(super) fn picture_format(info: &VideoInfo) -> VideoFormat {
-    if is_deep(info) || !info.format_info().is_rgb() {
-        VideoFormat::Gbr10le
-    } else {
-        VideoFormat::Gbr
+    match depth(info) {
+        11.. => VideoFormat::Gbr12le,
+        ..=8 if info.format_info().is_rgb() => VideoFormat::Gbr,
+        _ => VideoFormat::Gbr10le,
     }
 }
 
@@ -145,6 +151,11 @@ pub struct Shrinker {
     behind: [f32; 3],
     /// For a frame's premultiplied colours; made with the first one.
     premultiplied: Option<gst::Buffer>,
+    /// The levels of black, by plane and channel.
+    black: Vec<[f32; 4]>,
+    /// For alpha where frames are not scaled in their own format; made with the first frame that
+    /// something shows through.
+    opacity: Option<Step>,
     /// Storage of alpha that nobody asks for.
     alpha: Picture,
     scale: Option<Step>,
@@ -186,16 +197,19 @@ impl Shrinker {
         };
         let target = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
         let from = scale.as_ref().map_or(info, |(_, small, _)| small);
+        let source = FrameLayout::new(info)?;
         Ok(Self {
             convert: (
                 converter(from, &target, method)?,
                 target.clone(),
                 buffer(&target)?,
             ),
-            source: FrameLayout::new(info)?,
+            black: alpha::black(info, &source),
+            source,
             full: info.clone(),
             behind: alpha::BEYOND,
             premultiplied: None,
+            opacity: None,
             alpha: Picture::default(),
             scale,
             method,
@@ -239,39 +253,80 @@ impl Shrinker {
         into: &mut Picture,
         shown: &mut Picture,
     ) -> Result<bool, FrameError> {
-        let planes = self.source.planes(frame)?;
-        let plane = planes.first().filter(|plane| !plane.is_opaque());
-        let Some((plane, channel)) = plane.and_then(|plane| Some((plane, plane.format.alpha?)))
-        else {
+        if !self.source.has_alpha() {
+            self.shrink_whole(frame, into)?;
+            return Ok(false);
+        }
+        let full = self.full.clone();
+        let Some(mut premultiplied) = self.premultiply(frame)? else {
             self.shrink_whole(frame, into)?;
             return Ok(false);
         };
-        let mut premultiplied = match self.premultiplied.take() {
-            Some(buffer) => buffer,
-            None => buffer(&self.full)?,
-        };
-        let memory = buffer_mut(&mut premultiplied, &self.full)?;
-        let mut whole = VideoFrameRef::from_buffer_ref_writable(memory, &self.full)
-            .map_err(|_| mapping(&self.full))?;
-        for out in &mut self.source.planes_mut(&mut whole)? {
-            alpha::premultiply(plane, channel, out);
-        }
+        let whole = writable(&mut premultiplied, &full)?;
         self.shrink_whole(&whole, into)?;
         shown.resize(into.width, into.height)?;
-        match &mut self.scale {
-            // the converter scales alpha as it does colours
-            Some((_, info, buffer)) => {
-                let small = writable(buffer, info)?;
-                for plane in &FrameLayout::new(info)?.planes(&small)? {
-                    alpha::read(plane, channel, shown);
-                }
-            }
-            None => alpha::read(plane, channel, shown),
-        }
+        self.shrink_alpha(&whole, shown)?;
         alpha::add(self.behind, shown, into);
         drop(whole);
         self.premultiplied = Some(premultiplied);
         Ok(true)
+    }
+
+    /// Returns the frame with what shows of its colours; `None` if all does.
+    fn premultiply(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<Option<gst::Buffer>, FrameError> {
+        let planes = self.source.planes(frame)?;
+        let planes = planes.get();
+        if planes.iter().all(Plane::is_opaque) {
+            return Ok(None);
+        }
+        let mut premultiplied = match self.premultiplied.take() {
+            Some(buffer) => buffer,
+            None => buffer(&self.full)?,
+        };
+        let mut whole = writable(&mut premultiplied, &self.full)?;
+        let mut out = self.source.planes_mut(&mut whole)?;
+        alpha::premultiply(&planes, &self.black, &mut out.get());
+        drop(out);
+        drop(whole);
+        Ok(Some(premultiplied))
+    }
+
+    /// Shrinks a frame's alpha, after its colours.
+    fn shrink_alpha(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        into: &mut Picture,
+    ) -> Result<(), FrameError> {
+        let read = |small: &VideoFrameRef<&gst::BufferRef>, info, into: &mut Picture| {
+            let layout = FrameLayout::new(info)?;
+            for plane in layout.planes(small)?.get().iter().take(1) {
+                if let Some(alpha) = plane.format.alpha {
+                    alpha::read(plane, alpha, into);
+                }
+            }
+            Ok(())
+        };
+        // the converter scales alpha as it does colours
+        if let Some((_, info, buffer)) = &mut self.scale {
+            let small = writable(buffer, info)?;
+            return read(&small, info, into);
+        }
+        let (convert, info, buffer) = match &mut self.opacity {
+            Some(step) => step,
+            none => {
+                let colours = as_rgb(&self.full);
+                let (width, height) = (into.width as u32, into.height as u32);
+                let small = info(&self.full, VideoFormat::Argb64, width, height, &colours)?;
+                let buffer = buffer(&small)?;
+                none.insert((converter(&self.full, &small, self.method)?, small, buffer))
+            }
+        };
+        let mut small = writable(buffer, info)?;
+        convert.frame_ref(frame, &mut small);
+        read(&small, info, into)
     }
 
     /// Finds what is cut off of the colours of `frame` in `picture`, which was shrunk of it; false if nothing is.
@@ -298,10 +353,9 @@ impl Shrinker {
         let whole = shrunk(&self.source, &mut self.scale, convert, frame)?;
         let bytes = memory(&whole);
         // what is repeated in the lower bits of bytes is left out again
-        let shift = if is_deep(&self.full) { 0 } else { 2 };
-        let sample = Sample::U16 {
-            depth: 10 - shift,
-            shift,
+        let sample = match depth(&self.full) {
+            ..=8 => Sample::U16 { depth: 8, shift: 2 },
+            depth => Sample::U16 { depth, shift: 0 },
         };
         let mut planes = Vec::new();
         for plane in 0..3 {
@@ -326,7 +380,11 @@ impl Shrinker {
     fn whole(&self, gamut: Gamut) -> Result<Whole, FrameError> {
         let (_, picture, _) = &self.convert;
         // deep even for bytes: between formats of those the converter only repeats chroma
-        let format = VideoFormat::Y44410le;
+        let format = match depth(&self.full) {
+            ..=10 => VideoFormat::Y44410le,
+            ..=12 => VideoFormat::Y44412le,
+            _ => VideoFormat::Y44416le,
+        };
         let (width, height) = (picture.width(), picture.height());
         let target = info(&self.full, format, width, height, &self.full.colorimetry())?;
         let from = self
@@ -351,6 +409,7 @@ impl Shrinker {
         let picture = shrunk(&self.source, &mut self.scale, &mut self.convert, frame)?;
         into.resize(picture.width() as usize, picture.height() as usize)?;
         let planes = memory(&picture);
+        let unit = 1.0 / ((1_u32 << depth(picture.info())) - 1) as f32;
         let area = into.width * into.height;
         for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
             let (data, stride) = planes(plane)?;
@@ -360,12 +419,12 @@ impl Shrinker {
             {
                 if picture.format() == VideoFormat::Gbr {
                     for (out, &level) in out.iter_mut().zip(line) {
-                        *out = f32::from(level) * (1.0 / 255.0);
+                        *out = f32::from(level) * unit;
                     }
                 } else {
                     for (out, level) in out.iter_mut().zip(line.chunks_exact(2)) {
                         let level = u16::from_le_bytes([level[0], level[1]]);
-                        *out = f32::from(level) * (1.0 / 1023.0);
+                        *out = f32::from(level) * unit;
                     }
                 }
             }
@@ -382,7 +441,7 @@ fn shrunk<'a>(
     frame: &VideoFrameRef<&gst::BufferRef>,
 ) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, FrameError> {
     // The converter checks nothing, neither format and size nor that the planes are there.
-    source.planes(frame)?;
+    source.check(frame)?;
     let mut result = writable(buffer, info)?;
     match scale {
         Some((scale, info, buffer)) => {

@@ -14,13 +14,17 @@ const TEN: Sample = Sample::U16 {
     depth: 10,
     shift: 0,
 };
+const TWELVE: Sample = Sample::U16 {
+    depth: 12,
+    shift: 4,
+};
 const SIXTEEN: Sample = Sample::U16 {
     depth: 16,
     shift: 0,
 };
 
 /// Sample, channels and subsampling of the planes of each kind of format.
-const FORMATS: [&[(Sample, usize, u32, u32)]; 10] = [
+const FORMATS: [&[(Sample, usize, u32, u32)]; 14] = [
     &[(U8, 1, 0, 0), (U8, 2, 1, 1)],
     &[(U8, 1, 0, 0), (U8, 1, 1, 1), (U8, 1, 1, 1)],
     &[(U8, 1, 0, 0), (U8, 1, 1, 0), (U8, 1, 1, 0)],
@@ -31,7 +35,17 @@ const FORMATS: [&[(Sample, usize, u32, u32)]; 10] = [
     &[(P010, 1, 0, 0), (P010, 2, 1, 1)],
     &[(TEN, 1, 0, 0), (TEN, 1, 1, 1), (TEN, 1, 1, 1)],
     &[(SIXTEEN, 1, 0, 0)],
+    &[(SIXTEEN, 1, 0, 0), (SIXTEEN, 2, 1, 1)],
+    &[(TWELVE, 1, 0, 0), (TWELVE, 2, 1, 0)],
+    &[(SIXTEEN, 4, 0, 0)],
+    &[(TEN, 4, 0, 0)],
 ];
+
+/// How far the fast kernels may be from the plain way: a level, and of 16 bits as far as the last
+/// bit of a position leads in noise.
+fn allowed(sample: Sample) -> i32 {
+    1 + sample.most() as i32 / 16384
+}
 
 /// Random numbers that a seed repeats (xorshift).
 struct Random(u64);
@@ -233,9 +247,10 @@ fn both(
 fn compare(fast: &[Owned], plain: &[Owned], context: &str) {
     for (index, (fast, plain)) in fast.iter().zip(plain).enumerate() {
         let (got, want) = (fast.samples(), plain.samples());
+        let allowed = allowed(fast.format.sample);
         for (place, (got, want)) in got.into_iter().zip(want).enumerate() {
             assert!(
-                (got - want).abs() <= 1,
+                (got - want).abs() <= allowed,
                 "{context}, plane {index}, sample {place}: {got}, plainly {want}"
             );
         }
@@ -296,7 +311,7 @@ fn no_motion_and_full_weight_give_the_original() {
 fn whole_shifts_move_samples() {
     let (width, height) = (72, 24);
     for sampling in [Sampling::Bilinear, Sampling::Bicubic] {
-        for kind in [0, 3, 5, 6, 7, 8] {
+        for kind in [0, 3, 5, 6, 7, 8, 10, 11, 12, 13] {
             let a = frame(kind, width, height, 0, 3);
             let b = frame(kind, width, height, 0, 17);
             // Three cells of 24 pixels, two of 12: 4 and -6 pixels.
@@ -316,7 +331,7 @@ fn whole_shifts_move_samples() {
                     let y = y.saturating_sub(up);
                     let place = (y * from.width + x) * channels + index % channels;
                     assert!(
-                        (level - want[place]).abs() <= 1,
+                        (level - want[place]).abs() <= allowed(from.format.sample),
                         "kind {kind}, sample {index}"
                     );
                 }
@@ -417,7 +432,7 @@ proptest! {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn fast_kernels_take_all_but_sixteen_bits() {
+fn fast_kernels_take_all() {
     if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
         return;
     }
@@ -427,8 +442,7 @@ fn fast_kernels_take_all_but_sixteen_bits() {
         for plane in frame(kind, 33, 17, 0, 3) {
             let plane = plane.get();
             let job = super::Job::new(&plane, &plane, &motion, Sampling::Bicubic, &plane);
-            let fast = super::avx2::Warp::new(job).is_some();
-            assert_eq!(fast, plane.format.sample != SIXTEEN, "{:?}", plane.format);
+            assert!(super::avx2::Warp::new(job).is_some(), "{:?}", plane.format);
         }
     }
 }

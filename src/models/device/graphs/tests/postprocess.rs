@@ -28,6 +28,7 @@ fn worst(got: &[Vec<f32>], want: &gst::Buffer, info: &VideoInfo) -> f32 {
     let layout = FrameLayout::new(info).unwrap();
     let want = read(want, info);
     let planes = layout.planes(&want).unwrap();
+    let planes = planes.get();
     let differences = got.iter().zip(&planes).map(|(got, plane)| {
         let (shift, depth) = match plane.format.sample {
             Sample::U8 => (0, 8),
@@ -144,8 +145,8 @@ fn warped_planes_are_the_kernels() {
                     let planes = [layout.planes(&a).unwrap(), layout.planes(&b).unwrap()];
                     let mut out = layout.planes_mut(out).unwrap();
                     let sampling = Sampling::from(method);
-                    reference::synthesise(&planes[0], &planes[1], &motion, sampling, &mut out)
-                        .unwrap();
+                    let [a, b] = planes.each_ref().map(|planes| planes.get());
+                    reference::synthesise(&a, &b, &motion, sampling, &mut out.get()).unwrap();
                 });
                 let own = index % 2 == 0;
                 let mut inputs = motion_inputs(&motion);

@@ -65,7 +65,8 @@ fn deep_pictures_that_are_flatter_than_their_frames_are_right_but_for_the_conver
                 let layout = FrameLayout::new(&info).unwrap();
                 let buffer = buffer.get_mut().unwrap();
                 let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &info).unwrap();
-                for plane in layout.planes_mut(&mut frame).unwrap() {
+                let mut planes = layout.planes_mut(&mut frame).unwrap();
+                for plane in planes.get() {
                     let (first, rest) = plane.data.split_at_mut(plane.stride);
                     for row in rest.chunks_mut(plane.stride) {
                         row.copy_from_slice(&first[..row.len()]);

@@ -155,12 +155,23 @@ const PLAIN: [Work; 2] = [
     }),
 ];
 
-const SIZES: [(VideoFormat, u32, u32); 5] = [
+const SIZES: [(VideoFormat, u32, u32); 16] = [
     (VideoFormat::Nv12, 1280, 720),
     (VideoFormat::Nv12, 1920, 1080),
     (VideoFormat::I420, 1280, 720),
     (VideoFormat::P01010le, 1280, 720),
     (VideoFormat::Rgba, 1280, 720),
+    (VideoFormat::Nv16, 1280, 720),
+    (VideoFormat::Yuy2, 1280, 720),
+    (VideoFormat::Uyvy, 1280, 720),
+    (VideoFormat::I42210le, 1280, 720),
+    (VideoFormat::P016Le, 1280, 720),
+    (VideoFormat::Y210, 1280, 720),
+    (VideoFormat::V210, 1280, 720),
+    (VideoFormat::Y410, 1280, 720),
+    (VideoFormat::Rgb10a2Le, 1280, 720),
+    (VideoFormat::Argb64, 1280, 720),
+    (VideoFormat::A420, 1280, 720),
 ];
 
 /// Medians in milliseconds, each piece of work in turn.

@@ -188,7 +188,11 @@ impl Shrinker {
     ) -> Result<Self, FrameError> {
         let (width, height) = sides(width, height)?;
         let same = (info.width(), info.height()) == (width, height);
-        let scale = if same || is_deep(info) {
+        let source = FrameLayout::new(info)?;
+        // where luma and chroma share a plane, the converter takes the wrong samples of odd widths
+        let odd = [info.width(), width].iter().any(|side| side % 2 == 1);
+        let unfit = odd && source.is_packed() && info.n_planes() == 1;
+        let scale = if same || is_deep(info) || unfit {
             None
         } else {
             let small = self::info(info, info.format(), width, height, &info.colorimetry())?;
@@ -197,7 +201,6 @@ impl Shrinker {
         };
         let target = self::info(info, picture_format(info), width, height, &as_rgb(info))?;
         let from = scale.as_ref().map_or(info, |(_, small, _)| small);
-        let source = FrameLayout::new(info)?;
         Ok(Self {
             convert: (
                 converter(from, &target, method)?,

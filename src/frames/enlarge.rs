@@ -1,10 +1,7 @@
 //! A network's picture back to a frame, by GStreamer's own converter. (Flow is enlarged where frames
 //! are warped along it: `warp::field`.)
 
-use gst_video::{
-    VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoConverter, VideoFormat,
-    VideoFrameRef, VideoInfo, prelude::*,
-};
+use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
 use super::convert::{
     RGB, as_rgb, buffer, buffer_mut, converter, depth, info, mapping, picture_format, sides,
@@ -100,18 +97,12 @@ impl Enlarger {
 
     fn shown(&self) -> Result<Shown, FrameError> {
         let full = &self.full;
+        // scaled as colours are; of RGB's matrix, so that grey is what red is
         let format = match depth(full) {
             ..=8 => VideoFormat::Gray8,
             _ => VideoFormat::Gray16Le,
         };
-        let found = full.colorimetry();
-        let colorimetry = VideoColorimetry::new(
-            VideoColorRange::Range0_255,
-            VideoColorMatrix::Bt601,
-            found.transfer(),
-            found.primaries(),
-        );
-        let grey = info(full, format, full.width(), full.height(), &colorimetry)?;
+        let grey = info(full, format, full.width(), full.height(), &as_rgb(full))?;
         let (width, height) = (self.source.width(), self.source.height());
         let size = (width as usize, height as usize);
         Ok(Shown {

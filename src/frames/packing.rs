@@ -3,19 +3,19 @@
 //!
 //! Frames of such formats are unpacked to planes that the kernels take, and made frames are packed.
 //! Components of one size share a plane, pixel by pixel, and alpha goes with each of them. Where
-//! the samples lie is taken from GStreamer's description, but for words of bits, which it has none
-//! of: those are the rows of [`WORDS`].
+//! the samples lie is taken from GStreamer's description, but for formats that it only has functions
+//! for: those are the rows of [`WORDS`].
 
 use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::pool::{self, BAND};
 use super::{Plane, PlaneFormat, PlaneMut, Sample};
 
-/// Formats of bits: bytes of a group, and where its samples of each component begin, in bits from
+/// Formats of words: bytes of a group, and where its samples of each component begin, in bits from
 /// the lowest of its first byte on.
 ///
 /// From the formats' descriptions in `gst-libs/gst/video/video-format.h` of gst-plugins-base.
-const WORDS: [(VideoFormat, usize, [&[usize]; 4]); 3] = [
+const WORDS: [(VideoFormat, usize, [&[usize]; 4]); 4] = [
     (
         VideoFormat::V210,
         16,
@@ -26,6 +26,7 @@ const WORDS: [(VideoFormat, usize, [&[usize]; 4]); 3] = [
             &[],
         ],
     ),
+    (VideoFormat::Y210, 8, [&[6, 38], &[22], &[54], &[]]),
     (VideoFormat::Y410, 4, [&[10], &[0], &[20], &[30]]),
     (VideoFormat::Rgb10a2Le, 4, [&[0], &[10], &[20], &[30]]),
 ];

@@ -1,3 +1,4 @@
+use glib::translate::IntoGlib as _;
 use gst_video::{
     VideoColorimetry, VideoFormat, VideoFormatInfo, VideoFrameRef, VideoInfo, VideoInterlaceMode,
     VideoMeta, prelude::*,
@@ -61,7 +62,7 @@ fn gradient(width: usize, height: usize) -> Picture {
 #[test]
 fn layouts_say_what_gstreamer_says() {
     for format in FORMATS {
-        for (width, height) in [(16, 16), (33, 17), (1279, 719), (8192, 8192)] {
+        for (width, height) in [(16, 16), (33, 17), (1279, 719), (8192, 18)] {
             let info = info(format, width, height);
             let layout = FrameLayout::new(&info).unwrap();
             let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
@@ -234,31 +235,37 @@ fn levels(frame: &VideoFrameRef<&gst::BufferRef>, component: usize) -> Vec<u32> 
 fn unpacked(frame: &VideoFrameRef<&gst::BufferRef>, component: usize) -> Vec<u32> {
     let info = frame.info();
     let format = info.format_info();
-    let count = info.n_planes();
-    let data: Vec<_> = (0..count)
-        .map(|plane| frame.plane_data(plane).unwrap())
+    let planes = 0..info.n_planes();
+    let data: Vec<_> = planes
+        .map(|plane| frame.plane_data(plane).unwrap().as_ptr())
         .collect();
-    let strides: Vec<_> = frame.plane_stride().to_vec();
     let (width, height) = (info.width() as usize, info.height() as usize);
-    let unpacked = VideoFormatInfo::from_format(format.unpack_format());
-    let bytes = unpacked.depth()[0] as usize / 8;
+    let depth = VideoFormatInfo::from_format(format.unpack_format()).depth()[0];
+    let bytes = depth as usize / 8;
     let mut levels = Vec::new();
-    // of subsampled rows, GStreamer unpacks the first of each pair
     for y in 0..height {
         let mut line = vec![0; 4 * bytes * width];
-        let flags = gst_video::VideoPackFlags::TRUNCATE_RANGE;
-        format.unpack(flags, &mut line, &data, &strides, 0, y as i32, width as i32);
-        let place = match component {
-            3 => 0,
-            // grey is unpacked as luma
-            component => 1 + component,
-        };
+        // SAFETY: the planes and their strides are those of a mapped frame of this format, and `line` has room for
+        // its width.
+        unsafe {
+            let described = gst_video::ffi::gst_video_format_get_info(info.format().into_glib());
+            (*described).unpack_func.unwrap()(
+                described,
+                gst_video::ffi::GST_VIDEO_PACK_FLAG_TRUNCATE_RANGE,
+                line.as_mut_ptr().cast(),
+                data.as_ptr().cast(),
+                frame.plane_stride().as_ptr(),
+                0,
+                y as i32,
+                width as i32,
+            );
+        }
+        let place = (component + 1) % 4;
         levels.extend(line.chunks(4 * bytes).map(|pixel| match bytes {
             1 => u32::from(pixel[place]),
             _ => {
-                let word = [pixel[2 * place], pixel[2 * place + 1]];
-                let depth = format.depth()[component];
-                u32::from(u16::from_ne_bytes(word)) >> (16 - depth)
+                let word = u16::from_ne_bytes([pixel[2 * place], pixel[2 * place + 1]]);
+                u32::from(word) >> (16 - format.depth()[component])
             }
         }));
     }
@@ -484,6 +491,7 @@ fn disc(info: &VideoInfo, colour: [u8; 3], hidden: u8) -> gst::Buffer {
 
 #[test]
 fn colours_and_alpha_come_back_from_pictures() {
+    gst::init().unwrap();
     let with_alpha = |format: &VideoFormat| VideoFormatInfo::from_format(*format).has_alpha();
     for format in FORMATS.into_iter().filter(with_alpha) {
         let info = info(format, 80, 64);
@@ -520,11 +528,11 @@ fn colours_and_alpha_come_back_from_pictures() {
             let worst = apart
                 .zip(&opacity)
                 .map(|(off, opacity)| off * opacity / 255.0);
-            // chroma of half the size is as coarse as that where the disc ends
-            let coarse = if format == VideoFormat::A420 {
-                12.0
-            } else {
-                4.0
+            // chroma of half the size is sited elsewhere than alpha, which shows at the rim
+            let coarse = match (format, component) {
+                (VideoFormat::A420, 1..) => 30.0,
+                (VideoFormat::A420, _) => 6.0,
+                _ => 4.0,
             };
             let worst = worst.fold(0.0, f32::max);
             assert!(worst <= coarse, "{format:?} {component}: {worst}");

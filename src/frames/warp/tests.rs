@@ -41,10 +41,17 @@ const FORMATS: [&[(Sample, usize, u32, u32)]; 14] = [
     &[(TEN, 4, 0, 0)],
 ];
 
-/// How far the fast kernels may be from the plain way: a level, and of 16 bits as far as the last
-/// bit of a position leads in noise.
-fn allowed(sample: Sample) -> i32 {
-    1 + sample.most() as i32 / 16384
+/// How far the fast kernels may be from the plain way: a level, and of more bits as far as the last
+/// bits of a position lead in noise, which are coarser for long flows.
+fn allowed(sample: Sample, motion: &Motion) -> i32 {
+    if sample.most() <= 1023 {
+        return 1;
+    }
+    let lengths = motion.flow.iter().map(|flow| (flow * motion.unit).abs());
+    let longest = lengths.filter(|length| *length < 1e6).fold(0.0, f32::max);
+    // in planes of up to 200 pixels
+    let reach = 200.0 * (1.0 + longest / motion.cover_x.min(motion.cover_y));
+    1 + (sample.most() as f32 * reach * (-21_f32).exp2()) as i32
 }
 
 /// Random numbers that a seed repeats (xorshift).
@@ -244,10 +251,10 @@ fn both(
     (make(true), make(false))
 }
 
-fn compare(fast: &[Owned], plain: &[Owned], context: &str) {
+fn compare(fast: &[Owned], plain: &[Owned], motion: &Motion, context: &str) {
     for (index, (fast, plain)) in fast.iter().zip(plain).enumerate() {
         let (got, want) = (fast.samples(), plain.samples());
-        let allowed = allowed(fast.format.sample);
+        let allowed = allowed(fast.format.sample, motion);
         for (place, (got, want)) in got.into_iter().zip(want).enumerate() {
             assert!(
                 (got - want).abs() <= allowed,
@@ -278,10 +285,12 @@ fn fast_is_within_one_level_of_plain() {
                     let a = frame(kind, width, height, gap, 3);
                     let b = frame(kind, width, height, gap + 1, 17);
                     let field = Field::noise(9, 7, far, odd, 5);
-                    let (fast, plain) = both(&a, &b, &field.motion(0.7), sampling, gap);
+                    let motion = field.motion(0.7);
+                    let (fast, plain) = both(&a, &b, &motion, sampling, gap);
                     compare(
                         &fast,
                         &plain,
+                        &motion,
                         &format!("{sampling:?} {kind} {width}x{height} {far} {odd}"),
                     );
                 }
@@ -331,7 +340,7 @@ fn whole_shifts_move_samples() {
                     let y = y.saturating_sub(up);
                     let place = (y * from.width + x) * channels + index % channels;
                     assert!(
-                        (level - want[place]).abs() <= allowed(from.format.sample),
+                        (level - want[place]).abs() <= allowed(from.format.sample, &motion),
                         "kind {kind}, sample {index}"
                     );
                 }
@@ -347,7 +356,12 @@ fn grids_may_be_finer_than_planes() {
         for cells in [(50, 34), (64, 64), (128, 50), (1, 1)] {
             let field = Field::noise(cells.0, cells.1, 2.0, 0, 5);
             let (fast, plain) = both(&a, &b, &field.motion(1.0), Sampling::Bicubic, 0);
-            compare(&fast, &plain, &format!("{kind}, grid {cells:?}"));
+            compare(
+                &fast,
+                &plain,
+                &field.motion(1.0),
+                &format!("{kind}, grid {cells:?}"),
+            );
         }
     }
 }
@@ -426,7 +440,7 @@ proptest! {
         );
         let field = Field::noise(cells.0, cells.1, far, odd, seed >> 3);
         let (fast, plain) = both(&a, &b, &field.motion(1.0), sampling, gap);
-        compare(&fast, &plain, "random");
+        compare(&fast, &plain, &field.motion(1.0), "random");
     }
 }
 

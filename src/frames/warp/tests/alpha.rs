@@ -49,7 +49,7 @@ fn fast_kernels_show_what_the_plain_way_shows() {
             let (a, b) = (with_alpha(kind, 3, false), with_alpha(kind, 8, false));
             let (fast, plain) = both(&a, &b, &field.motion(1.0), sampling, 4);
             let (fast, plain) = (fast[0].samples(), plain[0].samples());
-            let allowed = i64::from(allowed(sample));
+            let allowed = i64::from(allowed(sample, &field.motion(1.0)));
             for (got, want) in fast.chunks(channels).zip(plain.chunks(channels)) {
                 let off = i64::from(got[alpha].abs_diff(want[alpha]));
                 assert!(off <= allowed, "{kind:?} {got:?} {want:?}");

@@ -117,6 +117,22 @@ fn through(behind: [f32; 3], alpha: &Picture, picture: &mut Picture, work: impl 
     }
 }
 
+/// Copies a plane's alpha, if it has any, to a grey one of its size.
+pub(super) fn extract(plane: &Plane, out: &mut PlaneMut) {
+    let Some(alpha) = plane.format.alpha else {
+        return;
+    };
+    let (from, to) = (Levels::of(plane.format), Levels::of(out.format));
+    let times = out.format.sample.most() as f32 / plane.format.sample.most() as f32;
+    let lines = plane.data.chunks(plane.stride);
+    for (out, line) in out.data.chunks_mut(out.stride).zip(lines) {
+        let pixels = line.chunks_exact(from.pixel).take(plane.width);
+        for (out, pixel) in out.chunks_exact_mut(to.pixel).zip(pixels) {
+            to.put(out, 0, from.get(pixel, alpha) * times);
+        }
+    }
+}
+
 /// Reads a plane's alpha as a grey picture.
 pub(super) fn read(plane: &Plane, alpha: usize, into: &mut Picture) {
     let (area, width) = (into.width * into.height, into.width.max(1));

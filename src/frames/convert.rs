@@ -155,7 +155,7 @@ pub struct Shrinker {
     black: Vec<[f32; 4]>,
     /// For alpha where frames are not scaled in their own format; made with the first frame that
     /// something shows through.
-    opacity: Option<Step>,
+    opacity: Option<Opacity>,
     /// Storage of alpha that nobody asks for.
     alpha: Picture,
     scale: Option<Step>,
@@ -167,6 +167,40 @@ pub struct Shrinker {
 
 /// A conversion, what it results in, and room for that.
 type Step = (VideoConverter, VideoInfo, gst::Buffer);
+
+/// A frame's alpha as a grey frame, and at the picture's size.
+#[derive(Debug)]
+struct Opacity {
+    convert: VideoConverter,
+    full: (VideoInfo, gst::Buffer),
+    small: (VideoInfo, gst::Buffer),
+}
+
+impl Opacity {
+    fn new(full: &VideoInfo, small: &Picture, method: ScaleMethod) -> Result<Self, FrameError> {
+        let (width, height) = sides(small.width, small.height)?;
+        let grey = |width, height| {
+            let info = info(full, VideoFormat::Gray16Le, width, height, &as_rgb(full))?;
+            let buffer = buffer(&info)?;
+            Ok((info, buffer))
+        };
+        let (full, small) = (grey(full.width(), full.height())?, grey(width, height)?);
+        Ok(Self {
+            convert: converter(&full.0, &small.0, method)?,
+            full,
+            small,
+        })
+    }
+}
+
+/// Returns whether the converter scales frames of this width wrongly, to that or from that: of luma and
+/// chroma that share a plane of bytes it takes the wrong samples where a width is odd (GStreamer 1.22).
+pub(crate) fn misses_columns(info: &VideoInfo, small: usize) -> bool {
+    let odd = info.width() % 2 == 1 || small % 2 == 1;
+    let format = info.format_info();
+    let shared = format.n_planes() == 1 && format.w_sub().iter().any(|&sub| sub > 0);
+    odd && shared && !is_deep(info)
+}
 
 /// A frame at the picture's size with all its colours.
 #[derive(Debug)]
@@ -189,10 +223,8 @@ impl Shrinker {
         let (width, height) = sides(width, height)?;
         let same = (info.width(), info.height()) == (width, height);
         let source = FrameLayout::new(info)?;
-        // where luma and chroma share a plane, the converter takes the wrong samples of odd widths
-        let odd = [info.width(), width].iter().any(|side| side % 2 == 1);
-        let unfit = odd && source.is_packed() && info.n_planes() == 1;
-        let scale = if same || is_deep(info) || unfit {
+        let misses = misses_columns(info, width as usize);
+        let scale = if same || is_deep(info) || misses {
             None
         } else {
             let small = self::info(info, info.format(), width, height, &info.colorimetry())?;
@@ -317,19 +349,25 @@ impl Shrinker {
             let small = writable(buffer, info)?;
             return read(&small, info, into);
         }
-        let (convert, info, buffer) = match &mut self.opacity {
-            Some(step) => step,
-            none => {
-                let colours = as_rgb(&self.full);
-                let (width, height) = (into.width as u32, into.height as u32);
-                let small = info(&self.full, VideoFormat::Argb64, width, height, &colours)?;
-                let buffer = buffer(&small)?;
-                none.insert((converter(&self.full, &small, self.method)?, small, buffer))
-            }
+        let opacity = match &mut self.opacity {
+            Some(opacity) => opacity,
+            none => none.insert(Opacity::new(&self.full, into, self.method)?),
         };
-        let mut small = writable(buffer, info)?;
-        convert.frame_ref(frame, &mut small);
-        read(&small, info, into)
+        let Opacity { full, small, .. } = opacity;
+        let planes = self.source.planes(frame)?;
+        let mut grey = writable(&mut full.1, &full.0)?;
+        let layout = FrameLayout::new(&full.0)?;
+        let mut out = layout.planes_mut(&mut grey)?;
+        for (plane, out) in planes.get().iter().zip(&mut out.get()) {
+            alpha::extract(plane, out);
+        }
+        drop(out);
+        let mut shrunk = writable(&mut small.1, &small.0)?;
+        opacity.convert.frame_ref(&grey, &mut shrunk);
+        for plane in FrameLayout::new(&small.0)?.planes(&shrunk)?.get() {
+            alpha::read(&plane, 0, into);
+        }
+        Ok(())
     }
 
     /// Finds what is cut off of the colours of `frame` in `picture`, which was shrunk of it; false if nothing is.

@@ -14,7 +14,7 @@
 
 pub(crate) mod alpha;
 pub(crate) mod colour;
-mod convert;
+pub(crate) mod convert;
 mod difference;
 mod enlarge;
 mod error;

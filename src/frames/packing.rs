@@ -86,7 +86,8 @@ impl Packing {
             })
         };
         let components: Vec<_> = (0..count).map(component).collect::<Option<_>>()?;
-        let alpha = (format.has_alpha() && count > 1).then_some(count - 1);
+        // that of Y410 is not called so
+        let alpha = (count == 4).then_some(3);
         let uneven = components.iter().any(|one| {
             let mut same = components.iter().filter(|other| other.plane == one.plane);
             same.any(|other| (other.group, other.sub) != (one.group, one.sub))

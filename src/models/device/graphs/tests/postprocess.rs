@@ -133,6 +133,9 @@ fn warped_planes_are_the_kernels() {
         for method in [ScaleMethod::Bilinear, ScaleMethod::Lanczos] {
             for (index, (size, small)) in SIZES.into_iter().enumerate() {
                 let info = info(format, size.0, size.1);
+                if !Geometry::serves(&info, small.0) {
+                    continue;
+                }
                 let geometry = geometry(&info, small, method);
                 let stride = [1, 2, 4][index % 3];
                 let (pw, ph) = geometry.padded;
@@ -209,6 +212,9 @@ fn enlarged_pictures_are_the_converter_s() {
         for method in METHODS {
             for (size, small) in SIZES {
                 let info = info(format, size.0, size.1);
+                if !Geometry::serves(&info, small.0) {
+                    continue;
+                }
                 let found = enlarged(&geometry(&info, small, method));
                 assert!(
                     found <= 1.0,
@@ -224,6 +230,9 @@ fn what_rgb_cuts_off_is_given_back_as_on_the_host() {
     for format in FORMATS {
         for (size, small) in [((96, 64), (96, 64)), ((131, 71), (60, 35))] {
             let info = info(format, size.0, size.1);
+            if !Geometry::serves(&info, small.0) {
+                continue;
+            }
             let geometry = Geometry {
                 pictures: true,
                 ..geometry(&info, small, ScaleMethod::Bilinear)

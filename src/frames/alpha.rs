@@ -203,8 +203,8 @@ mod tests {
             for colour in [0.0, 37.0, 128.0, 255.0] {
                 let mut pixel = vec![0; levels.pixel];
                 let colours = [colour, 255.0 - colour, colour / 2.0, colour / 3.0];
-                for channel in 0..format.channels {
-                    levels.put(&mut pixel, channel, colours[channel] * most / 255.0);
+                for (channel, colour) in colours.into_iter().take(format.channels).enumerate() {
+                    levels.put(&mut pixel, channel, colour * most / 255.0);
                 }
                 levels.put(&mut pixel, alpha, opacity * most / 255.0);
                 pixels.extend(pixel);

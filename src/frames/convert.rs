@@ -422,9 +422,9 @@ impl Shrinker {
         let (_, picture, _) = &self.convert;
         // deep even for bytes: between formats of those the converter only repeats chroma
         let format = match depth(&self.full) {
-            ..=10 => VideoFormat::Y44410le,
-            ..=12 => VideoFormat::Y44412le,
-            _ => VideoFormat::Y44416le,
+            13.. => VideoFormat::Y44416le,
+            11..=12 => VideoFormat::Y44412le,
+            _ => VideoFormat::Y44410le,
         };
         let (width, height) = (picture.width(), picture.height());
         let target = info(&self.full, format, width, height, &self.full.colorimetry())?;

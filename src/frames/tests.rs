@@ -5,8 +5,8 @@ use gst_video::{
 };
 
 use super::{
-    Enlarger, FORMATS, FrameError, FrameLayout, Motion, Picture, Sample, Sampling, ScaleMethod,
-    Shrinker, synthesise,
+    Enlarger, FORMATS, FrameError, FrameLayout, Motion, Picture, PlaneMut, Sample, Sampling,
+    ScaleMethod, Shrinker, difference, synthesise,
 };
 
 const METHODS: [ScaleMethod; 3] = [
@@ -320,6 +320,40 @@ fn what_is_unpacked_is_packed_again() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_changed_pixel_is_seen_in_every_format() {
+    for format in FORMATS {
+        let info = info(format, 67, 35);
+        let layout = FrameLayout::new(&info).unwrap();
+        let a = noise(&info, 3);
+        let mut b = noise(&info, 3);
+        let (plane, channel) = layout.places()[0];
+        let differ = |a: &gst::Buffer, b: &gst::Buffer| {
+            let (a, b) = (read(a, &info), read(b, &info));
+            let (a, b) = (layout.planes(&a).unwrap(), layout.planes(&b).unwrap());
+            difference(&a.get(), &b.get(), 1.0).unwrap()
+        };
+        assert_eq!(differ(&a, &b), 0.0, "{format:?}");
+        let half = |planes: &mut [PlaneMut]| {
+            let plane = &mut planes[plane];
+            let sample = plane.format.sample.bytes();
+            let at = 20 * plane.stride + 66 * plane.format.pixel_bytes() + channel * sample;
+            match plane.format.sample {
+                Sample::U8 => plane.data[at] ^= 0x80,
+                Sample::U16 { depth, shift } => {
+                    let bit = (1_u16 << (depth - 1) << shift).to_ne_bytes();
+                    plane.data[at] ^= bit[0];
+                    plane.data[at + 1] ^= bit[1];
+                }
+            }
+            Ok(())
+        };
+        layout.edit(&mut write(&mut b, &info), half).unwrap();
+        // half of the range, in one of the samples of a block
+        assert!(differ(&a, &b) > 0.06, "{format:?}");
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, 
         let across = taps.across.map(|weights| spread(weights, index));
         for tap in (4 - ROWS) / 2..(4 + ROWS) / 2 {
             let (mut line, mut visible) = (_mm256_setzero_ps(), _mm256_setzero_ps());
-            for column in (4 - ROWS) / 2..(4 + ROWS) / 2 {
+            let read = (4 - ROWS) / 2..(4 + ROWS) / 2;
+            for (column, weight) in read.clone().zip(&across[read]) {
                 let [low, high] = [index, index + 4].map(|pixel| {
                     let place = columns[pixel] + column as i32 - 1;
                     let place = place.clamp(0, source.width - 1);
@@ -42,7 +43,7 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, 
                     _mm256_cvtepu16_epi32(words)
                 };
                 let levels = _mm256_cvtepi32_ps(levels);
-                let weight = _mm256_castsi256_ps(across[column]);
+                let weight = _mm256_castsi256_ps(*weight);
                 line = _mm256_fmadd_ps(levels, weight, line);
                 if WAY == ALPHA {
                     let times = _mm256_mul_ps(weight, _mm256_permutevar_ps(levels, alpha));

@@ -518,3 +518,15 @@ fn dot_words(samples: __m256i, first: __m256i, second: __m256i) -> __m256 {
     let sum = _mm256_mul_ps(_mm256_cvtepi32_ps(low), first);
     _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), second, sum)
 }
+
+/// Spreads lane `index` of each half over it.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn spread(value: __m256i, index: usize) -> __m256i {
+    match index {
+        0 => _mm256_shuffle_epi32::<0b00_00_00_00>(value),
+        1 => _mm256_shuffle_epi32::<0b01_01_01_01>(value),
+        2 => _mm256_shuffle_epi32::<0b10_10_10_10>(value),
+        _ => _mm256_shuffle_epi32::<0b11_11_11_11>(value),
+    }
+}

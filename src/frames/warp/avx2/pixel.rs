@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{PLAIN, Source, Taps, Warp, channels, dot_bytes, dot_words, load};
+use super::{PLAIN, Source, Taps, Warp, channels, dot_bytes, dot_words, load, spread};
 
 /// Returns the tap that a byte of a shuffled window belongs to.
 ///
@@ -114,18 +114,6 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, 
             let weight = spread(_mm256_castps_si256(taps.down[tap]), index);
             sums[index] = _mm256_fmadd_ps(line, _mm256_castsi256_ps(weight), sums[index]);
         }
-    }
-}
-
-/// Spreads lane `index` of each half over it.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn spread(value: __m256i, index: usize) -> __m256i {
-    match index {
-        0 => _mm256_shuffle_epi32::<0b00_00_00_00>(value),
-        1 => _mm256_shuffle_epi32::<0b01_01_01_01>(value),
-        2 => _mm256_shuffle_epi32::<0b10_10_10_10>(value),
-        _ => _mm256_shuffle_epi32::<0b11_11_11_11>(value),
     }
 }
 

@@ -54,15 +54,20 @@ impl<'a> Source<'a> {
     #[inline(always)]
     fn pixel<const BYTES: usize>(&self, y: i32, tap: usize, column: i32) -> i64 {
         let at = self.rows[y as usize + tap] + BYTES * column as usize;
-        let bytes = self
-            .data
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<BYTES>());
-        let mut pixel = [0; 8];
-        if let Some(bytes) = bytes {
-            pixel[..BYTES].copy_from_slice(bytes);
+        let rest = self.data.get(at..).unwrap_or_default();
+        // by way of an array of eight bytes it would be written and read again
+        match BYTES {
+            2 => rest
+                .first_chunk()
+                .map_or(0, |b| u16::from_le_bytes(*b).into()),
+            3 => {
+                (rest.first_chunk()).map_or(0, |&[a, b, c]| u32::from_le_bytes([a, b, c, 0]).into())
+            }
+            4 => rest
+                .first_chunk()
+                .map_or(0, |b| u32::from_le_bytes(*b).into()),
+            _ => rest.first_chunk().map_or(0, |b| i64::from_le_bytes(*b)),
         }
-        i64::from_le_bytes(pixel)
     }
 
     /// Returns the address of `byte` of tap row `tap` of row `y`.

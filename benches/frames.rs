@@ -114,11 +114,11 @@ impl Scene {
             synthesise
         };
         work(
-            &self.layout.planes(&a).unwrap(),
-            &self.layout.planes(&b).unwrap(),
+            &self.layout.planes(&a).unwrap().get(),
+            &self.layout.planes(&b).unwrap().get(),
             &motion,
             sampling,
-            &mut self.layout.planes_mut(&mut out).unwrap(),
+            &mut self.layout.planes_mut(&mut out).unwrap().get(),
         )
         .unwrap();
     }
@@ -163,6 +163,26 @@ const SIZES: [(VideoFormat, u32, u32); 5] = [
     (VideoFormat::Rgba, 1280, 720),
 ];
 
+/// Formats whose cost is told as a ratio to that of the first.
+const COMPARED: [VideoFormat; 16] = [
+    VideoFormat::Nv12,
+    VideoFormat::I420,
+    VideoFormat::Nv16,
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
+    VideoFormat::P01010le,
+    VideoFormat::P016Le,
+    VideoFormat::I42210le,
+    VideoFormat::Y210,
+    VideoFormat::V210,
+    VideoFormat::Y44410le,
+    VideoFormat::Y410,
+    VideoFormat::Rgb10a2Le,
+    VideoFormat::Argb64,
+    VideoFormat::A420,
+    VideoFormat::Rgba,
+];
+
 /// Medians in milliseconds, each piece of work in turn.
 fn medians(scene: &mut Scene, work: &[Work], rounds: usize) -> Vec<f64> {
     let mut times = vec![Vec::new(); work.len()];
@@ -198,10 +218,41 @@ fn table() {
     }
 }
 
+/// Prints what a frame of 1280x720 costs in each format, all formats in turn.
+fn compare() {
+    println!("1280x720, times NV12          bilinear bicubic");
+    let mut scenes = COMPARED.map(|format| Scene::new(format, 1280, 720));
+    let mut times = COMPARED.map(|_| [Vec::new(), Vec::new()]);
+    for _ in 0..31 {
+        for (scene, times) in scenes.iter_mut().zip(&mut times) {
+            for (sampling, times) in [Sampling::Bilinear, Sampling::Bicubic]
+                .into_iter()
+                .zip(times)
+            {
+                let start = Instant::now();
+                scene.synthesise(sampling, false);
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    let medians = times.map(|times| {
+        times.map(|mut times| {
+            times.sort_unstable_by(f64::total_cmp);
+            times[times.len() / 2]
+        })
+    });
+    for (format, [bilinear, bicubic]) in COMPARED.iter().zip(medians) {
+        let [first_bilinear, first_bicubic] = medians[0];
+        let (bilinear, bicubic) = (bilinear / first_bilinear, bicubic / first_bicubic);
+        println!("  {:28}{bilinear:8.2}{bicubic:8.2}", format.to_str());
+    }
+}
+
 fn main() {
     gst::init().unwrap();
     // Tests and listings are of criterion's concern only.
     if !std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+        compare();
         table();
     }
     let mut criterion = Criterion::default().configure_from_args();

@@ -108,15 +108,21 @@ fn is_deep(info: &VideoInfo) -> bool {
     info.format_info().depth().iter().any(|&depth| depth > 8)
 }
 
-/// Planar RGB that holds what `info` has: 8 bits for RGB of 8 bits, 10 for all else.
+/// Significant bits of a format's colours.
+pub(super) fn depth(info: &VideoInfo) -> u32 {
+    info.format_info().depth().first().copied().unwrap_or(8)
+}
+
+/// Planar RGB that holds what `info` has: 8 bits for RGB of 8 bits, 12 for more than 10, 10 for all
+/// else.
 ///
 /// The converter's matrices for 8 bits truncate: there and back loses two to five levels, all
 /// downwards, which would flicker against the originals. With 10 bits it calculates in 16.
 pub(super) fn picture_format(info: &VideoInfo) -> VideoFormat {
-    if is_deep(info) || !info.format_info().is_rgb() {
-        VideoFormat::Gbr10le
-    } else {
-        VideoFormat::Gbr
+    match depth(info) {
+        11.. => VideoFormat::Gbr12le,
+        ..=8 if info.format_info().is_rgb() => VideoFormat::Gbr,
+        _ => VideoFormat::Gbr10le,
     }
 }
 
@@ -145,6 +151,11 @@ pub struct Shrinker {
     behind: [f32; 3],
     /// For a frame's premultiplied colours; made with the first one.
     premultiplied: Option<gst::Buffer>,
+    /// The levels of black, by plane and channel.
+    black: Vec<[f32; 4]>,
+    /// For alpha where frames are not scaled in their own format; made with the first frame that
+    /// something shows through.
+    opacity: Option<Opacity>,
     /// Storage of alpha that nobody asks for.
     alpha: Picture,
     scale: Option<Step>,
@@ -156,6 +167,40 @@ pub struct Shrinker {
 
 /// A conversion, what it results in, and room for that.
 type Step = (VideoConverter, VideoInfo, gst::Buffer);
+
+/// A frame's alpha as a grey frame, and at the picture's size.
+#[derive(Debug)]
+struct Opacity {
+    convert: VideoConverter,
+    full: (VideoInfo, gst::Buffer),
+    small: (VideoInfo, gst::Buffer),
+}
+
+impl Opacity {
+    fn new(full: &VideoInfo, small: &Picture, method: ScaleMethod) -> Result<Self, FrameError> {
+        let (width, height) = sides(small.width, small.height)?;
+        let grey = |width, height| {
+            let info = info(full, VideoFormat::Gray16Le, width, height, &as_rgb(full))?;
+            let buffer = buffer(&info)?;
+            Ok((info, buffer))
+        };
+        let (full, small) = (grey(full.width(), full.height())?, grey(width, height)?);
+        Ok(Self {
+            convert: converter(&full.0, &small.0, method)?,
+            full,
+            small,
+        })
+    }
+}
+
+/// Returns whether the converter scales frames of this width wrongly, to that or from that: of luma and
+/// chroma that share a plane of bytes it takes the wrong samples where a width is odd (GStreamer 1.22).
+pub(crate) fn misses_columns(info: &VideoInfo, small: usize) -> bool {
+    let odd = info.width() % 2 == 1 || small % 2 == 1;
+    let format = info.format_info();
+    let shared = format.n_planes() == 1 && format.w_sub().iter().any(|&sub| sub > 0);
+    odd && shared && !is_deep(info)
+}
 
 /// A frame at the picture's size with all its colours.
 #[derive(Debug)]
@@ -177,7 +222,9 @@ impl Shrinker {
     ) -> Result<Self, FrameError> {
         let (width, height) = sides(width, height)?;
         let same = (info.width(), info.height()) == (width, height);
-        let scale = if same || is_deep(info) {
+        let source = FrameLayout::new(info)?;
+        let misses = misses_columns(info, width as usize);
+        let scale = if same || is_deep(info) || misses {
             None
         } else {
             let small = self::info(info, info.format(), width, height, &info.colorimetry())?;
@@ -192,10 +239,12 @@ impl Shrinker {
                 target.clone(),
                 buffer(&target)?,
             ),
-            source: FrameLayout::new(info)?,
+            black: alpha::black(info, &source),
+            source,
             full: info.clone(),
             behind: alpha::BEYOND,
             premultiplied: None,
+            opacity: None,
             alpha: Picture::default(),
             scale,
             method,
@@ -239,39 +288,86 @@ impl Shrinker {
         into: &mut Picture,
         shown: &mut Picture,
     ) -> Result<bool, FrameError> {
-        let planes = self.source.planes(frame)?;
-        let plane = planes.first().filter(|plane| !plane.is_opaque());
-        let Some((plane, channel)) = plane.and_then(|plane| Some((plane, plane.format.alpha?)))
-        else {
+        if !self.source.has_alpha() {
+            self.shrink_whole(frame, into)?;
+            return Ok(false);
+        }
+        let full = self.full.clone();
+        let Some(mut premultiplied) = self.premultiply(frame)? else {
             self.shrink_whole(frame, into)?;
             return Ok(false);
         };
-        let mut premultiplied = match self.premultiplied.take() {
-            Some(buffer) => buffer,
-            None => buffer(&self.full)?,
-        };
-        let memory = buffer_mut(&mut premultiplied, &self.full)?;
-        let mut whole = VideoFrameRef::from_buffer_ref_writable(memory, &self.full)
-            .map_err(|_| mapping(&self.full))?;
-        for out in &mut self.source.planes_mut(&mut whole)? {
-            alpha::premultiply(plane, channel, out);
-        }
+        let whole = writable(&mut premultiplied, &full)?;
         self.shrink_whole(&whole, into)?;
         shown.resize(into.width, into.height)?;
-        match &mut self.scale {
-            // the converter scales alpha as it does colours
-            Some((_, info, buffer)) => {
-                let small = writable(buffer, info)?;
-                for plane in &FrameLayout::new(info)?.planes(&small)? {
-                    alpha::read(plane, channel, shown);
-                }
-            }
-            None => alpha::read(plane, channel, shown),
-        }
+        self.shrink_alpha(&whole, shown)?;
         alpha::add(self.behind, shown, into);
         drop(whole);
         self.premultiplied = Some(premultiplied);
         Ok(true)
+    }
+
+    /// Returns the frame with what shows of its colours; `None` if all does.
+    fn premultiply(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<Option<gst::Buffer>, FrameError> {
+        let planes = self.source.planes(frame)?;
+        let planes = planes.get();
+        if planes.iter().all(Plane::is_opaque) {
+            return Ok(None);
+        }
+        let mut premultiplied = match self.premultiplied.take() {
+            Some(buffer) => buffer,
+            None => buffer(&self.full)?,
+        };
+        let mut whole = writable(&mut premultiplied, &self.full)?;
+        let mut out = self.source.planes_mut(&mut whole)?;
+        alpha::premultiply(&planes, &self.black, &mut out.get());
+        drop(out);
+        drop(whole);
+        Ok(Some(premultiplied))
+    }
+
+    /// Shrinks a frame's alpha, after its colours.
+    fn shrink_alpha(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        into: &mut Picture,
+    ) -> Result<(), FrameError> {
+        let read = |small: &VideoFrameRef<&gst::BufferRef>, info, into: &mut Picture| {
+            let layout = FrameLayout::new(info)?;
+            for plane in layout.planes(small)?.get().iter().take(1) {
+                if let Some(alpha) = plane.format.alpha {
+                    alpha::read(plane, alpha, into);
+                }
+            }
+            Ok(())
+        };
+        // the converter scales alpha as it does colours
+        if let Some((_, info, buffer)) = &mut self.scale {
+            let small = writable(buffer, info)?;
+            return read(&small, info, into);
+        }
+        let opacity = match &mut self.opacity {
+            Some(opacity) => opacity,
+            none => none.insert(Opacity::new(&self.full, into, self.method)?),
+        };
+        let Opacity { full, small, .. } = opacity;
+        let planes = self.source.planes(frame)?;
+        let mut grey = writable(&mut full.1, &full.0)?;
+        let layout = FrameLayout::new(&full.0)?;
+        let mut out = layout.planes_mut(&mut grey)?;
+        for (plane, out) in planes.get().iter().zip(&mut out.get()) {
+            alpha::extract(plane, out);
+        }
+        drop(out);
+        let mut shrunk = writable(&mut small.1, &small.0)?;
+        opacity.convert.frame_ref(&grey, &mut shrunk);
+        for plane in FrameLayout::new(&small.0)?.planes(&shrunk)?.get() {
+            alpha::read(&plane, 0, into);
+        }
+        Ok(())
     }
 
     /// Finds what is cut off of the colours of `frame` in `picture`, which was shrunk of it; false if nothing is.
@@ -298,10 +394,9 @@ impl Shrinker {
         let whole = shrunk(&self.source, &mut self.scale, convert, frame)?;
         let bytes = memory(&whole);
         // what is repeated in the lower bits of bytes is left out again
-        let shift = if is_deep(&self.full) { 0 } else { 2 };
-        let sample = Sample::U16 {
-            depth: 10 - shift,
-            shift,
+        let sample = match depth(&self.full) {
+            ..=8 => Sample::U16 { depth: 8, shift: 2 },
+            depth => Sample::U16 { depth, shift: 0 },
         };
         let mut planes = Vec::new();
         for plane in 0..3 {
@@ -326,7 +421,11 @@ impl Shrinker {
     fn whole(&self, gamut: Gamut) -> Result<Whole, FrameError> {
         let (_, picture, _) = &self.convert;
         // deep even for bytes: between formats of those the converter only repeats chroma
-        let format = VideoFormat::Y44410le;
+        let format = match depth(&self.full) {
+            13.. => VideoFormat::Y44416le,
+            11..=12 => VideoFormat::Y44412le,
+            _ => VideoFormat::Y44410le,
+        };
         let (width, height) = (picture.width(), picture.height());
         let target = info(&self.full, format, width, height, &self.full.colorimetry())?;
         let from = self
@@ -351,6 +450,7 @@ impl Shrinker {
         let picture = shrunk(&self.source, &mut self.scale, &mut self.convert, frame)?;
         into.resize(picture.width() as usize, picture.height() as usize)?;
         let planes = memory(&picture);
+        let unit = 1.0 / ((1_u32 << depth(picture.info())) - 1) as f32;
         let area = into.width * into.height;
         for (part, plane) in into.data.chunks_exact_mut(area.max(1)).zip(RGB) {
             let (data, stride) = planes(plane)?;
@@ -360,12 +460,12 @@ impl Shrinker {
             {
                 if picture.format() == VideoFormat::Gbr {
                     for (out, &level) in out.iter_mut().zip(line) {
-                        *out = f32::from(level) * (1.0 / 255.0);
+                        *out = f32::from(level) * unit;
                     }
                 } else {
                     for (out, level) in out.iter_mut().zip(line.chunks_exact(2)) {
                         let level = u16::from_le_bytes([level[0], level[1]]);
-                        *out = f32::from(level) * (1.0 / 1023.0);
+                        *out = f32::from(level) * unit;
                     }
                 }
             }
@@ -382,7 +482,7 @@ fn shrunk<'a>(
     frame: &VideoFrameRef<&gst::BufferRef>,
 ) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, FrameError> {
     // The converter checks nothing, neither format and size nor that the planes are there.
-    source.planes(frame)?;
+    source.check(frame)?;
     let mut result = writable(buffer, info)?;
     match scale {
         Some((scale, info, buffer)) => {

@@ -4,22 +4,31 @@
 use gst_video::{VideoConverter, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
 use super::convert::{
-    RGB, as_rgb, buffer, buffer_mut, converter, info, mapping, picture_format, sides,
+    RGB, as_rgb, buffer, buffer_mut, converter, depth, info, mapping, picture_format, sides,
 };
 use super::excess::Gamut;
-use super::{FrameError, FrameLayout, Picture, Plane, ScaleMethod, alpha};
+use super::{FrameError, FrameLayout, Picture, ScaleMethod, alpha};
 
 /// Turns a network's pictures into frames, for models that give pictures rather than motion.
 #[derive(Debug)]
 pub struct Enlarger {
     source: VideoInfo,
     full: VideoInfo,
+    method: ScaleMethod,
     /// For a frame's alpha; made with the first one.
-    shown: Option<gst::Buffer>,
+    shown: Option<Box<Shown>>,
     buffer: gst::Buffer,
     convert: VideoConverter,
     target: FrameLayout,
     gamut: Option<Gamut>,
+}
+
+/// The way to a frame's alpha, as a grey frame of all levels.
+#[derive(Debug)]
+struct Shown {
+    enlarger: Enlarger,
+    buffer: gst::Buffer,
+    black: Vec<[f32; 4]>,
 }
 
 impl Enlarger {
@@ -40,6 +49,7 @@ impl Enlarger {
             buffer: buffer(&source)?,
             source,
             full: info.clone(),
+            method,
             shown: None,
             target: FrameLayout::new(info)?,
             gamut: Gamut::new(info),
@@ -60,25 +70,46 @@ impl Enlarger {
     ) -> Result<(), FrameError> {
         let mut shown = match self.shown.take() {
             Some(shown) => shown,
-            None => buffer(&self.full)?,
+            None => Box::new(self.shown()?),
         };
-        let full = self.full.clone();
-        let memory = buffer_mut(&mut shown, &full)?;
-        let mut frame =
-            VideoFrameRef::from_buffer_ref_writable(memory, &full).map_err(|_| mapping(&full))?;
         alpha::take_off(alpha::WITHIN, alpha, colours);
         self.enlarge(colours, out)?;
-        self.enlarge(alpha, &mut frame)?;
-        let shown_planes = self.target.planes(&frame)?;
-        for (shown, out) in shown_planes.iter().zip(&mut self.target.planes_mut(out)?) {
-            if let Some(alpha) = shown.format.alpha {
-                alpha::divide(shown, alpha, out);
+        let Shown {
+            enlarger,
+            buffer,
+            black,
+        } = &mut *shown;
+        let grey = enlarger.full.clone();
+        let memory = buffer_mut(buffer, &grey)?;
+        let mut frame =
+            VideoFrameRef::from_buffer_ref_writable(memory, &grey).map_err(|_| mapping(&grey))?;
+        enlarger.enlarge(alpha, &mut frame)?;
+        self.target.edit(out, |planes| {
+            for plane in enlarger.target.planes(&frame)?.get().iter().take(1) {
+                alpha::divide(plane, black, planes);
             }
-        }
-        drop(shown_planes);
+            Ok(())
+        })?;
         drop(frame);
         self.shown = Some(shown);
         Ok(())
+    }
+
+    fn shown(&self) -> Result<Shown, FrameError> {
+        let full = &self.full;
+        // scaled as colours are; of RGB's matrix, so that grey is what red is
+        let format = match depth(full) {
+            ..=8 => VideoFormat::Gray8,
+            _ => VideoFormat::Gray16Le,
+        };
+        let grey = info(full, format, full.width(), full.height(), &as_rgb(full))?;
+        let (width, height) = (self.source.width(), self.source.height());
+        let size = (width as usize, height as usize);
+        Ok(Shown {
+            enlarger: Self::new(&grey, size.0, size.1, self.method)?,
+            buffer: buffer(&grey)?,
+            black: alpha::black(full, &self.target),
+        })
     }
 
     /// Enlarges `picture` into `out`; samples outside `[0, 1]` are clamped. Alpha becomes opaque.
@@ -91,7 +122,7 @@ impl Enlarger {
         picture: &Picture,
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), FrameError> {
-        aligned(&self.target.planes(out)?)?;
+        self.target.check_alignment(out)?;
         let (width, height) = (self.source.width() as usize, self.source.height() as usize);
         let samples = 3 * width * height;
         if (picture.width, picture.height, picture.data.len()) != (width, height, samples) {
@@ -102,6 +133,7 @@ impl Enlarger {
             });
         }
         let deep = self.source.format() != VideoFormat::Gbr;
+        let most = ((1_u32 << depth(&self.source)) - 1) as f32;
         let buffer = buffer_mut(&mut self.buffer, &self.source)?;
         let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &self.source)
             .map_err(|_| mapping(&self.source))?;
@@ -114,12 +146,12 @@ impl Enlarger {
             for (line, levels) in lines.zip(part.chunks_exact(width)) {
                 if deep {
                     for (out, &level) in line.chunks_exact_mut(2).zip(levels) {
-                        let level = (level.clamp(0.0, 1.0) * 1023.0 + 0.5) as u16;
+                        let level = (level.clamp(0.0, 1.0) * most + 0.5) as u16;
                         out.copy_from_slice(&level.to_le_bytes());
                     }
                 } else {
                     for (out, &level) in line.iter_mut().zip(levels) {
-                        *out = (level.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+                        *out = (level.clamp(0.0, 1.0) * most + 0.5) as u8;
                     }
                 }
             }
@@ -139,23 +171,8 @@ impl Enlarger {
         out: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), FrameError> {
         match &self.gamut {
-            Some(gamut) => gamut.give_back(excess, &mut self.target.planes_mut(out)?),
+            Some(gamut) => (self.target).edit(out, |planes| gamut.give_back(excess, planes)),
             None => Ok(()),
         }
     }
-}
-
-/// Returns whether the converter can write these planes: its kernels take pixels of two and four
-/// bytes for words that lie at multiples of their size, and crash where they don't.
-fn aligned(planes: &[Plane]) -> Result<(), FrameError> {
-    for (plane, part) in planes.iter().enumerate() {
-        let unit = 1 << part.format.pixel_bytes().trailing_zeros();
-        if !(part.data.as_ptr() as usize | part.stride).is_multiple_of(unit) {
-            return Err(FrameError::Alignment {
-                plane,
-                expected: unit,
-            });
-        }
-    }
-    Ok(())
 }

@@ -14,6 +14,14 @@ pub enum FrameError {
         /// The format found.
         found: VideoFormat,
     },
+    /// The pixel format is one whose frames are not made on a device.
+    #[error(
+        "graphs for a device take luma and chroma of up to 10 bits without alpha (of an even width, where they share bytes of a plane), and packed RGB of 8 bits, not such {found:?}"
+    )]
+    Device {
+        /// The format found.
+        found: VideoFormat,
+    },
     /// Width or height are out of range.
     #[error("frame of {width}x{height}: each side has to be 1 to 32768")]
     Size {

@@ -9,7 +9,7 @@
 use gst_video::{VideoColorMatrix, VideoInfo};
 
 use super::colour::Colours;
-use super::{FrameError, Picture, Plane, PlaneMut, Sample, space};
+use super::{FrameError, FrameLayout, Picture, Plane, PlaneMut, Sample, space};
 
 /// White and black as the 16 bits of the matrices have them.
 const FULL: f32 = 65535.0;
@@ -48,13 +48,6 @@ impl Gamut {
         let unit = f64::from(1_u32 << 16u32.checked_sub(depth)?);
         let Colours { to_rgb, from_rgb } = Colours::exact(info);
         let full = f64::from(FULL);
-        let at = format.plane().iter().zip(format.poffset());
-        let at: Vec<_> = at.take(format.n_components() as usize).collect();
-        // how many come before: offsets in GStreamer's table for P010 are none of bytes
-        let channel = |plane, offset| {
-            let before = at.iter().filter(|(p, o)| *p == plane && *o < offset);
-            before.count()
-        };
         Some(Self {
             to_rgb: to_rgb.map(|[luma, blue, red, offset]| {
                 [luma * unit, blue * unit, red * unit, offset].map(|f| (f / full) as f32)
@@ -62,10 +55,7 @@ impl Gamut {
             from_rgb: from_rgb
                 .map(|[red, green, blue, _]| [red, green, blue].map(|f| (f * full / unit) as f32)),
             repeated: if depth > 8 { 1.0 } else { 1.0 + 0.5 / 256.0 },
-            places: at
-                .iter()
-                .map(|&(plane, offset)| (*plane as usize, channel(plane, offset)))
-                .collect(),
+            places: FrameLayout::new(info).ok()?.places().to_vec(),
         })
     }
 

@@ -1,13 +1,16 @@
 //! Layout of a GStreamer video format in memory, as planes.
 
 use gst_video::{
-    VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, VideoMultiviewMode, prelude::*,
+    VideoFormat, VideoFormatInfo, VideoFrameRef, VideoInfo, VideoInterlaceMode, VideoMultiviewMode,
+    prelude::*,
 };
 
-use super::{FrameError, Plane, PlaneFormat, PlaneMut, Sample};
+use super::packing::{Packing, Rows};
+use super::{FrameError, Plane, PlaneFormat, PlaneMut, Sample, space};
+use crate::sync::{Mutex, lock};
 
 /// The formats that frames can have.
-pub const FORMATS: [VideoFormat; 18] = [
+pub const FORMATS: [VideoFormat; 38] = [
     VideoFormat::Nv12,
     VideoFormat::I420,
     VideoFormat::Yv12,
@@ -26,19 +29,47 @@ pub const FORMATS: [VideoFormat; 18] = [
     VideoFormat::Abgr,
     VideoFormat::P01010le,
     VideoFormat::I42010le,
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
+    VideoFormat::Nv21,
+    VideoFormat::Nv16,
+    VideoFormat::Ayuv,
+    VideoFormat::A420,
+    VideoFormat::Gbr,
+    VideoFormat::I42210le,
+    VideoFormat::Y44410le,
+    VideoFormat::I42012le,
+    VideoFormat::I42212le,
+    VideoFormat::P012Le,
+    VideoFormat::P016Le,
+    VideoFormat::Gray16Le,
+    VideoFormat::Gbr10le,
+    VideoFormat::Y210,
+    VideoFormat::V210,
+    VideoFormat::Y410,
+    VideoFormat::Rgb10a2Le,
+    VideoFormat::Argb64,
 ];
 
 /// Width and height above which frames are refused.
 const LARGEST: u32 = 32768;
 
-/// The planes of frames of one format and size, in the order of their memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The planes of frames of one format and size, as the kernels take them: those in memory in their
+/// order, or what is unpacked from these.
+#[derive(Debug)]
 pub struct FrameLayout {
     format: VideoFormat,
     width: usize,
     height: usize,
     planes: Vec<PlaneLayout>,
+    memory: Vec<MemoryLayout>,
+    packing: Option<Packing>,
+    places: Vec<(usize, usize)>,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
+
+/// Number of frames whose storage is kept for the next ones: two that are read, one that is made.
+const SPARES: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PlaneLayout {
@@ -48,13 +79,25 @@ struct PlaneLayout {
 }
 
 impl PlaneLayout {
-    /// Bytes a plane of this layout takes from its first pixel to its last.
-    fn bytes(&self, stride: usize) -> usize {
-        (self.height - 1) * stride + self.row()
-    }
-
     fn row(&self) -> usize {
         self.width * self.format.pixel_bytes()
+    }
+}
+
+/// A plane as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+struct MemoryLayout {
+    /// Bytes of a row from its first sample to its last.
+    row: usize,
+    height: usize,
+    /// Bytes that the converter reads and writes at once.
+    unit: usize,
+}
+
+impl MemoryLayout {
+    /// Bytes a plane of this layout takes from its first sample to its last.
+    fn bytes(&self, stride: usize) -> usize {
+        (self.height - 1) * stride + self.row
     }
 }
 
@@ -66,65 +109,49 @@ impl FrameLayout {
     /// of views that take turns, or its size out of range.
     pub fn new(info: &VideoInfo) -> Result<Self, FrameError> {
         let format = info.format_info();
-        let found = info.format();
-        let deep = format.depth().iter().any(|&depth| depth > 8);
-        if !FORMATS.contains(&found) || (deep && format.is_le() != cfg!(target_endian = "little")) {
-            return Err(FrameError::Format { found });
-        }
-        if info.interlace_mode() != VideoInterlaceMode::Progressive {
-            return Err(FrameError::Interlaced {
-                found: info.interlace_mode(),
-            });
-        }
-        let views = info.multiview_mode();
-        if matches!(
-            views,
-            VideoMultiviewMode::FrameByFrame
-                | VideoMultiviewMode::MultiviewFrameByFrame
-                | VideoMultiviewMode::Separated
-        ) {
-            return Err(FrameError::Views {
-                found: views.to_caps_string().unwrap_or_default().into(),
-            });
-        }
-        let (width, height) = (info.width(), info.height());
-        if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
-            return Err(FrameError::Size { width, height });
-        }
-        let plane = |index| {
-            // All components of a plane are alike but for their place in the pixel.
-            let component = format.plane().iter().position(|&plane| plane == index)?;
-            let depth = *format.depth().get(component)?;
-            let (sample, bytes) = if depth > 8 {
-                let shift = *format.shift().get(component)?;
-                (Sample::U16 { depth, shift }, 2)
-            } else {
-                (Sample::U8, 1)
-            };
-            let component = u8::try_from(component).ok()?;
-            let place = usize::from(component);
-            let alpha = (format.has_alpha() && format.plane().get(3) == Some(&index))
-                .then(|| format.poffset().get(3).copied())
-                .flatten()
-                .and_then(|offset| usize::try_from(offset).ok());
-            Some(PlaneLayout {
-                width: format.scale_width(component, width) as usize,
-                height: format.scale_height(component, height) as usize,
-                format: PlaneFormat {
-                    sample,
-                    channels: usize::try_from(*format.pixel_stride().get(place)?).ok()? / bytes,
-                    sub_x: *format.w_sub().get(place)?,
-                    sub_y: *format.h_sub().get(place)?,
-                    alpha,
-                },
-            })
+        check(info)?;
+        let (width, height) = (info.width() as usize, info.height() as usize);
+        let packing = Packing::of(&format);
+        let formats: Vec<_> = match &packing {
+            Some(packing) => packing.formats().collect(),
+            None => {
+                let planes = (0..format.n_planes()).map(|plane| as_it_lies(&format, plane));
+                let planes = planes.collect::<Option<_>>();
+                planes.ok_or(FrameError::Format {
+                    found: info.format(),
+                })?
+            }
         };
-        let planes: Option<Vec<_>> = (0..format.n_planes()).map(plane).collect();
+        let planes: Vec<_> = formats
+            .into_iter()
+            .map(|format| PlaneLayout {
+                width: width.div_ceil(1 << format.sub_x),
+                height: height.div_ceil(1 << format.sub_y),
+                format,
+            })
+            .collect();
+        let memory = match &packing {
+            Some(packing) => (0..format.n_planes() as usize)
+                .map(|plane| {
+                    let (row, height, unit) = packing.memory(plane, (width, height));
+                    MemoryLayout { row, height, unit }
+                })
+                .collect(),
+            None => planes.iter().map(in_memory).collect(),
+        };
+        let places = match &packing {
+            Some(packing) => packing.places(),
+            None => places(&format),
+        };
         Ok(Self {
-            format: found,
-            width: width as usize,
-            height: height as usize,
-            planes: planes.ok_or(FrameError::Format { found })?,
+            format: info.format(),
+            width,
+            height,
+            planes,
+            memory,
+            packing,
+            places,
+            spares: Mutex::default(),
         })
     }
 
@@ -148,31 +175,54 @@ impl FrameLayout {
         self.planes.iter().any(|plane| plane.format.alpha.is_some())
     }
 
+    /// Returns whether planes are unpacked from what lies in memory.
+    pub fn is_packed(&self) -> bool {
+        self.packing.is_some()
+    }
+
     /// Returns width, height and format of each plane.
     pub fn shapes(&self) -> impl Iterator<Item = (usize, usize, PlaneFormat)> {
         let planes = self.planes.iter();
         planes.map(|plane| (plane.width, plane.height, plane.format))
     }
 
+    /// Returns plane and channel of the components: luma and both of chroma, or red, green and
+    /// blue; luma alone for grey; alpha last.
+    pub fn places(&self) -> &[(usize, usize)] {
+        &self.places
+    }
+
     /// The planes of `frame`.
     ///
     /// # Errors
     /// [`FrameError::Frame`] if the frame is of another format or size, [`FrameError::Memory`] if
-    /// its memory ends too early.
+    /// its memory ends too early, [`FrameError::NoMemory`] if there is none to unpack it to.
     pub fn planes<'a>(
-        &self,
+        &'a self,
         frame: &'a VideoFrameRef<&gst::BufferRef>,
-    ) -> Result<Vec<Plane<'a>>, FrameError> {
+    ) -> Result<Planes<'a>, FrameError> {
         let parts = self.parts(frame)?;
-        let plane = |(layout, part): (&PlaneLayout, Part)| Plane {
+        let rows = |(layout, part): (&MemoryLayout, Part)| Rows {
             // SAFETY: `parts` made sure that the bytes are mapped; they are while `frame` lives.
-            data: unsafe { std::slice::from_raw_parts(part.data, part.bytes) },
+            data: unsafe { std::slice::from_raw_parts(part.data.cast_const(), part.bytes) },
             stride: part.stride,
-            width: layout.width,
+            row: layout.row,
             height: layout.height,
-            format: layout.format,
         };
-        Ok(self.planes.iter().zip(parts).map(plane).collect())
+        let memory: Vec<_> = self.memory.iter().zip(parts).map(rows).collect();
+        let unpacked = match &self.packing {
+            None => Vec::new(),
+            Some(packing) => {
+                let mut storage = self.take_storage()?;
+                packing.unpack(&memory, &mut self.cut_mut(&mut storage));
+                storage
+            }
+        };
+        Ok(Planes {
+            layout: self,
+            memory,
+            unpacked,
+        })
     }
 
     /// The planes of `frame`, to be written.
@@ -180,9 +230,9 @@ impl FrameLayout {
     /// # Errors
     /// As [`planes`](Self::planes), and [`FrameError::Planes`] if two planes share memory.
     pub fn planes_mut<'a>(
-        &self,
+        &'a self,
         frame: &'a mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<Vec<PlaneMut<'a>>, FrameError> {
+    ) -> Result<PlanesMut<'a>, FrameError> {
         let parts = self.parts(frame)?;
         let mut ranges: Vec<_> = parts.iter().map(Part::range).collect();
         ranges.sort_unstable();
@@ -192,16 +242,109 @@ impl FrameLayout {
                 expected: "planes apart from each other".into(),
             });
         }
-        let plane = |(layout, part): (&PlaneLayout, Part)| PlaneMut {
+        let rows = |(layout, part): (&MemoryLayout, Part)| Rows {
             // SAFETY: `parts` made sure that the bytes are mapped, for writing since the frame is
             // a writable one; no two planes overlap, and `frame` is borrowed while they are used.
             data: unsafe { std::slice::from_raw_parts_mut(part.data, part.bytes) },
             stride: part.stride,
-            width: layout.width,
+            row: layout.row,
             height: layout.height,
-            format: layout.format,
         };
-        Ok(self.planes.iter().zip(parts).map(plane).collect())
+        let memory = self.memory.iter().zip(parts).map(rows).collect();
+        let unpacked = match &self.packing {
+            None => Vec::new(),
+            Some(_) => self.take_storage()?,
+        };
+        Ok(PlanesMut {
+            layout: self,
+            memory,
+            unpacked,
+        })
+    }
+
+    /// Changes what `frame` holds.
+    ///
+    /// # Errors
+    /// As [`planes_mut`](Self::planes_mut), and those of the work; the frame may be changed.
+    pub(super) fn edit(
+        &self,
+        frame: &mut VideoFrameRef<&mut gst::BufferRef>,
+        work: impl FnOnce(&mut [PlaneMut]) -> Result<(), FrameError>,
+    ) -> Result<(), FrameError> {
+        let mut planes = self.planes_mut(frame)?;
+        if let Some(packing) = &self.packing {
+            let memory: Vec<_> = planes.memory.iter().map(Rows::shared).collect();
+            packing.unpack(&memory, &mut self.cut_mut(&mut planes.unpacked));
+        }
+        work(&mut planes.get())
+    }
+
+    /// Refuses a frame that is not what this is the layout of, or whose memory ends too early.
+    ///
+    /// # Errors
+    /// As [`planes`](Self::planes).
+    pub(super) fn check(&self, frame: &VideoFrameRef<&gst::BufferRef>) -> Result<(), FrameError> {
+        self.parts(frame).map(drop)
+    }
+
+    /// Refuses a frame that the converter can't write: its kernels take pixels of two and four
+    /// bytes for words that lie at multiples of their size, and crash where they don't.
+    ///
+    /// # Errors
+    /// As [`planes`](Self::planes), and [`FrameError::Alignment`].
+    pub(super) fn check_alignment(
+        &self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<(), FrameError> {
+        let parts = self.parts(frame)?;
+        for (plane, (part, memory)) in parts.iter().zip(&self.memory).enumerate() {
+            if !(part.data as usize | part.stride).is_multiple_of(memory.unit) {
+                return Err(FrameError::Alignment {
+                    plane,
+                    expected: memory.unit,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Storage for planes that are unpacked.
+    fn take_storage(&self) -> Result<Vec<u8>, FrameError> {
+        let mut storage = lock(&self.spares).pop().unwrap_or_default();
+        let planes = self.planes.iter();
+        space::resize(
+            &mut storage,
+            planes.map(|plane| plane.row() * plane.height).sum(),
+            0,
+        )?;
+        Ok(storage)
+    }
+
+    fn put_storage(&self, storage: &mut Vec<u8>) {
+        let mut spares = lock(&self.spares);
+        if self.is_packed() && spares.len() < SPARES {
+            spares.push(std::mem::take(storage));
+        }
+    }
+
+    /// The planes in storage.
+    fn cut<'a>(&self, mut storage: &'a [u8]) -> Vec<Plane<'a>> {
+        let plane = |layout: &PlaneLayout| {
+            let (data, rest) = storage.split_at(layout.row() * layout.height);
+            storage = rest;
+            layout.plane(data, layout.row())
+        };
+        self.planes.iter().map(plane).collect()
+    }
+
+    fn cut_mut<'a>(&self, mut storage: &'a mut [u8]) -> Vec<PlaneMut<'a>> {
+        let plane = |layout: &PlaneLayout| {
+            let all = std::mem::take(&mut storage);
+            let (data, rest) = all.split_at_mut(layout.row() * layout.height);
+            storage = rest;
+            layout.plane_mut(data, layout.row())
+        };
+        self.planes.iter().map(plane).collect()
     }
 
     /// Returns where the planes of a frame lie, after checking that they do.
@@ -223,9 +366,9 @@ impl FrameLayout {
         let maps = if raw.meta.is_null() {
             1
         } else {
-            self.planes.len()
+            self.memory.len()
         };
-        let part = |(plane, layout): (usize, &PlaneLayout)| {
+        let part = |(plane, layout): (usize, &MemoryLayout)| {
             let stride = usize::try_from(raw.info.stride[plane]).unwrap_or(0);
             let data = raw.data[plane].cast::<u8>();
             let start = data as usize;
@@ -235,11 +378,11 @@ impl FrameLayout {
                 (from != 0 && (from..end).contains(&start)).then(|| end - start)
             });
             let (found, bytes) = (left.max().unwrap_or(0), layout.bytes(stride));
-            if stride < layout.row() || found < bytes {
+            if stride < layout.row || found < bytes {
                 return Err(FrameError::Memory {
                     plane,
                     found: found.min(stride * layout.height),
-                    expected: layout.bytes(stride.max(layout.row())),
+                    expected: layout.bytes(stride.max(layout.row)),
                 });
             }
             Ok(Part {
@@ -248,8 +391,173 @@ impl FrameLayout {
                 stride,
             })
         };
-        self.planes.iter().enumerate().map(part).collect()
+        self.memory.iter().enumerate().map(part).collect()
     }
+}
+
+impl PlaneLayout {
+    fn plane<'a>(&self, data: &'a [u8], stride: usize) -> Plane<'a> {
+        Plane {
+            data,
+            stride,
+            width: self.width,
+            height: self.height,
+            format: self.format,
+        }
+    }
+
+    fn plane_mut<'a>(&self, data: &'a mut [u8], stride: usize) -> PlaneMut<'a> {
+        PlaneMut {
+            data,
+            stride,
+            width: self.width,
+            height: self.height,
+            format: self.format,
+        }
+    }
+}
+
+/// The planes of a frame, to be read.
+#[derive(Debug)]
+pub struct Planes<'a> {
+    layout: &'a FrameLayout,
+    memory: Vec<Rows<&'a [u8]>>,
+    unpacked: Vec<u8>,
+}
+
+/// The planes of a frame, to be written. What is packed is packed when this is dropped.
+#[derive(Debug)]
+pub struct PlanesMut<'a> {
+    layout: &'a FrameLayout,
+    memory: Vec<Rows<&'a mut [u8]>>,
+    unpacked: Vec<u8>,
+}
+
+impl Planes<'_> {
+    /// Returns the planes.
+    pub fn get(&self) -> Vec<Plane<'_>> {
+        if self.layout.is_packed() {
+            return self.layout.cut(&self.unpacked);
+        }
+        let planes = self.layout.planes.iter().zip(&self.memory);
+        planes
+            .map(|(layout, rows)| layout.plane(rows.data, rows.stride))
+            .collect()
+    }
+}
+
+impl PlanesMut<'_> {
+    /// Returns the planes. Those that are packed don't hold the frame's contents.
+    pub fn get(&mut self) -> Vec<PlaneMut<'_>> {
+        if self.layout.is_packed() {
+            return self.layout.cut_mut(&mut self.unpacked);
+        }
+        let planes = self.layout.planes.iter().zip(&mut self.memory);
+        planes
+            .map(|(layout, rows)| layout.plane_mut(rows.data, rows.stride))
+            .collect()
+    }
+}
+
+impl Drop for Planes<'_> {
+    fn drop(&mut self) {
+        self.layout.put_storage(&mut self.unpacked);
+    }
+}
+
+impl Drop for PlanesMut<'_> {
+    fn drop(&mut self) {
+        if let Some(packing) = &self.layout.packing {
+            let memory = std::mem::take(&mut self.memory);
+            packing.pack(&self.layout.cut(&self.unpacked), memory);
+        }
+        self.layout.put_storage(&mut self.unpacked);
+    }
+}
+
+/// Refuses video that has no layout.
+fn check(info: &VideoInfo) -> Result<(), FrameError> {
+    let (format, found) = (info.format_info(), info.format());
+    let deep = format.depth().iter().any(|&depth| depth > 8);
+    // ARGB64 and the like are of the machine's byte order
+    let foreign = deep && format.is_le() && cfg!(target_endian = "big");
+    if !FORMATS.contains(&found) || foreign {
+        return Err(FrameError::Format { found });
+    }
+    if info.interlace_mode() != VideoInterlaceMode::Progressive {
+        return Err(FrameError::Interlaced {
+            found: info.interlace_mode(),
+        });
+    }
+    let views = info.multiview_mode();
+    if matches!(
+        views,
+        VideoMultiviewMode::FrameByFrame
+            | VideoMultiviewMode::MultiviewFrameByFrame
+            | VideoMultiviewMode::Separated
+    ) {
+        return Err(FrameError::Views {
+            found: views.to_caps_string().unwrap_or_default().into(),
+        });
+    }
+    let (width, height) = (info.width(), info.height());
+    if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
+        return Err(FrameError::Size { width, height });
+    }
+    Ok(())
+}
+
+/// The format of a plane that the kernels take as it lies in memory: its components are alike but
+/// for their place in the pixel.
+fn as_it_lies(format: &VideoFormatInfo, plane: u32) -> Option<PlaneFormat> {
+    let component = format.plane().iter().position(|&other| other == plane)?;
+    let depth = *format.depth().get(component)?;
+    let sample = match depth {
+        ..=8 => Sample::U8,
+        _ => Sample::U16 {
+            depth,
+            shift: *format.shift().get(component)?,
+        },
+    };
+    let samples = |bytes: usize| bytes / sample.bytes();
+    let alpha = format.has_alpha() && format.plane().get(3) == Some(&plane);
+    let alpha = alpha.then(|| format.poffset().get(3)).flatten();
+    Some(PlaneFormat {
+        sample,
+        channels: samples(usize::try_from(*format.pixel_stride().get(component)?).ok()?),
+        sub_x: *format.w_sub().get(component)?,
+        sub_y: *format.h_sub().get(component)?,
+        alpha: alpha.map(|&offset| samples(offset as usize)),
+    })
+}
+
+fn in_memory(plane: &PlaneLayout) -> MemoryLayout {
+    MemoryLayout {
+        row: plane.row(),
+        height: plane.height,
+        unit: 1 << plane.format.pixel_bytes().trailing_zeros(),
+    }
+}
+
+/// Plane and channel of components that lie in memory as the kernels take them.
+fn places(format: &VideoFormatInfo) -> Vec<(usize, usize)> {
+    let at = format.plane().iter().zip(format.poffset());
+    let at: Vec<_> = at.take(format.n_components() as usize).collect();
+    let place = |&(plane, offset): &(&u32, &u32)| {
+        let channel = match format.is_rgb() {
+            true => {
+                let bytes = if format.depth()[0] > 8 { 2 } else { 1 };
+                *offset as usize / bytes
+            }
+            // how many come before: offsets in GStreamer's table for P010 are none of bytes
+            false => {
+                let before = at.iter().filter(|(p, o)| *p == plane && *o < offset);
+                before.count()
+            }
+        };
+        (*plane as usize, channel)
+    };
+    at.iter().map(place).collect()
 }
 
 /// A plane's memory.

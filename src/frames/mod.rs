@@ -9,11 +9,12 @@
 //! * `enlarge` enlarges a picture to a frame, where a network gives no motion; `excess` gives back
 //!   what RGB has cut off of its colours.
 //! * `difference` tells by how much two frames differ.
-//! * `layout`, `plane`, `mapped`, `picture`: what all of these work on.
+//! * `layout`, `plane`, `mapped`, `picture`: what all of these work on; `packing` unpacks formats
+//!   whose planes the kernels can't take as they lie.
 
 pub(crate) mod alpha;
 pub(crate) mod colour;
-mod convert;
+pub(crate) mod convert;
 mod difference;
 mod enlarge;
 mod error;
@@ -21,8 +22,10 @@ pub(crate) mod excess;
 mod layout;
 pub mod mapped;
 mod motion;
+mod packing;
 mod picture;
 mod plane;
+mod pool;
 pub(crate) mod space;
 mod warp;
 
@@ -31,7 +34,7 @@ pub use difference::difference;
 pub use enlarge::Enlarger;
 pub use error::FrameError;
 pub use excess::between as excess_between;
-pub use layout::{FORMATS, FrameLayout};
+pub use layout::{FORMATS, FrameLayout, Planes, PlanesMut};
 pub use mapped::{readable, writable};
 pub use motion::Motion;
 pub use picture::Picture;

@@ -104,7 +104,7 @@ impl Picture {
 }
 
 /// Format of a picture's planes while they are warped: 15 bits lose nothing that could be seen, and
-/// are the most that the fast kernels take.
+/// are the most that the fastest kernels take.
 const FORMAT: PlaneFormat = PlaneFormat {
     sample: Sample::U16 {
         depth: 15,

@@ -14,6 +14,24 @@ pub enum Sample {
     },
 }
 
+impl Sample {
+    /// Bytes in memory.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16 { .. } => 2,
+        }
+    }
+
+    /// The highest level.
+    pub fn most(self) -> u32 {
+        match self {
+            Self::U8 => 255,
+            Self::U16 { depth, .. } => (1 << depth) - 1,
+        }
+    }
+}
+
 /// Format of a plane: `channels` interleaved samples a pixel, at a subsampling of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaneFormat {
@@ -25,24 +43,20 @@ pub struct PlaneFormat {
     pub sub_x: u32,
     /// Vertical subsampling as a shift.
     pub sub_y: u32,
-    /// Which of four channels of a byte is alpha, and tells how much the others count.
+    /// Which of the channels is alpha, and tells how much the others count.
     pub alpha: Option<usize>,
 }
 
 impl PlaneFormat {
     /// Bytes of one interleaved pixel.
     pub fn pixel_bytes(&self) -> usize {
-        let sample = match self.sample {
-            Sample::U8 => 1,
-            Sample::U16 { .. } => 2,
-        };
-        sample * self.channels
+        self.sample.bytes() * self.channels
     }
 
     /// Returns whether alpha is where it can be.
     pub(super) fn has_valid_alpha(&self) -> bool {
-        let fits = |alpha| alpha < 4 && self.channels == 4 && self.sample == Sample::U8;
-        self.alpha.is_none_or(fits)
+        self.alpha
+            .is_none_or(|alpha| alpha < self.channels && self.channels > 1)
     }
 
     /// Returns whether depth and shift fit the sample.
@@ -93,10 +107,21 @@ impl Plane<'_> {
             return true;
         };
         let lines = self.data.chunks(self.stride).take(self.height);
-        lines.map(|line| &line[..self.row_bytes()]).all(|line| {
-            let (pixels, _) = line.as_chunks::<4>();
-            pixels.iter().fold(255, |all, pixel| all & pixel[alpha]) == 255
-        })
+        let mut lines = lines.map(|line| &line[..self.row_bytes()]);
+        let at = alpha * self.format.sample.bytes();
+        match self.format.sample {
+            Sample::U8 => lines.all(|line| match self.format.channels {
+                2 => common_bits::<2>(line, at),
+                3 => common_bits::<3>(line, at),
+                _ => common_bits::<4>(line, at),
+            } == 255),
+            Sample::U16 { shift, .. } => lines.all(|line| {
+                let pixels = line.chunks_exact(self.format.pixel_bytes());
+                let words = pixels.map(|pixel| u16::from_ne_bytes([pixel[at], pixel[at + 1]]));
+                let common = words.fold(u16::MAX, |common, word| common & word);
+                u32::from(common >> shift) == self.format.sample.most()
+            }),
+        }
     }
 
     /// Bytes of a row's pixels, without what the stride adds.
@@ -110,4 +135,10 @@ impl PlaneMut<'_> {
     pub fn row_bytes(&self) -> usize {
         self.width * self.format.pixel_bytes()
     }
+}
+
+/// The bits that are set in one byte of all pixels of so many `BYTES`.
+fn common_bits<const BYTES: usize>(line: &[u8], at: usize) -> u8 {
+    let (pixels, _) = line.as_chunks::<BYTES>();
+    pixels.iter().fold(255, |common, pixel| common & pixel[at])
 }

@@ -92,6 +92,7 @@ fn tried(case: &Case) -> Option<()> {
     let good = readable(&usual, &info).ok()?;
     let read = layout.planes(&frame).is_ok();
     if let (Ok(planes), Ok(others)) = (layout.planes(&frame), layout.planes(&good)) {
+        let (planes, others) = (planes.get(), others.get());
         for plane in &planes {
             // each byte is there to be read
             let sum: u64 = plane.data.iter().map(|&byte| u64::from(byte)).sum();
@@ -125,11 +126,12 @@ fn tried(case: &Case) -> Option<()> {
 
     // write
     let mut frame = writable(odd.get_mut()?, &info).ok()?;
-    let written = layout.planes_mut(&mut frame);
-    if let Ok(planes) = written {
-        for plane in planes {
+    let written = layout.planes_mut(&mut frame).map(|mut planes| {
+        for plane in planes.get() {
             plane.data.fill(1);
         }
+    });
+    if written.is_ok() {
         // where planes were apart, all of them can be filled from a picture
         if let Ok(mut enlarger) = Enlarger::new(&info, small_width, small_height, method) {
             let alpha = Picture::new(picture.width, picture.height);

@@ -108,7 +108,7 @@ fn what_upstream_sends_is_refused_with_what_it_is_and_what_helps() {
             [&format!("interlace-mode={mode}"), "Put deinterlace before"],
         );
     }
-    for format in ["I422_10LE", "YUY2", "I420_12LE", "GRAY16_LE", "v210"] {
+    for format in ["VYUY", "I422_10BE", "RGB16", "NV24", "GRAY16_BE"] {
         let caps = format!("{RAW}format={format}");
         assert_says(
             &caps,
@@ -117,9 +117,9 @@ fn what_upstream_sends_is_refused_with_what_it_is_and_what_helps() {
         );
     }
     assert_says(
-        &format!("{RAW}format=UYVY,interlace-mode=interleaved"),
+        &format!("{RAW}format=VYUY,interlace-mode=interleaved"),
         "",
-        ["UYVY", "Put deinterlace ! videoconvert before"],
+        ["VYUY", "Put deinterlace ! videoconvert before"],
     );
     assert_says(
         &format!("{RAW}format=NV12,width=8").replace("width=64,", ""),
@@ -190,8 +190,8 @@ fn a_refusal_is_explained_through_what_leaves_caps_to_others() {
 #[test]
 fn what_is_cured_upstream_is_no_error() {
     for (caps, between) in [
-        ("format=YUY2", "! videoconvert"),
-        ("format=I422_10LE", "! queue ! videoconvert ! queue"),
+        ("format=VYUY", "! videoconvert"),
+        ("format=I422_10BE", "! queue ! videoconvert ! queue"),
         ("format=I420,interlace-mode=interleaved", "! deinterlace"),
         (
             "format=UYVY,interlace-mode=mixed",
@@ -222,7 +222,7 @@ fn sizes_have_limits() {
 
 #[test]
 fn other_formats_are_refused() {
-    assert!(!accepts("sink", &BASE.replace("NV12", "v210")));
+    assert!(!accepts("sink", &BASE.replace("NV12", "v216")));
 }
 
 #[test]

@@ -33,9 +33,17 @@ fn wait(pipeline: &gst::Pipeline, wanted: gst::MessageType) {
 
 #[track_caller]
 fn play_to_the_end(pipeline: &gst::Pipeline) {
+    play_to_the_end_of(pipeline, |_| ());
+}
+
+/// Plays, and looks at the pipeline before it is stopped.
+#[track_caller]
+fn play_to_the_end_of<T>(pipeline: &gst::Pipeline, look: impl FnOnce(&gst::Pipeline) -> T) -> T {
     pipeline.set_state(gst::State::Playing).unwrap();
     wait(pipeline, gst::MessageType::Eos);
+    let seen = look(pipeline);
     pipeline.set_state(gst::State::Null).unwrap();
+    seen
 }
 
 const SOURCE: &str = "videotestsrc num-buffers=20 pattern=ball \
@@ -69,6 +77,41 @@ fn what_describes_the_picture_stays_as_it_was() {
     let expected = expected.parse::<gst::Caps>().unwrap();
     let caps = sample.caps_owned().unwrap();
     assert!(caps.is_subset(&expected), "{caps}");
+}
+
+/// The format that leaves an element, of which all frames are made or passed.
+#[track_caller]
+fn play_unconverted(source: &str) -> String {
+    let (pipeline, _model) = pipeline(source, "fakesink name=sink sync=false");
+    play_to_the_end_of(&pipeline, |pipeline| {
+        let element = pipeline.by_name("vfi").unwrap();
+        assert_eq!(
+            (stat(&element, "originals"), stat(&element, "synthesised")),
+            (8, 7)
+        );
+        let pad = element.static_pad("src").unwrap();
+        let caps = pad.current_caps().unwrap();
+        caps.structure(0).unwrap().get("format").unwrap()
+    })
+}
+
+#[test]
+fn packed_bytes_go_through_unconverted() {
+    let format = play_unconverted(
+        "videotestsrc num-buffers=8 pattern=ball \
+         ! video/x-raw,format=YUY2,width=160,height=120,framerate=30/1",
+    );
+    assert_eq!(format, "YUY2");
+}
+
+#[test]
+fn ten_bits_of_a_decoder_go_through_unconverted() {
+    let format = play_unconverted(
+        "videotestsrc num-buffers=8 pattern=ball \
+         ! video/x-raw,format=I422_10LE,width=160,height=120,framerate=30/1 \
+         ! avenc_prores ! avdec_prores",
+    );
+    assert_eq!(format, "I422_10LE");
 }
 
 #[test]

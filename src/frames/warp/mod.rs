@@ -13,11 +13,7 @@ pub mod reference;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
-use std::num::NonZero;
-
-use once_cell::sync::Lazy;
-use rayon::prelude::*;
-
+use super::pool::{self, BAND};
 use super::{FrameError, Motion, Plane, PlaneFormat, PlaneMut};
 use field::Mapping;
 
@@ -45,9 +41,6 @@ impl Sampling {
         }
     }
 }
-
-/// Rows a task makes: few enough to share the work evenly, enough to keep their source in cache.
-const BAND: usize = 16;
 
 /// Inputs that any row of a plane is made of.
 #[derive(Clone, Copy)]
@@ -124,13 +117,7 @@ pub fn synthesise(
             kernel.row(top + y, scratch, &mut line[..bytes]);
         }
     };
-    match &*POOL {
-        Some(pool) => pool.install(|| tasks.into_par_iter().for_each_init(Vec::new, make)),
-        None => {
-            let mut scratch = Vec::new();
-            tasks.into_iter().for_each(|task| make(&mut scratch, task));
-        }
-    }
+    pool::each(tasks, make);
     Ok(())
 }
 
@@ -164,16 +151,6 @@ impl<'a> Kernel<'a> {
         }
     }
 }
-
-/// The threads that make frames: one a core, started with the first frame; none if the system
-/// refuses them.
-static POOL: Lazy<Option<rayon::ThreadPool>> = Lazy::new(|| {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(std::thread::available_parallelism().map_or(1, NonZero::get))
-        .thread_name(|index| format!("vfi-warp-{index}"))
-        .build()
-        .ok()
-});
 
 /// Refuses planes and motion that don't belong together.
 fn check(a: &[Plane], b: &[Plane], motion: &Motion, out: &[PlaneMut]) -> Result<(), FrameError> {

@@ -1,7 +1,7 @@
 //! The plain way to synthesise: one sample at a time, in `f32`, written to be read.
 //!
 //! It defines what the fast kernels have to come within one level of, and serves where they
-//! can't: other processors, samples of 16 significant bits, planes narrower than 16 bytes.
+//! can't: other processors, planes narrower than 16 bytes.
 
 use super::{Job, Sampling, VISIBLE, check, field::PARTS};
 use crate::frames::{FrameError, Motion, Plane, PlaneMut, Sample};

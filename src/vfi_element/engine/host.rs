@@ -221,11 +221,11 @@ impl FrameWarp {
         let [a, b] = &self.originals;
         let (a, b) = (readable(a, info)?, readable(b, info)?);
         frames::synthesise(
-            &layout.planes(&a)?,
-            &layout.planes(&b)?,
+            &layout.planes(&a)?.get(),
+            &layout.planes(&b)?.get(),
             &self.motion.motion().map_err(|why| anyhow!(why))?,
             self.sampling,
-            &mut layout.planes_mut(out)?,
+            &mut layout.planes_mut(out)?.get(),
         )?;
         Ok(())
     }

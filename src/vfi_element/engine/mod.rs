@@ -311,6 +311,6 @@ impl Engine {
         let FrameFormat { info, layout } = &**format;
         let (a, b) = (readable(&a.buffer, info)?, readable(&b.buffer, info)?);
         let (a, b) = (layout.planes(&a)?, layout.planes(&b)?);
-        Ok(frames::difference(&a, &b, limit))
+        Ok(frames::difference(&a.get(), &b.get(), limit))
     }
 }

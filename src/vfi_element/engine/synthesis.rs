@@ -139,11 +139,11 @@ impl Engine {
             mask: &[1.0 - phase as f32],
         };
         frames::synthesise(
-            &layout.planes(&a)?,
-            &layout.planes(&b)?,
+            &layout.planes(&a)?.get(),
+            &layout.planes(&b)?.get(),
             &standing,
             Sampling::Bilinear,
-            &mut layout.planes_mut(&mut out)?,
+            &mut layout.planes_mut(&mut out)?.get(),
         )?;
         Ok(())
     }

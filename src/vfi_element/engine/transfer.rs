@@ -55,7 +55,8 @@ impl FramePreparation {
             self.job.run(FrameSource::Copied(&mut fetch))?
         } else {
             let mapped = readable(buffer, info)?;
-            self.job.run(FrameSource::Host(&layout.planes(&mapped)?))?
+            self.job
+                .run(FrameSource::Host(&layout.planes(&mapped)?.get()))?
         };
         thumbnail.set_cells(self.size, made.thumbnail());
         Ok(NetworkInput {
@@ -78,7 +79,8 @@ pub(super) fn finish_on_device(
         return Ok(job.run(FrameSink::Copied(&mut store))?);
     }
     let mut out = writable(out, info)?;
-    Ok(job.run(FrameSink::Host(&mut layout.planes_mut(&mut out)?))?)
+    let mut planes = layout.planes_mut(&mut out)?;
+    Ok(job.run(FrameSink::Host(&mut planes.get()))?)
 }
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! Every format, size and stride: originals untouched, synthesised frames right.
 
 use gst_video::prelude::*;
-use gstvfiinterp::frames::FORMATS;
+use gstvfiinterp::frames::{FORMATS, FrameLayout, Plane, Sample};
 use test_support::rig::*;
 
 /// Originals in, doubled, out: the originals bit by bit, and as many others.
@@ -9,6 +9,8 @@ use test_support::rig::*;
 pub(crate) fn assert_originals_survive(text: &str) {
     let info = info(text);
     let mut rig = Rig::new(text, None);
+    // of some formats such frames look like cuts
+    rig.element.set_property("scene-threshold", 0.0);
     let originals: Vec<_> = (0..4).map(|k| rig.push(&info, k)).collect();
     let out = rig.finish();
     assert_eq!(out.len(), 8, "{text}");
@@ -41,26 +43,40 @@ fn originals_are_bit_exact_at_odd_sizes() {
     }
 }
 
-/// Fills a frame with one value a plane, where that is a legal sample; all of it shows.
+/// Fills a frame with one level, of 8 bits; all of it shows.
 fn flat(info: &gst_video::VideoInfo, k: u64, value: u8) -> gst::Buffer {
+    let layout = FrameLayout::new(info).unwrap();
     let mut buffer = frame(info, k);
-    let shift = info.format_info().shift()[0];
-    let deep = info.format_info().depth()[0] > 8;
-    {
-        let mut map = buffer.make_mut().map_writable().unwrap();
-        if deep {
-            let sample = (u16::from(value) << 2 << shift).to_le_bytes();
-            for pair in map.chunks_exact_mut(2) {
-                pair.copy_from_slice(&sample);
+    let memory = buffer.make_mut();
+    let mut mapped = gst_video::VideoFrameRef::from_buffer_ref_writable(memory, info).unwrap();
+    for plane in layout.planes_mut(&mut mapped).unwrap().get() {
+        let row = plane.row_bytes();
+        let rows = plane
+            .data
+            .chunks_mut(plane.stride)
+            .map(|line| &mut line[..row]);
+        for pixel in rows.flat_map(|row| row.chunks_exact_mut(plane.format.pixel_bytes())) {
+            for (channel, sample) in pixel
+                .chunks_exact_mut(plane.format.sample.bytes())
+                .enumerate()
+            {
+                let shows = plane.format.alpha == Some(channel);
+                match plane.format.sample {
+                    Sample::U8 => sample[0] = if shows { 255 } else { value },
+                    Sample::U16 { depth, shift } => {
+                        let level = u32::from(value) << (depth - 8);
+                        let level = if shows {
+                            plane.format.sample.most()
+                        } else {
+                            level
+                        };
+                        sample.copy_from_slice(&((level << shift) as u16).to_le_bytes());
+                    }
+                }
             }
-        } else {
-            map.fill(value);
-        }
-        if info.has_alpha() {
-            let alpha = info.format_info().poffset()[3] as usize;
-            map.iter_mut().skip(alpha).step_by(4).for_each(|a| *a = 255);
         }
     }
+    drop(mapped);
     buffer
 }
 
@@ -74,17 +90,24 @@ fn a_blend_is_exact_in_every_format() {
         rig.harness.push(flat(&info, 0, 40)).unwrap();
         rig.harness.push(flat(&info, 1, 80)).unwrap();
         let out = rig.finish();
-        let between = gst_video::VideoFrame::from_buffer_readable(out[1].clone(), &info).unwrap();
         let expected = flat(&info, 0, 60);
-        let expected = gst_video::VideoFrame::from_buffer_readable(expected, &info).unwrap();
-        for component in 0..info.n_components() {
-            assert_eq!(
-                samples(&between, component),
-                samples(&expected, component),
-                "{text} component {component}"
-            );
-        }
+        let [got, expected] = [&out[1], &expected].map(|buffer| levels(buffer, &info));
+        assert!(got == expected, "{text}: {got:?}");
     }
+}
+
+/// The planes of a frame, without whatever lies between their rows.
+fn levels(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Vec<Vec<u8>> {
+    let layout = FrameLayout::new(info).unwrap();
+    let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let planes = layout.planes(&mapped).unwrap();
+    let rows = |plane: &Plane| {
+        let lines = plane.data.chunks(plane.stride).take(plane.height);
+        lines
+            .flat_map(|line| line[..plane.row_bytes()].to_vec())
+            .collect()
+    };
+    planes.get().iter().map(rows).collect()
 }
 
 type Frame = gst_video::VideoFrame<gst_video::video_frame::Readable>;

@@ -4,12 +4,14 @@
 //! 16 bytes a row. One load and one byte shuffle then fetch all of them; gathers would take about
 //! ten times as long. Where neighbours part ways (another row, too far apart), the window is
 //! placed again for those left over, at most four times, so that any flow gives a right result.
-//! Pixels wider than two bytes fill a window each, and always have their own.
+//! Pixels wider than two bytes fill a window each, and always have their own; those of four words, and
+//! those whose channels count as much as one of them does, are fetched one by one.
 //!
 //! Weights along a row are integers (13 bits for bytes, split into two signed bytes for
 //! `vpmaddubsw`; 14 bits for words), so a row of four pixels costs two to five instructions;
 //! weights across rows are `f32` and include the mask. Against the reference that is off by at most
-//! 0.3 levels before rounding.
+//! 0.3 levels before rounding, up to 12 bits. Of 16 bits it would be eight, and samples don't fit
+//! signed words: there weights and sums along a row are `f32`, too.
 
 use std::arch::x86_64::*;
 
@@ -17,9 +19,9 @@ use super::{
     Job, Sampling,
     field::{self, PARTS},
 };
-use crate::frames::{Plane, Sample};
+use crate::frames::{Plane, PlaneFormat, Sample};
 
-mod alpha;
+mod channels;
 mod pixel;
 mod window;
 
@@ -48,12 +50,24 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The four bytes of the pixel in a column of tap row `tap` of row `y`.
+    /// The bytes of the pixel in a column of tap row `tap` of row `y`, the first one lowest.
     #[inline(always)]
-    fn pixel(&self, y: i32, tap: usize, column: i32) -> i32 {
-        let at = self.rows[y as usize + tap] + 4 * column as usize;
-        let bytes = self.data.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| i32::from_le_bytes(*bytes))
+    fn pixel<const BYTES: usize>(&self, y: i32, tap: usize, column: i32) -> i64 {
+        let at = self.rows[y as usize + tap] + BYTES * column as usize;
+        let rest = self.data.get(at..).unwrap_or_default();
+        // by way of an array of eight bytes it would be written and read again
+        match BYTES {
+            2 => rest
+                .first_chunk()
+                .map_or(0, |b| u16::from_le_bytes(*b).into()),
+            3 => {
+                (rest.first_chunk()).map_or(0, |&[a, b, c]| u32::from_le_bytes([a, b, c, 0]).into())
+            }
+            4 => rest
+                .first_chunk()
+                .map_or(0, |b| u32::from_le_bytes(*b).into()),
+            _ => rest.first_chunk().map_or(0, |b| i64::from_le_bytes(*b)),
+        }
     }
 
     /// Returns the address of `byte` of tap row `tap` of row `y`.
@@ -73,9 +87,9 @@ struct Taps {
     /// Column and row of the pixel left of and above each position.
     x: __m256i,
     y: __m256i,
-    /// Weights along the row; for bytes: four signed bytes a pixel, high and low part; for words:
-    /// two words a pixel, for taps 0 and 1, and taps 2 and 3.
-    across: [__m256i; 2],
+    /// Weights along the row. For bytes: four signed bytes a pixel, high and low part; for words:
+    /// two words a pixel, for taps 0 and 1, and taps 2 and 3; as `f32`: those of each tap.
+    across: [__m256i; 4],
     /// Weights of the rows, times the source's own weight, over the scale of `across`.
     down: [__m256; 4],
 }
@@ -93,7 +107,7 @@ pub(super) struct Warp<'a> {
     shift: i32,
     /// Masks nearer to 0 or 1 than this change no level, so one source needn't be read.
     negligible: f32,
-    /// The channel that is alpha (of four bytes only).
+    /// The channel that is alpha, where the others count as much as that.
     alpha: i32,
 }
 
@@ -106,27 +120,12 @@ impl<'a> Warp<'a> {
         let format = job.a.format;
         let (most, shift) = match format.sample {
             Sample::U8 => (255, 0),
-            // Samples have to fit signed words.
-            Sample::U16 { depth, shift } if depth < 16 => ((1 << depth) - 1, shift as i32),
-            Sample::U16 { .. } => return None,
+            Sample::U16 { depth, shift } => ((1 << depth) - 1, shift as i32),
         };
         let cubic = job.sampling == Sampling::Bicubic;
-        let row: Row = match (format.pixel_bytes(), format.channels, cubic) {
-            (1, 1, false) => row::<1, 1, 2, false>,
-            (1, 1, true) => row::<1, 1, 4, false>,
-            (2, 1, false) => row::<2, 1, 2, false>,
-            (2, 1, true) => row::<2, 1, 4, false>,
-            (2, 2, false) => row::<2, 2, 2, false>,
-            (2, 2, true) => row::<2, 2, 4, false>,
-            (3, 3, false) => row::<3, 3, 2, false>,
-            (3, 3, true) => row::<3, 3, 4, false>,
-            (4, 4, false) if job.alpha.is_some() => row::<4, 4, 2, true>,
-            (4, 4, true) if job.alpha.is_some() => row::<4, 4, 4, true>,
-            (4, 4, false) => row::<4, 4, 2, false>,
-            (4, 4, true) => row::<4, 4, 4, false>,
-            (4, 2, false) => row::<4, 2, 2, false>,
-            (4, 2, true) => row::<4, 2, 4, false>,
-            _ => return None,
+        let row = match job.alpha {
+            Some(_) => row_by_alpha(&format, cubic)?,
+            None => row_of(&format, most, cubic)?,
         };
         Some(Self {
             a: Source::new(&job.a)?,
@@ -148,10 +147,59 @@ impl<'a> Warp<'a> {
     }
 }
 
-/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources; with
-/// `ALPHA`, as much of each pixel as shows.
+/// The kernel for planes of which all counts.
+fn row_of(format: &PlaneFormat, most: i32, cubic: bool) -> Option<Row> {
+    // samples have to fit signed words, or are floats
+    let whole = most > i32::from(i16::MAX);
+    Some(
+        match (format.pixel_bytes(), format.channels, whole, cubic) {
+            (1, 1, _, false) => row::<1, 1, 2, PLAIN>,
+            (1, 1, _, true) => row::<1, 1, 4, PLAIN>,
+            (2, 1, false, false) => row::<2, 1, 2, PLAIN>,
+            (2, 1, false, true) => row::<2, 1, 4, PLAIN>,
+            (2, 1, true, false) => row::<2, 1, 2, FLOAT>,
+            (2, 1, true, true) => row::<2, 1, 4, FLOAT>,
+            (2, 2, _, false) => row::<2, 2, 2, PLAIN>,
+            (2, 2, _, true) => row::<2, 2, 4, PLAIN>,
+            (3, 3, _, false) => row::<3, 3, 2, PLAIN>,
+            (3, 3, _, true) => row::<3, 3, 4, PLAIN>,
+            (4, 4, _, false) => row::<4, 4, 2, PLAIN>,
+            (4, 4, _, true) => row::<4, 4, 4, PLAIN>,
+            (4, 2, false, false) => row::<4, 2, 2, PLAIN>,
+            (4, 2, false, true) => row::<4, 2, 4, PLAIN>,
+            (4, 2, true, false) => row::<4, 2, 2, FLOAT>,
+            (4, 2, true, true) => row::<4, 2, 4, FLOAT>,
+            (8, 4, _, false) => row::<8, 4, 2, FLOAT>,
+            (8, 4, _, true) => row::<8, 4, 4, FLOAT>,
+            _ => return None,
+        },
+    )
+}
+
+/// The kernel for planes whose channels count as much as one of them.
+fn row_by_alpha(format: &PlaneFormat, cubic: bool) -> Option<Row> {
+    Some(match (format.pixel_bytes(), format.channels, cubic) {
+        (2, 2, false) => row::<2, 2, 2, ALPHA>,
+        (2, 2, true) => row::<2, 2, 4, ALPHA>,
+        (3, 3, false) => row::<3, 3, 2, ALPHA>,
+        (3, 3, true) => row::<3, 3, 4, ALPHA>,
+        (4, 4, false) => row::<4, 4, 2, ALPHA>,
+        (4, 4, true) => row::<4, 4, 4, ALPHA>,
+        (8, 4, false) => row::<8, 4, 2, ALPHA>,
+        (8, 4, true) => row::<8, 4, 4, ALPHA>,
+        _ => return None,
+    })
+}
+
+/// Ways to sum samples up: by integer weights along the row; by `f32`; the same, counting as much
+/// of each pixel as shows.
+const PLAIN: u8 = 0;
+const FLOAT: u8 = 1;
+const ALPHA: u8 = 2;
+
+/// Makes row `y` of a plane of `BYTES` a pixel in `CHANNELS`, from `ROWS` rows of the sources.
 #[target_feature(enable = "avx2,fma")]
-fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const ALPHA: bool>(
+fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
     warp: &Warp,
     y: usize,
     field: &mut [f32],
@@ -175,24 +223,25 @@ fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const ALPHA
         let mut shown = sums;
         if _mm256_movemask_ps(some) != 0 {
             let (x, y) = (_mm256_add_ps(x, x0), _mm256_add_ps(row, y0));
-            let taps = taps::<BYTES, CHANNELS, ROWS>(&warp.a, x, y, mask);
-            add::<BYTES, CHANNELS, ROWS>(warp, &warp.a, &taps, &mut sums);
-            if ALPHA {
-                alpha::add::<ROWS>(&warp.a, &taps, warp.alpha, &mut shown);
-            }
+            let taps = taps::<BYTES, CHANNELS, ROWS, WAY>(&warp.a, x, y, mask);
+            add::<BYTES, CHANNELS, ROWS, WAY>(warp, &warp.a, &taps, &mut sums, &mut shown);
         }
         if _mm256_movemask_ps(all) != 0xff {
             let (x, y) = (_mm256_add_ps(x, x1), _mm256_add_ps(row, y1));
-            let taps = taps::<BYTES, CHANNELS, ROWS>(&warp.b, x, y, _mm256_sub_ps(one, mask));
-            add::<BYTES, CHANNELS, ROWS>(warp, &warp.b, &taps, &mut sums);
-            if ALPHA {
-                alpha::add::<ROWS>(&warp.b, &taps, warp.alpha, &mut shown);
-            }
+            let rest = _mm256_sub_ps(one, mask);
+            let taps = taps::<BYTES, CHANNELS, ROWS, WAY>(&warp.b, x, y, rest);
+            add::<BYTES, CHANNELS, ROWS, WAY>(warp, &warp.b, &taps, &mut sums, &mut shown);
         }
-        if ALPHA {
-            sums = alpha::divided(&sums, &shown, warp.alpha);
+        if WAY == ALPHA {
+            sums = channels::divided(&sums, &shown, warp.alpha);
         }
-        let levels = if BYTES <= 2 {
+        if BYTES == 8 {
+            store_words(&channels::words(warp, &sums), out);
+            continue;
+        }
+        let levels = if WAY == ALPHA {
+            channels::bytes::<CHANNELS>(&sums)
+        } else if BYTES <= 2 {
             window::levels::<BYTES, CHANNELS>(warp, &sums)
         } else {
             pixel::levels::<CHANNELS>(warp, &sums)
@@ -212,19 +261,34 @@ fn row<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const ALPHA
     }
 }
 
-/// Adds what one source gives.
+/// Stores eight pixels of four words, or the first ones of them.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
+fn store_words(levels: &[__m256i; 2], out: &mut [u8]) {
+    let mut bytes = [0u8; 64];
+    for (levels, bytes) in levels.iter().zip(bytes.chunks_exact_mut(32)) {
+        // SAFETY: `bytes` has the 32 bytes.
+        unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), *levels) };
+    }
+    out.copy_from_slice(&bytes[..out.len()]);
+}
+
+/// Adds what one source gives; `shown` is of use where channels count as much as one of them.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
     warp: &Warp,
     source: &Source,
     taps: &Taps,
     sums: &mut [__m256; 4],
+    shown: &mut [__m256; 4],
 ) {
-    if BYTES <= 2 {
-        window::add::<BYTES, CHANNELS, ROWS>(source, taps, warp.shift, sums);
+    if WAY == ALPHA || BYTES == 8 {
+        channels::add::<BYTES, CHANNELS, ROWS, WAY>(warp, source, taps, sums, shown);
+    } else if BYTES <= 2 {
+        window::add::<BYTES, CHANNELS, ROWS, WAY>(source, taps, warp.shift, sums);
     } else {
-        pixel::add::<BYTES, CHANNELS, ROWS>(source, taps, warp.shift, sums);
+        pixel::add::<BYTES, CHANNELS, ROWS, WAY>(source, taps, warp.shift, sums);
     }
 }
 
@@ -301,7 +365,7 @@ impl<'a> Grid<'a> {
 /// own.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
+fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
     source: &Source,
     x: __m256,
     y: __m256,
@@ -317,7 +381,13 @@ fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
     let along = _mm256_sub_ps(x, _mm256_cvtepi32_ps(column));
     let below = _mm256_sub_ps(y, _mm256_cvtepi32_ps(row));
 
-    let scale = if BYTES == CHANNELS { 8192.0 } else { 16384.0 };
+    let scale = if WAY != PLAIN {
+        1.0
+    } else if BYTES == CHANNELS {
+        8192.0
+    } else {
+        16384.0
+    };
     let weights = if ROWS == 4 {
         cubic(along, scale)
     } else {
@@ -328,18 +398,13 @@ fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
             zero,
         ]
     };
-    let first = _mm256_cvtps_epi32(weights[0]);
-    let third = _mm256_cvtps_epi32(weights[2]);
-    let fourth = _mm256_cvtps_epi32(weights[3]);
-    let others = _mm256_add_epi32(_mm256_add_epi32(first, fourth), third);
-    let second = _mm256_sub_epi32(_mm256_set1_epi32(scale as i32), others);
-    let across = if BYTES == CHANNELS {
-        bytes([first, second, third, fourth])
+    let across = if WAY == PLAIN {
+        whole_weights::<BYTES, CHANNELS>(&weights, scale)
     } else {
-        [
-            _mm256_blend_epi16::<0xaa>(first, _mm256_slli_epi32::<16>(second)),
-            _mm256_blend_epi16::<0xaa>(third, _mm256_slli_epi32::<16>(fourth)),
-        ]
+        let [first, _, third, fourth] = weights;
+        let others = _mm256_add_ps(_mm256_add_ps(first, fourth), third);
+        let second = _mm256_sub_ps(_mm256_set1_ps(1.0), others);
+        [first, second, third, fourth].map(|weight| _mm256_castps_si256(weight))
     };
 
     let weight = _mm256_mul_ps(weight, _mm256_set1_ps(1.0 / scale));
@@ -358,6 +423,29 @@ fn taps<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
         across,
         down,
     }
+}
+
+/// Weights along the row as integers that add up to `scale`; that of tap 1 is what is left.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn whole_weights<const BYTES: usize, const CHANNELS: usize>(
+    weights: &[__m256; 4],
+    scale: f32,
+) -> [__m256i; 4] {
+    let first = _mm256_cvtps_epi32(weights[0]);
+    let third = _mm256_cvtps_epi32(weights[2]);
+    let fourth = _mm256_cvtps_epi32(weights[3]);
+    let others = _mm256_add_epi32(_mm256_add_epi32(first, fourth), third);
+    let second = _mm256_sub_epi32(_mm256_set1_epi32(scale as i32), others);
+    let [early, late] = if BYTES == CHANNELS {
+        bytes([first, second, third, fourth])
+    } else {
+        [
+            _mm256_blend_epi16::<0xaa>(first, _mm256_slli_epi32::<16>(second)),
+            _mm256_blend_epi16::<0xaa>(third, _mm256_slli_epi32::<16>(fourth)),
+        ]
+    };
+    [early, late, early, late]
 }
 
 /// Returns the Catmull-Rom weights of taps 0, 2 and 3 for positions `t`, times `scale`; that of tap
@@ -417,10 +505,33 @@ unsafe fn load(low: *const u8, high: *const u8) -> __m256i {
 /// Sums of four bytes times four weights of [`bytes`](fn@bytes).
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn dot_bytes(samples: __m256i, weights: &[__m256i; 2]) -> __m256 {
+fn dot_bytes(samples: __m256i, weights: &[__m256i]) -> __m256 {
     let high = _mm256_maddubs_epi16(samples, weights[0]);
     let low = _mm256_maddubs_epi16(samples, weights[1]);
     let high = _mm256_madd_epi16(high, _mm256_set1_epi16(128));
     let low = _mm256_madd_epi16(low, _mm256_set1_epi16(1));
     _mm256_cvtepi32_ps(_mm256_add_epi32(high, low))
+}
+
+/// Sums of pairs of words times two weights of `f32`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot_words(samples: __m256i, first: __m256i, second: __m256i) -> __m256 {
+    let low = _mm256_and_si256(samples, _mm256_set1_epi32(0xffff));
+    let high = _mm256_srli_epi32::<16>(samples);
+    let [first, second] = [first, second].map(|weight| _mm256_castsi256_ps(weight));
+    let sum = _mm256_mul_ps(_mm256_cvtepi32_ps(low), first);
+    _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), second, sum)
+}
+
+/// Spreads lane `index` of each half over it.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn spread(value: __m256i, index: usize) -> __m256i {
+    match index {
+        0 => _mm256_shuffle_epi32::<0b00_00_00_00>(value),
+        1 => _mm256_shuffle_epi32::<0b01_01_01_01>(value),
+        2 => _mm256_shuffle_epi32::<0b10_10_10_10>(value),
+        _ => _mm256_shuffle_epi32::<0b11_11_11_11>(value),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Source, Taps, Warp, dot_bytes, load};
+use super::{PLAIN, Source, Taps, Warp, channels, dot_bytes, dot_words, load, spread};
 
 /// Returns the tap that a byte of a shuffled window belongs to.
 ///
@@ -30,7 +30,7 @@ const fn part<const CHANNELS: usize>(byte: usize) -> i32 {
 /// (of two channels: those of taps 0 and 1, then those of taps 2 and 3).
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
+pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
     source: &Source,
     taps: &Taps,
     shift: i32,
@@ -74,7 +74,13 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
         }
         // SAFETY: `order` has the 32 bytes.
         let order = unsafe { _mm256_loadu_si256(order.as_ptr().cast()) };
-        let across = if words {
+        let across = if words && WAY != PLAIN {
+            let [w0, w1, w2, w3] = taps.across.map(|weights| spread(weights, index));
+            [
+                _mm256_blend_epi32::<0b1100_1100>(w0, w2),
+                _mm256_blend_epi32::<0b1100_1100>(w1, w3),
+            ]
+        } else if words {
             let pairs = if index < 2 {
                 _mm256_unpacklo_epi32(taps.across[0], taps.across[1])
             } else {
@@ -85,7 +91,7 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
                 _ => _mm256_shuffle_epi32::<0b11_11_10_10>(pairs),
             }; 2]
         } else {
-            taps.across.map(|weights| spread(weights, index))
+            [0, 1].map(|part| spread(taps.across[part], index))
         };
         for tap in (4 - ROWS) / 2..(4 + ROWS) / 2 {
             // SAFETY: windows start within [0, row_bytes - 16], so they lie in their rows.
@@ -98,25 +104,16 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
             let line = if words {
                 let window = _mm256_srl_epi16(window, _mm_cvtsi32_si128(shift));
                 let samples = _mm256_shuffle_epi8(window, order);
-                _mm256_cvtepi32_ps(_mm256_madd_epi16(samples, across[0]))
+                match WAY {
+                    PLAIN => _mm256_cvtepi32_ps(_mm256_madd_epi16(samples, across[0])),
+                    _ => dot_words(samples, across[0], across[1]),
+                }
             } else {
                 dot_bytes(_mm256_shuffle_epi8(window, order), &across)
             };
             let weight = spread(_mm256_castps_si256(taps.down[tap]), index);
             sums[index] = _mm256_fmadd_ps(line, _mm256_castsi256_ps(weight), sums[index]);
         }
-    }
-}
-
-/// Spreads lane `index` of each half over it.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn spread(value: __m256i, index: usize) -> __m256i {
-    match index {
-        0 => _mm256_shuffle_epi32::<0b00_00_00_00>(value),
-        1 => _mm256_shuffle_epi32::<0b01_01_01_01>(value),
-        2 => _mm256_shuffle_epi32::<0b10_10_10_10>(value),
-        _ => _mm256_shuffle_epi32::<0b11_11_11_11>(value),
     }
 }
 
@@ -134,17 +131,5 @@ pub(super) fn levels<const CHANNELS: usize>(warp: &Warp, sums: &[__m256; 4]) -> 
         let words = _mm256_min_epu16(words, _mm256_set1_epi16(warp.most as i16));
         return _mm256_sll_epi16(words, _mm_cvtsi32_si128(warp.shift));
     }
-    let [first, second, third, fourth] = sums.map(|sum| _mm256_cvtps_epi32(sum));
-    let bytes = _mm256_packus_epi16(
-        _mm256_packs_epi32(first, second),
-        _mm256_packs_epi32(third, fourth),
-    );
-    if CHANNELS == 4 {
-        return bytes;
-    }
-    let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-        0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15,
-    ));
-    let bytes = _mm256_shuffle_epi8(bytes, order);
-    _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7))
+    channels::bytes::<CHANNELS>(sums)
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Source, Taps, Warp, dot_bytes, load};
+use super::{PLAIN, Source, Taps, Warp, dot_bytes, dot_words, load};
 
 /// For a first lane of 0 to 3 and one of 4 to 7: lanes that spread each over its half.
 static LEADERS: [[[i32; 8]; 4]; 4] = {
@@ -19,7 +19,7 @@ static LEADERS: [[[i32; 8]; 4]; 4] = {
 /// Adds one source to the sums, one of eight pixels for each channel.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
+pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
     source: &Source,
     taps: &Taps,
     shift: i32,
@@ -74,18 +74,23 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize>(
             if BYTES == CHANNELS {
                 for channel in 0..CHANNELS {
                     let samples = _mm256_shuffle_epi8(window, controls[channel]);
-                    let line = dot_bytes(samples, &taps.across);
+                    let line = dot_bytes(samples, &taps.across[..2]);
                     sums[channel] = _mm256_fmadd_ps(line, weight, sums[channel]);
                 }
             } else {
                 let window = _mm256_srl_epi16(window, _mm_cvtsi32_si128(shift));
                 let first = _mm256_shuffle_epi8(window, controls[0]);
                 let second = _mm256_shuffle_epi8(window, controls[1]);
-                let line = _mm256_add_epi32(
-                    _mm256_madd_epi16(first, taps.across[0]),
-                    _mm256_madd_epi16(second, taps.across[1]),
-                );
-                sums[0] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(line), weight, sums[0]);
+                let line = if WAY == PLAIN {
+                    _mm256_cvtepi32_ps(_mm256_add_epi32(
+                        _mm256_madd_epi16(first, taps.across[0]),
+                        _mm256_madd_epi16(second, taps.across[1]),
+                    ))
+                } else {
+                    let [w0, w1, w2, w3] = taps.across;
+                    _mm256_add_ps(dot_words(first, w0, w1), dot_words(second, w2, w3))
+                };
+                sums[0] = _mm256_fmadd_ps(line, weight, sums[0]);
             }
         }
     }

@@ -2,43 +2,63 @@
 
 use super::*;
 
-/// Pixels of four bytes of which one is alpha: noise that shows wholly, in part, and not at all.
-fn with_alpha(alpha: usize, seed: u64, opaque: bool) -> Vec<Owned> {
+/// Sample, channels, and which of these is alpha.
+const WITH_ALPHA: [(Sample, usize, usize); 6] = [
+    (U8, 4, 0),
+    (U8, 4, 3),
+    (U8, 2, 1),
+    (U8, 3, 2),
+    (SIXTEEN, 4, 0),
+    (TEN, 4, 3),
+];
+
+/// Pixels of which one channel is alpha: noise that shows wholly, in part, and not at all.
+fn with_alpha(
+    (sample, channels, alpha): (Sample, usize, usize),
+    seed: u64,
+    opaque: bool,
+) -> Vec<Owned> {
     let format = PlaneFormat {
-        sample: U8,
-        channels: 4,
+        sample,
+        channels,
         sub_x: 0,
         sub_y: 0,
         alpha: Some(alpha),
     };
     let mut plane = Owned::noise(61, 40, format, 0, seed);
-    let mut random = Random(seed);
-    for (at, pixel) in plane.data.chunks_exact_mut(4).enumerate() {
-        let opacity = match (at % 61 / 7 + at / 61 / 5) % 3 {
-            0 => 255,
-            1 => 0,
-            _ => random.next() as u8,
-        };
-        pixel[alpha] = if opaque { 255 } else { opacity };
+    let (pixel, bytes) = (format.pixel_bytes(), sample.bytes());
+    for (at, pixel) in plane.data.chunks_exact_mut(pixel).enumerate() {
+        let opacity = &mut pixel[alpha * bytes..(alpha + 1) * bytes];
+        let all = &(sample.most() as u16).to_ne_bytes()[..bytes];
+        match (at % 61 / 7 + at / 61 / 5) % 3 {
+            _ if opaque => opacity.copy_from_slice(all),
+            0 => opacity.copy_from_slice(all),
+            1 => opacity.fill(0),
+            // noise
+            _ => {}
+        }
     }
     vec![plane]
 }
 
 #[test]
 fn fast_kernels_show_what_the_plain_way_shows() {
-    for alpha in [0, 3] {
+    for kind @ (sample, channels, alpha) in WITH_ALPHA {
         for sampling in [Sampling::Bilinear, Sampling::Bicubic] {
             let field = Field::noise(9, 7, 3.0, 11, 5);
-            let (a, b) = (with_alpha(alpha, 3, false), with_alpha(alpha, 8, false));
+            let (a, b) = (with_alpha(kind, 3, false), with_alpha(kind, 8, false));
             let (fast, plain) = both(&a, &b, &field.motion(1.0), sampling, 4);
             let (fast, plain) = (fast[0].samples(), plain[0].samples());
-            for (got, want) in fast.chunks(4).zip(plain.chunks(4)) {
-                assert!((got[alpha] - want[alpha]).abs() <= 1, "{got:?} {want:?}");
-                for channel in 0..4 {
-                    let shown = |pixel: &[i32]| pixel[channel] * pixel[alpha];
+            let allowed = i64::from(allowed(sample, &field.motion(1.0)));
+            for (got, want) in fast.chunks(channels).zip(plain.chunks(channels)) {
+                let off = i64::from(got[alpha].abs_diff(want[alpha]));
+                assert!(off <= allowed, "{kind:?} {got:?} {want:?}");
+                for channel in (0..channels).filter(|&channel| channel != alpha) {
+                    let shown = |pixel: &[i32]| i64::from(pixel[channel]) * i64::from(pixel[alpha]);
                     // a level, where all of it shows
                     let off = (shown(got) - shown(want)).abs();
-                    assert!(channel == alpha || off <= 2 * 255, "{got:?} {want:?}");
+                    let most = 2 * allowed * i64::from(sample.most());
+                    assert!(off <= most, "{kind:?} {got:?} {want:?}");
                 }
             }
         }
@@ -47,18 +67,20 @@ fn fast_kernels_show_what_the_plain_way_shows() {
 
 #[test]
 fn what_shows_wholly_is_made_as_without_alpha() {
-    for sampling in [Sampling::Bilinear, Sampling::Bicubic] {
-        let field = Field::noise(9, 7, 3.0, 11, 5);
-        let made = |alpha| {
-            let frames = [3, 8].map(|seed| {
-                let mut frame = with_alpha(3, seed, true);
-                frame[0].format.alpha = alpha;
-                frame
-            });
-            let (fast, plain) = both(&frames[0], &frames[1], &field.motion(1.0), sampling, 0);
-            [fast[0].samples(), plain[0].samples()]
-        };
-        assert_eq!(made(Some(3)), made(None));
+    for kind @ (_, _, alpha) in WITH_ALPHA {
+        for sampling in [Sampling::Bilinear, Sampling::Bicubic] {
+            let field = Field::noise(9, 7, 3.0, 11, 5);
+            let made = |alpha| {
+                let frames = [3, 8].map(|seed| {
+                    let mut frame = with_alpha(kind, seed, true);
+                    frame[0].format.alpha = alpha;
+                    frame
+                });
+                let (fast, plain) = both(&frames[0], &frames[1], &field.motion(1.0), sampling, 0);
+                [fast[0].samples(), plain[0].samples()]
+            };
+            assert_eq!(made(Some(alpha)), made(None), "{kind:?}");
+        }
     }
 }
 
@@ -66,7 +88,7 @@ fn what_shows_wholly_is_made_as_without_alpha() {
 fn what_does_not_show_leaves_no_rim() {
     for sampling in [Sampling::Bilinear, Sampling::Bicubic] {
         let disc = |from: usize| {
-            let mut frame = with_alpha(3, 1, false);
+            let mut frame = with_alpha((U8, 4, 3), 1, false);
             for (at, pixel) in frame[0].data.chunks_exact_mut(4).enumerate() {
                 let inside = (from..from + 20).contains(&(at % 61));
                 // black is stored where nothing shows

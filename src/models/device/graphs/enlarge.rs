@@ -168,7 +168,9 @@ fn components(
             true => (1, 3),
             false => (component + 1, component + 2),
         };
+        let levels = geometry.swap_chroma(graph, &levels);
         let back = given(graph, shape, from, to);
+        let back = back.map(|back| geometry.swap_chroma(graph, &back));
         store(
             geometry,
             shape,

@@ -27,6 +27,7 @@ use onnx_graph::build::{GraphBuilder, int, ints, text, value};
 use onnx_graph::proto::ModelProto;
 use onnx_graph::{FLOAT, UINT8, UINT16};
 
+use crate::frames::convert::misses_columns;
 use crate::frames::excess::Gamut;
 use crate::frames::{FrameError, FrameLayout, PlaneFormat, Sample, ScaleMethod};
 use crate::models::signature::types::Padding;
@@ -118,9 +119,27 @@ impl Geometry {
         Gamut::new(&self.info).filter(|_| self.pictures)
     }
 
+    /// Returns whether graphs are made for such frames and a picture of this width; all others are made
+    /// on the host.
+    pub(crate) fn serves(info: &VideoInfo, small: usize) -> bool {
+        let format = info.format_info();
+        let depth = format.depth().first().copied();
+        let takes = match format.is_rgb() {
+            true => depth <= Some(8) && format.n_planes() == 1,
+            false => depth <= Some(10) && format.n_components() < 4,
+        };
+        // where the converter misses columns, the host shrinks another way
+        takes && !misses_columns(info, small)
+    }
+
     /// The planes, and whether this geometry makes sense.
     fn shapes(&self) -> Result<Vec<Shape>, FrameError> {
         let layout = FrameLayout::new(&self.info)?;
+        if !Self::serves(&self.info, self.small.0) {
+            return Err(FrameError::Device {
+                found: self.info.format(),
+            });
+        }
         let shapes: Vec<_> = layout
             .shapes()
             .map(|(width, height, format)| Shape {
@@ -163,15 +182,22 @@ impl Geometry {
     /// Returns plane and channel of the components: luma and both of chroma, or red, green and
     /// blue; luma alone for grey.
     fn components(&self) -> Vec<(usize, usize)> {
-        let format = self.info.format_info();
-        let bytes = if self.is_deep() { 2 } else { 1 };
-        let place = |component: usize| {
-            let offset = usize::try_from(format.poffset()[component]).unwrap_or(0);
-            (format.plane()[component] as usize, offset / bytes)
-        };
-        (0..format.n_components().min(3) as usize)
-            .map(place)
-            .collect()
+        let layout = FrameLayout::new(&self.info);
+        layout.map_or_else(
+            |_| Vec::new(),
+            |layout| layout.places().iter().take(3).copied().collect(),
+        )
+    }
+
+    /// Both kinds of chroma, `[2, h, w]`, in the order of the plane that they share, or back.
+    fn swap_chroma(&self, graph: &mut Appender, chroma: &str) -> String {
+        match self.components().as_slice() {
+            [_, blue, red] if blue.0 == red.0 && blue.1 > red.1 => {
+                let order = graph.integers(&[2], &[1, 0]);
+                graph.node("Gather", &[chroma, &order], vec![int("axis", 0)])
+            }
+            _ => chroma.into(),
+        }
     }
 }
 

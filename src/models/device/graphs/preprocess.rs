@@ -100,7 +100,8 @@ fn converted(geometry: &Geometry, shapes: &[Shape], graph: &mut Appender) -> Str
     // both kinds of chroma in one plane, or one after the other
     for (plane, _) in geometry.components().into_iter().skip(1) {
         if parts.len() < shapes.len() {
-            parts.push(shrunk(geometry, &shapes[plane], graph, &planes[plane]));
+            let chroma = shrunk(geometry, &shapes[plane], graph, &planes[plane]);
+            parts.push(geometry.swap_chroma(graph, &chroma));
         }
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -199,7 +200,9 @@ fn shrunk(geometry: &Geometry, shape: &Shape, graph: &mut Appender, levels: &str
         width.div_ceil(1 << format.sub_x),
         height.div_ceil(1 << format.sub_y),
     );
-    let single = format.channels == 1;
+    // what shares a plane in memory is not halved
+    let single =
+        format.channels == 1 && (geometry.info.n_planes() > 1 || geometry.info.n_components() == 1);
     let passes = pass::shrink(method, (shape.width, shape.height), small, single);
     let levels = pass::apply(&passes, graph, levels);
     larger(geometry, shape, graph, &levels, geometry.small)

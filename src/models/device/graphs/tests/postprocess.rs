@@ -28,6 +28,7 @@ fn worst(got: &[Vec<f32>], want: &gst::Buffer, info: &VideoInfo) -> f32 {
     let layout = FrameLayout::new(info).unwrap();
     let want = read(want, info);
     let planes = layout.planes(&want).unwrap();
+    let planes = planes.get();
     let differences = got.iter().zip(&planes).map(|(got, plane)| {
         let (shift, depth) = match plane.format.sample {
             Sample::U8 => (0, 8),
@@ -132,6 +133,9 @@ fn warped_planes_are_the_kernels() {
         for method in [ScaleMethod::Bilinear, ScaleMethod::Lanczos] {
             for (index, (size, small)) in SIZES.into_iter().enumerate() {
                 let info = info(format, size.0, size.1);
+                if !Geometry::serves(&info, small.0) {
+                    continue;
+                }
                 let geometry = geometry(&info, small, method);
                 let stride = [1, 2, 4][index % 3];
                 let (pw, ph) = geometry.padded;
@@ -144,8 +148,8 @@ fn warped_planes_are_the_kernels() {
                     let planes = [layout.planes(&a).unwrap(), layout.planes(&b).unwrap()];
                     let mut out = layout.planes_mut(out).unwrap();
                     let sampling = Sampling::from(method);
-                    reference::synthesise(&planes[0], &planes[1], &motion, sampling, &mut out)
-                        .unwrap();
+                    let [a, b] = planes.each_ref().map(|planes| planes.get());
+                    reference::synthesise(&a, &b, &motion, sampling, &mut out.get()).unwrap();
                 });
                 let own = index % 2 == 0;
                 let mut inputs = motion_inputs(&motion);
@@ -208,6 +212,9 @@ fn enlarged_pictures_are_the_converter_s() {
         for method in METHODS {
             for (size, small) in SIZES {
                 let info = info(format, size.0, size.1);
+                if !Geometry::serves(&info, small.0) {
+                    continue;
+                }
                 let found = enlarged(&geometry(&info, small, method));
                 assert!(
                     found <= 1.0,
@@ -223,6 +230,9 @@ fn what_rgb_cuts_off_is_given_back_as_on_the_host() {
     for format in FORMATS {
         for (size, small) in [((96, 64), (96, 64)), ((131, 71), (60, 35))] {
             let info = info(format, size.0, size.1);
+            if !Geometry::serves(&info, small.0) {
+                continue;
+            }
             let geometry = Geometry {
                 pictures: true,
                 ..geometry(&info, small, ScaleMethod::Bilinear)

@@ -6,17 +6,28 @@ use super::*;
 /// One of the converter's own 1023 levels: what a sum that falls the other way in the last step makes.
 const LAST_STEP: f32 = 255.0 / 1023.0 + 1e-3;
 
+/// The same; of Y210, whose bits the converter repeats otherwise, it is two.
+fn last_step(format: VideoFormat) -> f32 {
+    match format {
+        VideoFormat::Y210 => 2.0 * LAST_STEP,
+        _ => LAST_STEP,
+    }
+}
+
 #[test]
 fn pictures_are_the_converter_s() {
     for format in FORMATS {
         for method in METHODS {
             for (size, small) in SIZES {
                 let info = info(format, size.0, size.1);
+                if !Geometry::serves(&info, small.0) {
+                    continue;
+                }
                 let geometry = geometry(&info, small, method);
                 let (got, want) = ready(&info, &geometry, &filled(&info, 7));
                 let found = difference(&got, &want.data, 1.0);
                 assert!(
-                    found <= LAST_STEP,
+                    found <= last_step(format),
                     "{format:?} {method:?} {size:?} {small:?}: {found}"
                 );
             }
@@ -65,7 +76,8 @@ fn deep_pictures_that_are_flatter_than_their_frames_are_right_but_for_the_conver
                 let layout = FrameLayout::new(&info).unwrap();
                 let buffer = buffer.get_mut().unwrap();
                 let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &info).unwrap();
-                for plane in layout.planes_mut(&mut frame).unwrap() {
+                let mut planes = layout.planes_mut(&mut frame).unwrap();
+                for plane in planes.get() {
                     let (first, rest) = plane.data.split_at_mut(plane.stride);
                     for row in rest.chunks_mut(plane.stride) {
                         row.copy_from_slice(&first[..row.len()]);

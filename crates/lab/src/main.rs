@@ -20,6 +20,7 @@ mod metrics;
 mod networks;
 mod pace;
 mod process;
+mod profile;
 mod quality;
 mod scene;
 mod slow;
@@ -59,6 +60,8 @@ enum Command {
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
     Speed(speed::Args),
+    /// Tells where the time goes in a pipeline, and what to change
+    Profile(profile::Args),
     /// Matches each frame of a file with a place in another, and tells drift, stutters and repeats
     Align(align::Args),
 }
@@ -82,6 +85,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         Command::Cycles(args) => cycles::run(args),
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Profile(args) => profile::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

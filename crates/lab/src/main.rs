@@ -6,6 +6,7 @@
 
 mod align;
 mod bare;
+mod bench;
 mod beside;
 mod chaos;
 mod child;
@@ -60,6 +61,8 @@ enum Command {
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
     Speed(speed::Args),
+    /// Measures this machine at a fixed set of sizes and networks, for an issue
+    Bench(bench::Args),
     /// Tells where the time goes in a pipeline, and what to change
     Profile(profile::Args),
     /// Matches each frame of a file with a place in another, and tells drift, stutters and repeats
@@ -86,6 +89,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Bench(args) => bench::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

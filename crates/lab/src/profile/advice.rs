@@ -20,7 +20,7 @@ const BUSY: f64 = 0.6;
 /// Divisors of the network's picture that are proposed.
 const DIVISORS: [f64; 9] = [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0];
 /// Settings that make encoders faster: element, property, value, and the part of the time that is
-/// left. Measured from the elements' defaults with 640x360 on two processors.
+/// left, which is a guess from their defaults.
 const ENCODERS: [(&str, &str, &str, f64); 2] = [
     ("x264enc", "speed-preset", "ultrafast", 0.2),
     ("x265enc", "speed-preset", "ultrafast", 0.2),

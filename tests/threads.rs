@@ -57,8 +57,8 @@ fn task(queue: &Arc<Queue<Item>>) -> thread::JoinHandle<Vec<Item>> {
     let (queue, round) = (queue.clone(), queue.round());
     thread::spawn(move || {
         let mut done = Vec::new();
-        while let Ok(item) = queue.pop(round) {
-            done.push(item);
+        while let Ok(taken) = queue.pop(round) {
+            done.push(taken.item);
             queue.done();
         }
         done

@@ -22,6 +22,7 @@ use super::registry::Shared;
 use super::runtime::load_canceller::LoadCanceller;
 use super::runtime::run_canceller::RunCanceller;
 use super::runtime::runtime;
+use super::runtime::session_waits::SessionWaits;
 use super::signature::metadata::Stated;
 use super::signature::types::Outputs;
 use crate::frames::{FrameError, Picture, space};
@@ -292,6 +293,12 @@ impl Interpolator {
     /// Returns how often memory was given back since this was last asked.
     pub fn take_clears(&mut self) -> Clears {
         self.network.take_clears()
+    }
+
+    /// Returns how long its runs waited for others, with which it shares sessions, since this was
+    /// last asked.
+    pub fn take_waits(&mut self) -> SessionWaits {
+        self.network.take_waits()
     }
 
     /// Returns what the arenas of its sessions hold, if the runtime tells. Takes some microseconds.

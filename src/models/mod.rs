@@ -45,3 +45,4 @@ pub(crate) use ops::fuzz_sample;
 pub use options::{ExecutionProvider, LoadOptions, ModelFamily, ModelInfo, ModelKind, Precision};
 pub use runtime::load_canceller::LoadCanceller;
 pub use runtime::run_canceller::RunCanceller;
+pub use runtime::session_waits::SessionWaits;

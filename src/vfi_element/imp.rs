@@ -12,7 +12,7 @@ use gst::subclass::prelude::*;
 use super::caps;
 use super::context::Context;
 use super::log::CAT;
-use super::settings::Settings;
+use super::settings::{Preset, Settings, params};
 use super::task::Worker;
 
 /// The element's private side.
@@ -77,7 +77,7 @@ impl ObjectSubclass for VfiInterp {
 
 impl ObjectImpl for VfiInterp {
     fn properties() -> &'static [glib::ParamSpec] {
-        Settings::param_specs()
+        params::specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -89,6 +89,11 @@ impl ObjectImpl for VfiInterp {
         }
         gst::debug!(CAT, imp = self, "{} is now {value:?}", pspec.name());
         let after = self.context.settings();
+        if pspec.name() == "preset" {
+            for name in Preset::PROPERTIES {
+                self.obj().notify(name);
+            }
+        }
         if after.has_waiting() && !before.has_waiting() {
             gst::element_imp_warning!(
                 self,

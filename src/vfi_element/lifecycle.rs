@@ -73,8 +73,8 @@ impl VfiInterp {
         let at_work = self.context.crew.set_to_work();
         let round = self.context.queue.round();
         worker.begin(round);
-        let item = self.context.queue.pop(round);
-        let result = item.and_then(|item| worker.handle(&self.context, item));
+        let taken = self.context.queue.pop(round);
+        let result = taken.and_then(|taken| worker.handle(&self.context, taken));
         if result.is_err() {
             // Whatever comes next, if anything does, has nothing to do with what was.
             worker.flush();

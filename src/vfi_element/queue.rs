@@ -8,6 +8,7 @@
 //! order in which the two threads may come.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -30,9 +31,22 @@ pub(super) trait Queued: Clone {
     fn kind(&self) -> Kind;
 }
 
+/// Item that was taken, and figures of the queue at that time.
+#[derive(Debug)]
+pub(super) struct Taken<T> {
+    pub item: T,
+    /// Time for which it waited.
+    pub waited: Duration,
+    /// Frames that waited, itself among them.
+    pub level: usize,
+    /// Time for which upstream was held back since the queue was made or forgotten.
+    pub held_back: Duration,
+}
+
 #[derive(Debug)]
 struct State<T> {
-    items: VecDeque<T>,
+    /// Items, and when they came.
+    items: VecDeque<(T, Instant)>,
     /// The lasting item the task is at work on.
     unfinished: Option<T>,
     buffers: usize,
@@ -48,6 +62,8 @@ struct State<T> {
     lets_all_in: bool,
     /// Counts how often the queue was opened.
     round: u64,
+    /// Time for which upstream was held back.
+    held_back: Duration,
     flow: Result<(), gst::FlowError>,
 }
 
@@ -78,6 +94,7 @@ impl<T: Queued> Queue<T> {
                 told: false,
                 lets_all_in: false,
                 round: 0,
+                held_back: Duration::ZERO,
                 flow: Err(gst::FlowError::Flushing),
             }),
             changed: Condvar::new(),
@@ -103,7 +120,8 @@ impl<T: Queued> Queue<T> {
 
     /// Returns a copy of the item that is to be taken next, if it is there.
     pub(super) fn peek(&self) -> Option<T> {
-        self.lock().items.front().cloned()
+        let state = self.lock();
+        state.items.front().map(|(item, _)| item.clone())
     }
 
     /// Frames that may wait.
@@ -124,7 +142,7 @@ impl<T: Queued> Queue<T> {
         let mut state = self.lock();
         state.clear();
         if let Some(item) = state.unfinished.take() {
-            state.items.push_front(item);
+            state.items.push_front((item, Instant::now()));
         }
         state.busy = false;
         state.eos = false;
@@ -146,6 +164,7 @@ impl<T: Queued> Queue<T> {
         let mut state = self.lock();
         state.items.clear();
         state.unfinished = None;
+        state.held_back = Duration::ZERO;
         state.capacity = Self::LEAST;
     }
 
@@ -166,19 +185,29 @@ impl<T: Queued> Queue<T> {
     pub(super) fn push(&self, item: T) -> Result<(), gst::FlowError> {
         let kind = item.kind();
         let mut state = if kind == Kind::Frame {
-            let mut state =
-                self.wait(|s| s.flow.is_err() || s.buffers < s.capacity || s.lets_all_in);
-            state.told = state.flow.is_err();
-            state
+            self.wait_for_room()
         } else {
             self.lock()
         };
         state.flow?;
-        state.items.push_back(item);
+        state.items.push_back((item, Instant::now()));
         state.buffers += usize::from(kind == Kind::Frame);
         state.eos |= kind == Kind::Last;
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Waits until a frame may come in, or is refused.
+    fn wait_for_room(&self) -> MutexGuard<'_, State<T>> {
+        let is_ready = |s: &State<T>| s.flow.is_err() || s.buffers < s.capacity || s.lets_all_in;
+        let mut state = self.lock();
+        if !is_ready(&state) {
+            let start = Instant::now();
+            state = self.wait_on(state, is_ready);
+            state.held_back += start.elapsed();
+        }
+        state.told = state.flow.is_err();
+        state
     }
 
     /// Waits until everything that was put in has been dealt with.
@@ -200,10 +229,11 @@ impl<T: Queued> Queue<T> {
     ///
     /// # Errors
     /// The error that the queue was closed with, or one that says it has been opened anew since.
-    pub(super) fn pop(&self, round: u64) -> Result<T, gst::FlowError> {
+    pub(super) fn pop(&self, round: u64) -> Result<Taken<T>, gst::FlowError> {
         let mut state = self.wait(|s| s.flow.is_err() || s.round != round || !s.items.is_empty());
         state.flow_in(round)?;
-        let Some(item) = state.items.pop_front() else {
+        let level = state.buffers;
+        let Some((item, came)) = state.items.pop_front() else {
             return Err(gst::FlowError::Error);
         };
         let kind = item.kind();
@@ -211,7 +241,12 @@ impl<T: Queued> Queue<T> {
         state.unfinished = (kind == Kind::Lasting).then(|| item.clone());
         state.busy = true;
         self.changed.notify_all();
-        Ok(item)
+        Ok(Taken {
+            item,
+            waited: came.elapsed(),
+            level,
+            held_back: state.held_back,
+        })
     }
 
     /// Marks the item taken last as dealt with.
@@ -257,7 +292,14 @@ impl<T: Queued> Queue<T> {
     }
 
     fn wait(&self, ready: impl Fn(&State<T>) -> bool) -> MutexGuard<'_, State<T>> {
-        let mut state = self.lock();
+        self.wait_on(self.lock(), ready)
+    }
+
+    fn wait_on<'q>(
+        &self,
+        mut state: MutexGuard<'q, State<T>>,
+        ready: impl Fn(&State<T>) -> bool,
+    ) -> MutexGuard<'q, State<T>> {
         while !ready(&state) {
             let waited = self.changed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -275,7 +317,7 @@ impl<T: Queued> State<T> {
     }
 
     fn clear(&mut self) {
-        self.items.retain(|item| item.kind() == Kind::Lasting);
+        self.items.retain(|(item, _)| item.kind() == Kind::Lasting);
         self.buffers = 0;
     }
 }

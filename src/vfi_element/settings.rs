@@ -1,9 +1,8 @@
-//! The element's properties: their values, defaults and descriptions.
+//! The element's properties: their values and defaults.
 
-use std::sync::LazyLock;
+pub(super) mod params;
 
 use glib::prelude::*;
-use gst::prelude::*;
 
 use super::at_start::{AtStart, take};
 use crate::frames::ScaleMethod;
@@ -73,6 +72,40 @@ pub(super) enum SceneAction {
     Interpolate,
 }
 
+/// Settings that go well together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstVfiInterpPreset")]
+pub(super) enum Preset {
+    /// Each property's own default.
+    #[default]
+    #[enum_value(name = "Each property's own default", nick = "none")]
+    None,
+    /// Little time for each frame.
+    #[enum_value(
+        name = "As little time for each frame as still looks well",
+        nick = "fast"
+    )]
+    Fast,
+    /// Time where it is seen.
+    #[enum_value(name = "Time for each frame where that is seen", nick = "balanced")]
+    Balanced,
+    /// All that can be made of a frame.
+    #[enum_value(name = "The best frames, whatever time they take", nick = "quality")]
+    Quality,
+}
+
+impl Preset {
+    /// The properties that follow it, unless they are set themselves.
+    pub(super) const PROPERTIES: [&str; 6] = [
+        "model",
+        "downscale",
+        "downscale-method",
+        "upscale",
+        "upscale-method",
+        "overload",
+    ];
+}
+
 /// Values of the properties.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
@@ -103,6 +136,9 @@ pub(super) struct Settings {
     pub scene_action: SceneAction,
     pub still_threshold: f64,
     pub dedup: bool,
+    preset: Preset,
+    /// Which of the preset's properties were set themselves.
+    is_own: [bool; Preset::PROPERTIES.len()],
 }
 
 impl Default for Settings {
@@ -132,6 +168,8 @@ impl Default for Settings {
             scene_action: SceneAction::Repeat,
             still_threshold: 0.0035,
             dedup: false,
+            preset: Preset::None,
+            is_own: [false; Preset::PROPERTIES.len()],
         }
     }
 }
@@ -198,7 +236,11 @@ impl Settings {
     /// Takes a property's new value; `false` for a name that is no settable property. GObject has
     /// checked type and range before.
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        if let Some(place) = Preset::PROPERTIES.iter().position(|own| *own == name) {
+            self.is_own[place] = true;
+        }
         match name {
+            "preset" => take(&mut self.preset, value) && self.follow_preset(),
             "model" => {
                 let model = value.get::<Option<String>>().ok().flatten();
                 self.model = model.unwrap_or_else(|| Self::default().model);
@@ -238,6 +280,54 @@ impl Settings {
         }
     }
 
+    /// Gives the properties that were not set themselves the preset's values.
+    fn follow_preset(&mut self) -> bool {
+        let wanted = Self::of(self.preset);
+        let [
+            model,
+            downscale,
+            downscale_method,
+            upscale,
+            upscale_method,
+            overload,
+        ] = self.is_own;
+        if !model {
+            self.model = wanted.model;
+        }
+        if !downscale {
+            self.downscale = wanted.downscale;
+        }
+        if !downscale_method {
+            self.downscale_method = wanted.downscale_method;
+        }
+        if !upscale {
+            self.upscale = wanted.upscale;
+        }
+        if !upscale_method {
+            self.upscale_method = wanted.upscale_method;
+        }
+        if !overload {
+            self.overload = wanted.overload;
+        }
+        true
+    }
+
+    /// Returns the settings of a preset, which were measured (docs/properties.md).
+    fn of(preset: Preset) -> Self {
+        let default = Self::default();
+        match preset {
+            Preset::None | Preset::Balanced => default,
+            Preset::Fast => Self {
+                downscale: 4.0,
+                ..default
+            },
+            Preset::Quality => Self {
+                overload: Overload::Skip,
+                ..default
+            },
+        }
+    }
+
     /// A property's value; `None` for a name that is none of the settings.
     pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
@@ -265,178 +355,11 @@ impl Settings {
             "scene-action" => self.scene_action.to_value(),
             "still-threshold" => self.still_threshold.to_value(),
             "dedup" => self.dedup.to_value(),
+            "preset" => self.preset.to_value(),
             _ => return None,
         })
     }
-
-    /// The properties as GObject is told of them.
-    pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
-        &PARAM_SPECS
-    }
 }
-
-static PARAM_SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-    let default = Settings::default();
-    vec![
-        glib::ParamSpecString::builder("model")
-            .nick("Model")
-            .blurb("Name of a built-in network, or path of an ONNX file")
-            .default_value(Some(default.model.as_str()))
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("model-family", default.model_family)
-            .nick("Model family")
-            .blurb("How the model is to be taken, whatever its inputs and outputs look like")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecString::builder("model-info")
-            .nick("Model info")
-            .blurb("Overrules what is detected of the model: key=value,… with the keys family, range, layout, channel_order, align, pad, timestep, output, flow_unit, light, name and, for further inputs, input.NAME, or the path of a .toml file with them")
-            .default_value(Some(default.model_info.as_str()))
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("bisection-depth")
-            .nick("Bisection depth")
-            .blurb("How often models that know midpoints only halve a pair for frames that lie on no exact half, quarter and so on")
-            .minimum(1)
-            .maximum(4)
-            .default_value(default.bisection_depth)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("multiplier")
-            .nick("Multiplier")
-            .blurb("Output frames per input frame when the caps downstream fix no frame rate")
-            .minimum(1)
-            .maximum(64)
-            .default_value(default.multiplier)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecDouble::builder("downscale")
-            .nick("Downscale")
-            .blurb("The network sees the frame's width and height divided by this (0 = auto: a long side of 640, or less where a clock sets the pace and that takes too long)")
-            .minimum(0.0)
-            .maximum(16.0)
-            .default_value(default.downscale)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("downscale-method", default.downscale_method)
-            .nick("Downscale method")
-            .blurb("Filter that shrinks frames for the network")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("upscale", default.upscale)
-            .nick("Upscale")
-            .blurb("What is scaled up to the frame's size")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("upscale-method", default.upscale_method)
-            .nick("Upscale method")
-            .blurb("Filter that samples full-size frames along the motion (lanczos: as bicubic), or enlarges the network's picture")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("execution-provider", default.at_start.execution_provider)
-            .nick("Execution provider")
-            .blurb("Where the network runs; auto takes CUDA if it starts, else the CPU")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecInt::builder("device")
-            .nick("Device")
-            .blurb("Which GPU the network runs on, counted from 0")
-            .minimum(0)
-            .default_value(default.at_start.device)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("precision", default.at_start.precision)
-            .nick("Precision")
-            .blurb("How many bits the network computes in; auto takes 16 on a GPU, on the CPU 8 for built-in networks, else 32")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads that the network runs on where the CPU runs it (0 = as many as the machine has, up to eight); a change loads the network anew")
-            .maximum(64)
-            .default_value(default.threads)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecInt::builder("cache-clear-interval")
-            .nick("Cache clear interval")
-            .blurb("After how many pairs memory kept for the next run is given back (-1 = adaptive: 10, and 3 from the hundredth frame on; 0 = never); at once where little is left")
-            .minimum(-1)
-            .default_value(default.cache_clear_interval)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("memory-limit")
-            .nick("Memory limit")
-            .blurb("Bytes that the element's sessions may hold together, on the CPU beside the network's weights, with CUDA with them (0 = no limit); a change loads the network anew")
-            .default_value(default.memory_limit)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("latency")
-            .nick("Latency")
-            .blurb("Time in nanoseconds to make a frame in, reported beside one input frame in live pipelines; raised, with a warning, when frames take longer")
-            .maximum(gst::ClockTime::MAX.nseconds())
-            .default_value(default.latency.nseconds())
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("max-gap")
-            .nick("Maximum gap")
-            .blurb("Frames further apart than this many nanoseconds are not interpolated")
-            .maximum(gst::ClockTime::MAX.nseconds())
-            .default_value(default.max_gap.nseconds())
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("qos")
-            .nick("Quality of service")
-            .blurb("Heed what downstream reports of late frames, as overload says; originals are never skipped")
-            .default_value(default.qos)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("overload", default.overload)
-            .nick("Overload")
-            .blurb("What happens to synthesised frames there is no time for; originals always go out")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("stats-interval")
-            .nick("Statistics interval")
-            .blurb("Post an element message vfiinterp-stats each time this many nanoseconds have gone by (0 = never)")
-            .maximum(gst::ClockTime::MAX.nseconds())
-            .default_value(default.stats_interval.nseconds())
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecDouble::builder("scene-threshold")
-            .nick("Scene threshold")
-            .blurb("A pair is a cut where at least this much of it is explained neither by motion nor by light (0 = never; then flashes are interpolated, too)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(default.scene_threshold)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("scene-action", default.scene_action)
-            .nick("Scene action")
-            .blurb("What is shown between two frames that a cut lies between")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecDouble::builder("still-threshold")
-            .nick("Still threshold")
-            .blurb("A pair is repeated, not interpolated, where no block of 8x8 samples changes by more than this part of the full range (root mean square; 0 = only equal frames)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(default.still_threshold)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("dedup")
-            .nick("Replace duplicates")
-            .blurb("Interpolate across up to three repeated frames of the source, within 150 ms, and replace them; adds as much latency when live")
-            .default_value(default.dedup)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-            .nick("Statistics")
-            .blurb("Counts of frames, times of each phase in nanoseconds, effort and latency now, provider and model")
-            .read_only()
-            .build(),
-    ]
-});
 
 #[cfg(test)]
 mod tests {
@@ -459,16 +382,41 @@ mod tests {
         assert!(!changed(|s| s.bisection_depth = 1));
     }
 
-    #[test]
-    fn every_setting_can_be_read_under_its_name() {
-        gst::init().unwrap();
-        let settings = Settings::default();
-        for spec in Settings::param_specs() {
-            if spec.name() != "stats" {
-                let value = settings.get(spec.name()).unwrap();
-                assert_eq!(value.type_(), spec.value_type(), "{}", spec.name());
-                assert!(Settings::default().set(spec.name(), &value));
-            }
+    /// Settings after properties were set in this order, by their nicks and numbers.
+    fn after(changes: &[(&str, glib::Value)]) -> Settings {
+        let mut settings = Settings::default();
+        for (name, value) in changes {
+            assert!(settings.set(name, value), "{name}");
         }
+        settings
+    }
+
+    #[test]
+    fn what_is_set_itself_wins_over_a_preset_in_any_order() {
+        let fast = ("preset", Preset::Fast.to_value());
+        assert_eq!(after(std::slice::from_ref(&fast)).downscale, 4.0);
+        let own = ("downscale", 3.0.to_value());
+        for changes in [[fast.clone(), own.clone()], [own, fast]] {
+            let settings = after(&changes);
+            assert_eq!(settings.downscale, 3.0);
+        }
+    }
+
+    #[test]
+    fn what_is_set_to_its_default_counts_as_set() {
+        let settings = after(&[
+            ("overload", Overload::Degrade.to_value()),
+            ("preset", Preset::Quality.to_value()),
+        ]);
+        assert_eq!(settings.overload, Overload::Degrade);
+    }
+
+    #[test]
+    fn without_a_preset_all_is_as_it_was() {
+        let settings = after(&[
+            ("preset", Preset::Quality.to_value()),
+            ("preset", Preset::None.to_value()),
+        ]);
+        assert_eq!(settings, Settings::default());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::timing::percentile::SlidingPercentile;
+use crate::models::SessionWaits;
 use crate::models::memory::{Clears, Usage};
 
 /// Statistics of the element since it was started.
@@ -38,6 +39,18 @@ pub(super) struct Stats {
     estimate: Phase,
     /// Making full-size frames.
     synthesise: Phase,
+    /// Pushing frames: what is downstream works, or waits for the clock.
+    pub push_time: Duration,
+    /// Time for which upstream waited for room in the queue.
+    held_back: Duration,
+    /// Frames in the queue when one was taken, that one among them.
+    queue_level: Gauge,
+    /// Time in nanoseconds for which a frame was in the queue.
+    queue_wait: Gauge,
+    /// Time in nanoseconds for which a frame waited for others who use the same session.
+    session_wait: Gauge,
+    /// Runs of the network that had to wait for others.
+    contentions: u64,
     /// Number of times that memory was given back.
     pub clears: Clears,
     /// Memory that the network's session holds.
@@ -76,6 +89,43 @@ impl Phase {
     }
 }
 
+/// Values of something that is looked at again and again.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Gauge {
+    total: u64,
+    count: u64,
+    largest: u64,
+    latest: SlidingPercentile,
+}
+
+impl Gauge {
+    fn add(&mut self, value: u64) {
+        self.total = self.total.saturating_add(value);
+        self.count += 1;
+        self.largest = self.largest.max(value);
+        self.latest.add(value);
+    }
+
+    fn mean(&self) -> u64 {
+        self.total.checked_div(self.count).unwrap_or(0)
+    }
+
+    /// Returns the mean of what was added since it was like `before`.
+    fn mean_since(&self, before: &(u64, u64)) -> f64 {
+        let (total, count) = (self.total - before.0, self.count - before.1);
+        total as f64 / count.max(1) as f64
+    }
+
+    /// Returns sum and number of its values.
+    fn sums(&self) -> (u64, u64) {
+        (self.total, self.count)
+    }
+
+    fn high(&self) -> u64 {
+        self.latest.high().unwrap_or(0)
+    }
+}
+
 /// Counters that rates are computed from.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
@@ -89,6 +139,9 @@ struct Counts {
     shortages: u64,
     /// Shrinking, estimating, synthesising.
     times: [Duration; 3],
+    contentions: u64,
+    /// Sums and numbers of the queue's levels, of waits there, and of waits for a session.
+    gauges: [(u64, u64); 3],
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -113,8 +166,19 @@ impl Stats {
         self.content_time += content;
     }
 
+    /// A frame was taken off the queue, where it `waited` among `level` frames; upstream was held
+    /// back for so long in all.
+    pub(super) fn add_taken(&mut self, waited: Duration, level: usize, held_back: Duration) {
+        self.frames_in += 1;
+        self.queue_level.add(level as u64);
+        self.queue_wait.add(nanoseconds(waited));
+        self.held_back = held_back;
+    }
+
     /// A frame was made.
     pub(super) fn add(&mut self, times: &Times) {
+        self.session_wait.add(nanoseconds(times.waits.time));
+        self.contentions += times.waits.contentions;
         self.shrink.add(times.shrink);
         self.estimate.add(times.estimate);
         self.synthesise.add(times.synthesise);
@@ -148,6 +212,18 @@ impl Stats {
                 "synthesise-time-high",
                 self.synthesise.latest.high().unwrap_or(0),
             )
+            .field("push-time", nanoseconds(self.push_time))
+            .field("held-back-time", nanoseconds(self.held_back))
+            .field("queue-level", self.queue_level.mean_since(&(0, 0)))
+            .field("queue-level-high", self.queue_level.high())
+            .field("queue-level-max", self.queue_level.largest)
+            .field("queue-wait", self.queue_wait.mean())
+            .field("queue-wait-high", self.queue_wait.high())
+            .field("queue-wait-max", self.queue_wait.largest)
+            .field("session-wait", self.session_wait.mean())
+            .field("session-wait-high", self.session_wait.high())
+            .field("session-wait-max", self.session_wait.largest)
+            .field("contentions", self.contentions)
             .field("clears", self.clears.interval + self.clears.pressure)
             .field("clears-pressure", self.clears.pressure)
             .field("memory-held", self.memory.held)
@@ -188,6 +264,9 @@ impl Stats {
             let spent = counts.times[phase].saturating_sub(before.times[phase]);
             nanoseconds(spent).checked_div(made).unwrap_or(0)
         });
+        let gauges = [&self.queue_level, &self.queue_wait, &self.session_wait];
+        let [level, wait, session_wait] =
+            std::array::from_fn(|kind| gauges[kind].mean_since(&before.gauges[kind]));
         Some(
             gst::Structure::builder("vfiinterp-stats")
                 .field("interval", passed)
@@ -212,6 +291,10 @@ impl Stats {
                     "synthesise-time-high",
                     self.synthesise.latest.high().unwrap_or(0),
                 )
+                .field("queue-level", level)
+                .field("queue-wait", wait as u64)
+                .field("session-wait", session_wait as u64)
+                .field("contentions", counts.contentions - before.contentions)
                 .field("clears", counts.clears - before.clears)
                 .field("memory-held", self.memory.held)
                 .field("shortages", counts.shortages - before.shortages)
@@ -242,6 +325,12 @@ impl Stats {
                 self.estimate.total,
                 self.synthesise.total,
             ],
+            contentions: self.contentions,
+            gauges: [
+                self.queue_level.sums(),
+                self.queue_wait.sums(),
+                self.session_wait.sums(),
+            ],
         }
     }
 }
@@ -255,6 +344,8 @@ pub(super) struct Times {
     pub estimate: Duration,
     /// Making the full-size frame.
     pub synthesise: Duration,
+    /// Waits for others who use the same session, which are part of `estimate`.
+    pub waits: SessionWaits,
 }
 
 impl Times {
@@ -306,5 +397,54 @@ mod tests {
         assert_eq!(report.get("latency"), Ok(44u64));
         let report = stats.report(8 * SECOND, SECOND, 0).unwrap();
         assert_eq!(report.get("rate-in"), Ok(0.0));
+    }
+
+    /// Takes a frame that waited so many milliseconds among so many.
+    fn take(stats: &mut Stats, waited: u64, level: usize) {
+        let waited = Duration::from_millis(waited);
+        stats.add_taken(waited, level, Duration::from_millis(7));
+    }
+
+    #[test]
+    fn levels_and_waits_have_mean_high_and_largest() {
+        gst::init().unwrap();
+        let mut stats = Stats::default();
+        for _ in 0..9 {
+            take(&mut stats, 10, 1);
+        }
+        take(&mut stats, 110, 3);
+        stats.add(&Times {
+            waits: SessionWaits {
+                contentions: 1,
+                time: Duration::from_millis(4),
+            },
+            ..Times::default()
+        });
+        stats.add(&Times::default());
+        let now = stats.to_structure(0);
+        assert_eq!(now.get("frames-in"), Ok(10u64));
+        assert_eq!(now.get("queue-level"), Ok(1.2));
+        assert_eq!(now.get("queue-level-high"), Ok(1u64));
+        assert_eq!(now.get("queue-level-max"), Ok(3u64));
+        assert_eq!(now.get("queue-wait"), Ok(20_000_000u64));
+        assert_eq!(now.get("queue-wait-high"), Ok(10_000_000u64));
+        assert_eq!(now.get("queue-wait-max"), Ok(110_000_000u64));
+        assert_eq!(now.get("session-wait"), Ok(2_000_000u64));
+        assert_eq!(now.get("session-wait-max"), Ok(4_000_000u64));
+        assert_eq!(now.get("contentions"), Ok(1u64));
+        assert_eq!(now.get("held-back-time"), Ok(7_000_000u64));
+    }
+
+    #[test]
+    fn a_report_has_the_queue_s_levels_of_its_interval() {
+        gst::init().unwrap();
+        let mut stats = Stats::default();
+        take(&mut stats, 50, 2);
+        stats.report(0, SECOND, 0);
+        take(&mut stats, 30, 1);
+        let report = stats.report(SECOND, SECOND, 0).unwrap();
+        assert_eq!(report.get("queue-level"), Ok(1.0));
+        assert_eq!(report.get("queue-wait"), Ok(30_000_000u64));
+        assert_eq!(report.get("contentions"), Ok(0u64));
     }
 }

@@ -6,6 +6,7 @@
 
 mod align;
 mod bare;
+mod bench;
 mod beside;
 mod chaos;
 mod child;
@@ -20,6 +21,7 @@ mod metrics;
 mod networks;
 mod pace;
 mod process;
+mod profile;
 mod quality;
 mod scene;
 mod slow;
@@ -59,6 +61,10 @@ enum Command {
     Content(content::Args),
     /// Measures how long a synthesised frame takes, and where the time goes
     Speed(speed::Args),
+    /// Measures this machine at a fixed set of sizes and networks, for an issue
+    Bench(bench::Args),
+    /// Tells where the time goes in a pipeline, and what to change
+    Profile(profile::Args),
     /// Matches each frame of a file with a place in another, and tells drift, stutters and repeats
     Align(align::Args),
 }
@@ -82,6 +88,8 @@ fn run(args: &Args) -> Result<ExitCode> {
         Command::Cycles(args) => cycles::run(args),
         Command::Content(args) => content::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Profile(args) => profile::run(args),
+        Command::Bench(args) => bench::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

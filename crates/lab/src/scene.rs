@@ -13,7 +13,7 @@ const STEP: (usize, usize) = (5, 2);
 const DRAWN: usize = 8;
 
 /// Frames of a texture that moves steadily, in I420; endless.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scene {
     info: gst_video::VideoInfo,
     waiting: VecDeque<gst::Buffer>,

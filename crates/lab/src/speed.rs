@@ -21,7 +21,7 @@ const WARM_UP: u32 = 10;
 /// Frames that ffmpeg makes at most: it takes its time, and the same for each.
 const MOST_OF_MINTERPOLATE: u32 = 10;
 /// Output frames per input frame.
-const MULTIPLIER: usize = 2;
+pub(crate) const MULTIPLIER: usize = 2;
 
 /// Measures how long synthesised frames take at several sizes, on a scene that never rests.
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,7 @@ fn nick<T: for<'a> FromValue<'a> + StaticType>(text: &str) -> Result<T, String> 
 
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size(u32, u32);
+pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 
 impl std::str::FromStr for Size {
     type Err = String;
@@ -128,16 +128,16 @@ impl std::str::FromStr for Size {
 
 /// Milliseconds a synthesised frame, and what came out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Figures {
-    shrink: f64,
-    estimate: f64,
-    synthesise: f64,
+pub(crate) struct Figures {
+    pub(crate) shrink: f64,
+    pub(crate) estimate: f64,
+    pub(crate) synthesise: f64,
     /// Everything, from one frame to the next, by the wall clock.
-    whole: f64,
+    pub(crate) whole: f64,
     /// Divisor of frames for the network.
-    downscale: f64,
+    pub(crate) downscale: f64,
     /// How many times faster than the frames' own pace.
-    real_time: f64,
+    pub(crate) real_time: f64,
 }
 
 impl Figures {
@@ -283,7 +283,8 @@ fn measure(args: &Args, model: &str, Size(width, height): Size) -> Result<Figure
         } else if came == wanted {
             let (start, before) = begun.context("nothing was measured")?;
             let seconds = start.elapsed().as_secs_f64();
-            return Counters::read(&chain).since(&before, seconds, args);
+            let frames = (args.frames, args.rate);
+            return Counters::read(&chain).since(&before, seconds, frames);
         }
     }
     bail!("{came} of {wanted} frames came out")
@@ -291,7 +292,7 @@ fn measure(args: &Args, model: &str, Size(width, height): Size) -> Result<Figure
 
 /// Counters of the element, times in nanoseconds.
 #[derive(Debug, Clone, Copy)]
-struct Counters {
+pub(crate) struct Counters {
     synthesised: u64,
     shrink: u64,
     estimate: u64,
@@ -300,7 +301,8 @@ struct Counters {
 }
 
 impl Counters {
-    fn read(chain: &Chain) -> Self {
+    /// Reads them now.
+    pub(crate) fn read(chain: &Chain) -> Self {
         Self {
             synthesised: chain.count("synthesised"),
             shrink: chain.count("shrink-time"),
@@ -310,7 +312,13 @@ impl Counters {
         }
     }
 
-    fn since(&self, before: &Self, seconds: f64, args: &Args) -> Result<Figures> {
+    /// Returns what became of so many frames, of a rate, in the seconds since `before`.
+    pub(crate) fn since(
+        &self,
+        before: &Self,
+        seconds: f64,
+        (frames, rate): (u32, u16),
+    ) -> Result<Figures> {
         let made = self.synthesised - before.synthesised;
         if made == 0 {
             bail!("no frame was synthesised");
@@ -322,7 +330,7 @@ impl Counters {
             synthesise: each(self.synthesise, before.synthesise),
             whole: seconds * 1e3 / made as f64,
             downscale: self.downscale,
-            real_time: f64::from(args.frames) / f64::from(args.rate) / seconds,
+            real_time: f64::from(frames) / f64::from(rate) / seconds,
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::models::runtime::arena::Arena;
 use crate::models::runtime::binding::{self, Target};
 use crate::models::runtime::fair_lock::FairLock;
 use crate::models::runtime::run_canceller::RunCanceller;
+use crate::models::runtime::session_waits::SessionWaits;
 use crate::models::runtime::tensor_pool::Place;
 
 /// The part of a network that looks at one picture, in the runtime's hands.
@@ -104,13 +105,14 @@ impl FeatureCache {
     }
 
     /// The features of a picture of this size, found now if they were not before; `None` if it was called
-    /// off.
+    /// off. Adds to `waits` how long others were waited for.
     pub(crate) fn find(
         &mut self,
         seen: Tracked<PictureRef>,
         size: (usize, usize),
         canceller: &RunCanceller,
         clears: bool,
+        waits: &mut SessionWaits,
     ) -> ort::Result<Option<Features>> {
         let known = self.kept.iter().find(|(id, _)| *id == seen.id);
         if let Some((_, features)) = known {
@@ -118,9 +120,12 @@ impl FeatureCache {
         }
         let encoder = &self.encoder;
         let options = canceller.options(clears);
-        let run = |session: &mut Session| encoder.run(session, seen.picture, size, options);
+        let run = |session: &mut Session, waited| {
+            waits.add(waited);
+            encoder.run(session, seen.picture, size, options)
+        };
         let called_off = || canceller.is_cancelled();
-        let found = encoder.session.take(called_off, run).transpose()?;
+        let found = encoder.session.take_timed(called_off, run).transpose()?;
         let features = found.map(Arc::new);
         if let (Some(features), 1..) = (&features, seen.id) {
             self.kept.push((seen.id, Arc::clone(features)));

@@ -27,6 +27,7 @@ use super::runtime::arena::Arena;
 use super::runtime::binding::{self, Input, Target};
 use super::runtime::fair_lock::FairLock;
 use super::runtime::run_canceller::RunCanceller;
+use super::runtime::session_waits::SessionWaits;
 use super::runtime::tensor_pool::{Memory, Place};
 use super::signature::Signature;
 use super::signature::types::{Inputs, Timestep};
@@ -53,6 +54,8 @@ pub(crate) struct Network {
     coming: Option<SizedSession>,
     /// Time the latest run took, without the wait for its turn.
     took: Duration,
+    /// Waits for sessions that others were using, since this was last asked.
+    waits: SessionWaits,
     /// Reason why memory is to be given back with the next run, if it is.
     clear: Option<Reason>,
     clears: Clears,
@@ -87,6 +90,7 @@ impl Network {
             fitted: None,
             coming: None,
             took: Duration::ZERO,
+            waits: SessionWaits::default(),
             clear: None,
             clears: Clears::default(),
             stacked: Vec::new(),
@@ -187,6 +191,11 @@ impl Network {
         std::mem::take(&mut self.clears)
     }
 
+    /// Returns how long its runs waited for others since this was last asked.
+    pub(crate) fn take_waits(&mut self) -> SessionWaits {
+        std::mem::take(&mut self.waits)
+    }
+
     /// Runs the network on two pictures of three planes each, of the padded size, for a phase.
     pub(crate) fn run(
         &mut self,
@@ -233,14 +242,18 @@ impl Network {
             let outputs: Vec<_> = names
                 .map(|name| (name, Target::Anew(Place::Device)))
                 .collect();
-            let run = |session: &mut Session| {
+            let mut waited = None;
+            let run = |session: &mut Session, wait| {
+                waited = wait;
                 #[cfg(feature = "faults")]
                 crate::faults::run(size.0 * size.1)?;
                 let options = canceller.options(clears);
                 binding::run(session, &inputs, outputs, memory, options).map(NetworkOutput::new)
             };
             let called_off = || canceller.is_cancelled();
-            let answer = network.session_for(size).take(called_off, run);
+            let session = network.session_for(size);
+            let answer = session.take_timed(called_off, run);
+            network.waits.add(waited);
             answer
                 .transpose()
                 .map_err(|error| failed(&network.label, &error))
@@ -258,7 +271,7 @@ impl Network {
         let mut features = [Features::default(), Features::default()];
         if let Some(encodings) = &mut self.encodings {
             for (seen, features) in pictures.into_iter().zip(&mut features) {
-                match encodings.find(seen, size, &self.canceller, clears)? {
+                match encodings.find(seen, size, &self.canceller, clears, &mut self.waits)? {
                     Some(found) => *features = found,
                     None => return Ok(None),
                 }
@@ -419,7 +432,9 @@ impl Network {
         let names = self.signature.outputs.names();
         let canceller = &self.canceller;
         let mut took = Duration::ZERO;
-        let run = |session: &mut Session| {
+        let mut waited = None;
+        let run = |session: &mut Session, wait| {
+            waited = wait;
             #[cfg(feature = "faults")]
             crate::faults::run(plane)?;
             let start = Instant::now();
@@ -431,8 +446,9 @@ impl Network {
         };
         let called_off = || canceller.is_cancelled();
         let session = self.session_for((width, height));
-        let answer = session.take(called_off, run).transpose();
+        let answer = session.take_timed(called_off, run).transpose();
         self.took = took;
+        self.waits.add(waited);
         answer
     }
 }

@@ -21,7 +21,7 @@ use ort::operator::{
 use ort::value::TensorElementType::Float32;
 
 use self::dot::{Dot, OUTPUTS};
-use self::samples::{Extremes, Layout, Scale, extremes, widen};
+use self::samples::{Extremes, Layout, Ranges, Scale, extremes, widen};
 use self::weights::Weights;
 use super::planes::{Planes, PlanesMut, allocator, in_parallel};
 use super::{Simd, vectorised};
@@ -218,12 +218,12 @@ impl ConvolutionKernel {
         let cost = output.width * self.weights.outputs * places.len() / 4;
         let found = Extremes::default();
         in_parallel(context, output.height, 1, cost, |rows| {
-            found.add(self.rows(samples, &layout, &places, scale, addend, output, rows));
+            found.add(&self.rows(samples, &layout, &places, scale, addend, output, rows));
         })?;
         Ok(found.get())
     }
 
-    /// Makes some of the output's rows, and returns their least and largest number, or zero.
+    /// Makes some of the output's rows, and returns the ranges of their numbers.
     #[allow(clippy::too_many_arguments)]
     fn rows(
         &self,
@@ -234,11 +234,11 @@ impl ConvolutionKernel {
         addend: Option<Planes<'_>>,
         output: PlanesMut<'_>,
         rows: Range<usize>,
-    ) -> [f32; 2] {
+    ) -> Ranges {
         let weights = &self.weights;
         let pitch = layout.pitch();
         let mut sums = vec![0; OUTPUTS * pitch];
-        let mut range = [0.0; 2];
+        let mut ranges = Ranges::new();
         for y in rows {
             let samples = &samples[layout.row(y * self.strides[0])..];
             for (index, block) in weights.blocks().enumerate() {
@@ -254,11 +254,11 @@ impl ConvolutionKernel {
                     if let Some(addend) = &addend {
                         add(self.simd, addend.row(channel, y), self.slopes[1], out);
                     }
-                    widen(self.simd, out, &mut range);
+                    widen(self.simd, out, &mut ranges);
                 }
             }
         }
-        range
+        ranges
     }
 }
 

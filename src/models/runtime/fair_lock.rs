@@ -1,6 +1,7 @@
 //! One thing for many threads, one at a time.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,8 @@ struct Ticket<'a> {
     line: &'a Mutex<Line>,
     moved: &'a Condvar,
     number: u64,
+    /// Time spent waiting for others; none where nobody had the turn.
+    waited: Option<Duration>,
 }
 
 impl<T> FairLock<T> {
@@ -42,8 +45,18 @@ impl<T> FairLock<T> {
         called_off: impl Fn() -> bool,
         work: impl FnOnce(&mut T) -> R,
     ) -> Option<R> {
-        let _ticket = self.line_up(called_off)?;
-        Some(work(&mut lock(&self.value)))
+        self.take_timed(called_off, |value, _| work(value))
+    }
+
+    /// Takes a turn likewise; the work is told how long others were waited for, if anybody had the
+    /// turn.
+    pub(crate) fn take_timed<R>(
+        &self,
+        called_off: impl Fn() -> bool,
+        work: impl FnOnce(&mut T, Option<Duration>) -> R,
+    ) -> Option<R> {
+        let ticket = self.line_up(called_off)?;
+        Some(work(&mut lock(&self.value), ticket.waited))
     }
 
     fn line_up(&self, called_off: impl Fn() -> bool) -> Option<Ticket<'_>> {
@@ -51,17 +64,21 @@ impl<T> FairLock<T> {
         let number = line.next;
         line.next += 1;
         line.tickets.push_back(number);
-        let ticket = Ticket {
+        let mut ticket = Ticket {
             line: &self.line,
             moved: &self.moved,
             number,
+            waited: None,
         };
+        let mut start = None;
         // before the ticket is dropped, which wants the lock, `line` is
         while !called_off() {
             if line.tickets.front() == Some(&number) {
                 drop(line);
+                ticket.waited = start.map(|start: Instant| start.elapsed());
                 return Some(ticket);
             }
+            start.get_or_insert_with(Instant::now);
             line = self
                 .moved
                 .wait(line)

@@ -22,6 +22,7 @@ pub mod load_canceller;
 pub(crate) mod providers;
 pub mod run_canceller;
 pub(crate) mod session;
+pub(crate) mod session_waits;
 pub(crate) mod tensor_pool;
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_void};

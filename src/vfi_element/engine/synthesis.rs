@@ -110,6 +110,7 @@ impl Engine {
                 shrink: prepared - start,
                 estimate: prepared.elapsed(),
                 synthesise: Duration::ZERO,
+                waits: self.interpolator.take_waits(),
             },
             generation: configured.generation,
         })

@@ -36,8 +36,9 @@ fn items_leave_in_order() {
     let queue = open();
     queue.push(frame()).unwrap();
     queue.push(eos()).unwrap();
-    assert!(matches!(queue.pop(queue.round()), Ok(Item::Buffer(..))));
-    assert!(matches!(queue.pop(queue.round()), Ok(Item::Event(_))));
+    let next = || queue.pop(queue.round()).unwrap().item;
+    assert!(matches!(next(), Item::Buffer(..)));
+    assert!(matches!(next(), Item::Event(_)));
 }
 
 #[test]
@@ -81,10 +82,12 @@ fn lasting_events_outlive_a_flush() {
     queue.close(gst::FlowError::Flushing);
     queue.open();
     queue.push(eos()).unwrap();
-    let types = [(); 3].map(|()| match queue.pop(queue.round()) {
-        Ok(Item::Event(event)) => event.type_(),
-        other => panic!("{other:?}"),
-    });
+    let types = [(); 3].map(
+        |()| match queue.pop(queue.round()).map(|taken| taken.item) {
+            Ok(Item::Event(event)) => event.type_(),
+            other => panic!("{other:?}"),
+        },
+    );
     assert_eq!(
         types,
         [
@@ -135,4 +138,14 @@ fn nobody_waits_for_a_task_that_waits_for_upstream() {
     }
     assert_eq!(queue.wait_idle(), Err(gst::FlowError::Flushing));
     assert_eq!(queue.flow(), Ok(()));
+}
+
+#[test]
+fn who_takes_a_frame_is_told_how_many_waited() {
+    let queue = open();
+    for item in [frame(), eos(), frame()] {
+        queue.push(item).unwrap();
+    }
+    let levels = [(); 3].map(|()| queue.pop(queue.round()).unwrap().level);
+    assert_eq!(levels, [2, 1, 1]);
 }

@@ -17,6 +17,7 @@ use super::context::Context;
 use super::engine::{Engine, Frame, NetworkInput};
 use super::item::Item;
 use super::log::{CAT, clock_time};
+use super::queue::Taken;
 use super::scene::duplicates::DuplicateBuffer;
 use super::scene::{Pair, SceneDetector};
 use super::settings::Settings;
@@ -102,9 +103,15 @@ impl Worker {
     ///
     /// # Errors
     /// Returns the flow error that upstream is to be told.
-    pub(super) fn handle(&mut self, context: &Context, item: Item) -> Result<(), gst::FlowError> {
-        match item {
+    pub(super) fn handle(
+        &mut self,
+        context: &Context,
+        taken: Taken<Item>,
+    ) -> Result<(), gst::FlowError> {
+        match taken.item {
             Item::Buffer(buffer, arrival) => {
+                let (waited, level) = (taken.waited, taken.level);
+                (context.stats()).add_taken(waited, level, taken.held_back);
                 self.deadlines.note_arrival(&buffer, arrival);
                 let input = self.take_ready(context, &buffer);
                 self.take_frame(context, buffer, input)?;
@@ -161,7 +168,6 @@ impl Worker {
         mut buffer: gst::Buffer,
         input: Option<NetworkInput>,
     ) -> Result<(), gst::FlowError> {
-        context.stats().frames_in += 1;
         self.quality.count_frame();
         if self.deadlines.rate() < 0.0 {
             self.settle(context)?;

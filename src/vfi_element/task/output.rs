@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -297,33 +298,42 @@ fn send_all(
 fn push_item(context: &Context, round: u64, item: OutputItem) -> Result<(), gst::FlowError> {
     match item {
         OutputItem::Original(buffer) => {
-            push(context, round, buffer)?;
-            context.stats().originals += 1;
+            let took = push(context, round, buffer)?;
+            let mut stats = context.stats();
+            stats.originals += 1;
+            stats.push_time += took;
         }
         OutputItem::Made(buffer) => {
-            push(context, round, buffer)?;
-            context.stats().synthesised += 1;
+            let took = push(context, round, buffer)?;
+            let mut stats = context.stats();
+            stats.synthesised += 1;
+            stats.push_time += took;
         }
         OutputItem::Repeat(buffer) => {
-            push(context, round, buffer)?;
-            context.stats().repeated += 1;
+            let took = push(context, round, buffer)?;
+            let mut stats = context.stats();
+            stats.repeated += 1;
+            stats.push_time += took;
         }
         OutputItem::Unfinished(..) => return Err(gst::FlowError::Error),
     }
     Ok(())
 }
 
-fn push(context: &Context, round: u64, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+/// Pushes a frame, and returns how long downstream took with it.
+fn push(context: &Context, round: u64, buffer: gst::Buffer) -> Result<Duration, gst::FlowError> {
     gst::trace!(CAT, obj = context.srcpad, "pushing {buffer:?}");
     // A flush may have come since the item was taken off the queue.
     context.queue.flow_in(round)?;
     let (due, begin) = (running_time(context, &buffer), context.running_time());
+    let start = Instant::now();
     context.srcpad.push(buffer)?;
+    let took = start.elapsed();
     if let (Some(due), Some(begin), Some(end)) = (due, begin, context.running_time()) {
         let mut holds = lock(&context.holds);
         holds.add(due.nseconds(), begin.nseconds(), end.nseconds());
     }
-    Ok(())
+    Ok(took)
 }
 
 /// Returns the running time of a frame that is about to leave.

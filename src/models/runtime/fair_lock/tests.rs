@@ -49,3 +49,28 @@ fn who_waits_can_be_called_off_and_who_has_the_turn_is_left_alone() {
     });
     assert_eq!(turns.take(|| false, |()| ()), Some(()));
 }
+
+#[test]
+fn who_waits_for_others_is_told_how_long() {
+    let turns = FairLock::new(());
+    assert_eq!(turns.take_timed(|| false, |(), waited| waited), Some(None));
+    let (asked, wait_asked) = channel();
+    thread::scope(|scope| {
+        let waiting = turns.take(
+            || false,
+            |()| {
+                let waiting = scope.spawn(|| {
+                    let called_off = || {
+                        let _received = asked.send(());
+                        false
+                    };
+                    turns.take_timed(called_off, |(), waited| waited)
+                });
+                wait_asked.recv().expect("it asks before it waits");
+                waiting
+            },
+        );
+        let waited = waiting.expect("nobody calls it off").join();
+        assert!(waited.expect("nothing panics").flatten().is_some());
+    });
+}

@@ -21,12 +21,11 @@ pub fn use_own_convolutions(model: &mut ModelProto) -> usize {
     let Some(graph) = &mut model.graph else {
         return 0;
     };
-    let mut found = find(graph);
+    let found = find(graph);
     let count = found.len();
     if count == 0 {
         return 0;
     }
-    hand_on_ranges(&mut found);
     let mut fused: HashMap<usize, NodeProto> = HashMap::new();
     let mut gone = HashSet::new();
     for convolution in found {
@@ -46,9 +45,6 @@ pub fn use_own_convolutions(model: &mut ModelProto) -> usize {
     declare_own_domain(model);
     count
 }
-
-/// Place of the range among the operator's inputs.
-const RANGE: usize = 4;
 
 /// A convolution and what follows it.
 struct Convolution {
@@ -75,24 +71,6 @@ fn find(graph: &GraphProto) -> Vec<Convolution> {
     let all = 0..graph.nodes.len();
     let own = all.filter(|&index| graph.outputs(index).is_some());
     own.map(|index| graph.fuse(index, &mut taken)).collect()
-}
-
-/// Makes convolutions that others read tell the range of what they give, and those take it.
-fn hand_on_ranges(convolutions: &mut [Convolution]) {
-    let given = |convolution: &Convolution| convolution.fused.output[0].clone();
-    let makers: HashMap<_, _> = convolutions.iter().map(given).zip(0..).collect();
-    for reader in 0..convolutions.len() {
-        let read = &convolutions[reader].fused.input[0];
-        let Some(&maker) = makers.get(read) else {
-            continue;
-        };
-        let range = format!("{OWN_DOMAIN}/{read}/range");
-        let inputs = &mut convolutions[reader].fused.input;
-        inputs.resize(RANGE, String::new());
-        inputs.push(range.clone());
-        convolutions[maker].fused.output.truncate(1);
-        convolutions[maker].fused.output.push(range);
-    }
 }
 
 impl<'a> Graph<'a> {
@@ -325,24 +303,6 @@ mod tests {
         let inputs: Vec<_> = nodes.iter().map(|node| node.input.len()).collect();
         assert_eq!(inputs, [3, 4]);
         assert_eq!(nodes[1].input[3], "b");
-    }
-
-    #[test]
-    fn a_convolution_tells_the_next_one_its_range() {
-        let mut model = graph()
-            .node_with("Conv", &["x", "w"], &["a"], padded())
-            .node_with("Conv", &["a", "w"], &["b"], padded())
-            .node_with("Conv", &["a", "w"], &["c"], padded())
-            .node("Mul", &["b", "c"], &["y"])
-            .finish();
-        assert_eq!(use_own_convolutions(&mut model), 3);
-        let nodes = model.graph.unwrap_or_default().node;
-        let range = "vfiinterp/a/range";
-        assert_eq!(nodes[0].output, ["a", range]);
-        for node in &nodes[1..3] {
-            assert_eq!(node.input, ["a", "w", "", "", range]);
-            assert_eq!(node.output.len(), 1);
-        }
     }
 
     #[test]

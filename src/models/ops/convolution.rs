@@ -21,7 +21,7 @@ use ort::operator::{
 use ort::value::TensorElementType::Float32;
 
 use self::dot::{Dot, OUTPUTS};
-use self::samples::{Extremes, Layout, Ranges, Scale, extremes, widen};
+use self::samples::{Layout, Scale, extremes};
 use self::weights::Weights;
 use super::planes::{Planes, PlanesMut, allocator, in_parallel};
 use super::{Simd, vectorised};
@@ -34,8 +34,7 @@ pub(crate) fn is_available() -> bool {
 /// The operator: a sample's neighbourhood in all channels, `[1, C, H, W]`, times weights
 /// `[M, C, h, w]`, plus a bias `[M]`; then the rectifier of `slope`, plus an addend of the output's
 /// size if there is one, then the rectifier of `last_slope`. Attributes `strides` and `pads` are those of
-/// ONNX's `Conv`. What another of these convolutions will take, its least and largest number `[2]`, is
-/// a second output, and the fifth input of that one, which else looks for them itself.
+/// ONNX's `Conv`.
 pub(crate) struct Convolution;
 
 impl Operator for Convolution {
@@ -51,15 +50,11 @@ impl Operator for Convolution {
             OperatorInput::required(Float32),
             OperatorInput::optional(Float32),
             OperatorInput::optional(Float32),
-            OperatorInput::optional(Float32),
         ]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        [
-            OperatorOutput::required(Float32),
-            OperatorOutput::optional(Float32),
-        ]
+        [OperatorOutput::required(Float32)]
     }
 
     fn create_kernel<'attr>(
@@ -122,11 +117,10 @@ impl Kernel for ConvolutionKernel {
         let input = Planes::of(&input, "Conv")?;
         let [height, width] = self.output_size(&input)?;
         let size = [self.weights.outputs, height, width];
-        let optional = |index| match context.num_inputs()? > index {
-            true => context.input(index),
-            false => Ok(None),
+        let addend = match context.num_inputs()? {
+            4.. => context.input(3)?,
+            _ => None,
         };
-        let addend = optional(3)?;
         let addend = addend
             .as_ref()
             .map(|value| Planes::of(value, "Conv"))
@@ -143,30 +137,12 @@ impl Kernel for ConvolutionKernel {
         if output.is_empty() {
             return Ok(());
         }
-        let known = match optional(4)? {
-            Some(range) => <[f32; 2]>::try_from(range.try_extract_tensor::<f32>()?.1).ok(),
-            None => None,
+        let range = extremes(context, self.simd, input.channels_from(0, input.channels))?;
+        let Some(scale) = Scale::over(range) else {
+            output.fill(f32::NAN); // as sums of what is infinite are
+            return Ok(());
         };
-        let range = match known {
-            Some(range) => range,
-            None => extremes(context, self.simd, input.channels_from(0, input.channels))?,
-        };
-        let found = match Scale::over(range) {
-            Some(scale) => self.run(context, input, addend, scale, PlanesMut::new(output, size))?,
-            None => {
-                output.fill(f32::NAN); // as sums of what is infinite are
-                [f32::NEG_INFINITY, f32::INFINITY]
-            }
-        };
-        if context.num_outputs()? > 1
-            && let Some(mut range) = context.output(1, [2_i64])?
-        {
-            range
-                .try_extract_tensor_mut::<f32>()?
-                .1
-                .copy_from_slice(&found);
-        }
-        Ok(())
+        self.run(context, input, addend, scale, PlanesMut::new(output, size))
     }
 }
 
@@ -191,7 +167,6 @@ impl ConvolutionKernel {
         }
     }
 
-    /// Fills `output`, and returns its least and largest number, or zero.
     fn run(
         &self,
         context: &ComputeContext,
@@ -199,7 +174,7 @@ impl ConvolutionKernel {
         addend: Option<Planes<'_>>,
         scale: Scale,
         output: PlanesMut<'_>,
-    ) -> ort::Result<[f32; 2]> {
+    ) -> ort::Result<()> {
         let layout = Layout::new(
             &input,
             self.pads,
@@ -216,14 +191,12 @@ impl ConvolutionKernel {
         let samples = &*samples;
         let places = self.weights.places(&layout);
         let cost = output.width * self.weights.outputs * places.len() / 4;
-        let found = Extremes::default();
         in_parallel(context, output.height, 1, cost, |rows| {
-            found.add(&self.rows(samples, &layout, &places, scale, addend, output, rows));
-        })?;
-        Ok(found.get())
+            self.rows(samples, &layout, &places, scale, addend, output, rows);
+        })
     }
 
-    /// Makes some of the output's rows, and returns the ranges of their numbers.
+    /// Makes some of the output's rows.
     #[allow(clippy::too_many_arguments)]
     fn rows(
         &self,
@@ -234,11 +207,10 @@ impl ConvolutionKernel {
         addend: Option<Planes<'_>>,
         output: PlanesMut<'_>,
         rows: Range<usize>,
-    ) -> Ranges {
+    ) {
         let weights = &self.weights;
         let pitch = layout.pitch();
         let mut sums = vec![0; OUTPUTS * pitch];
-        let mut ranges = Ranges::new();
         for y in rows {
             let samples = &samples[layout.row(y * self.strides[0])..];
             for (index, block) in weights.blocks().enumerate() {
@@ -254,11 +226,9 @@ impl ConvolutionKernel {
                     if let Some(addend) = &addend {
                         add(self.simd, addend.row(channel, y), self.slopes[1], out);
                     }
-                    widen(self.simd, out, &mut ranges);
                 }
             }
         }
-        ranges
     }
 }
 

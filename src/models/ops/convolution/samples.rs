@@ -1,11 +1,12 @@
 //! Samples as bytes.
 
+use std::sync::Mutex;
+
 use ort::operator::ComputeContext;
 
 use super::super::planes::{Planes, in_parallel};
 use super::super::{Simd, vectorised};
 use super::dot::ROUNDING;
-use crate::sync::{Mutex, lock};
 
 /// Channels in a word.
 pub(super) const CHANNELS: usize = 4;
@@ -33,57 +34,14 @@ impl Scale {
     }
 }
 
-/// Numbers that are looked at together.
-const LANES: usize = 32;
-
-/// Least and largest of every [`LANES`]th number, and zero.
-pub(super) struct Ranges {
-    least: [f32; LANES],
-    most: [f32; LANES],
-    /// Zero; not a number where one of them is none, or infinite.
-    sound: [f32; LANES],
-}
-
-impl Ranges {
-    pub(super) fn new() -> Self {
-        let [least, most, sound] = [[0.0; LANES]; 3];
-        Self { least, most, sound }
-    }
-
-    /// The range of all; without end if one is not a number.
-    fn whole(&self) -> [f32; 2] {
-        if self.sound.iter().any(|sound| sound.is_nan()) {
-            return [f32::NEG_INFINITY, f32::INFINITY];
-        }
-        let least = self.least.iter().copied().fold(0.0, f32::min);
-        [least, self.most.iter().copied().fold(0.0, f32::max)]
-    }
-}
-
-/// The least and the largest of numbers that several threads see, and zero.
-#[derive(Default)]
-pub(super) struct Extremes(Mutex<[f32; 2]>);
-
-impl Extremes {
-    pub(super) fn add(&self, ranges: &Ranges) {
-        let [least, most] = ranges.whole();
-        let mut found = lock(&self.0);
-        *found = [found[0].min(least), found[1].max(most)];
-    }
-
-    pub(super) fn get(&self) -> [f32; 2] {
-        *lock(&self.0)
-    }
-}
-
-/// Returns the least and the largest number, and zero; without end if one is not a number.
+/// Returns the least and the largest number; infinity if one is not a number.
 pub(super) fn extremes(
     context: &ComputeContext,
     simd: Simd,
     samples: &[f32],
 ) -> ort::Result<[f32; 2]> {
     const PART: usize = 4096;
-    let found = Extremes::default();
+    let found = Mutex::new([0.0_f32, 0.0_f32]);
     in_parallel(
         context,
         samples.len().div_ceil(PART),
@@ -91,12 +49,15 @@ pub(super) fn extremes(
         PART / 4,
         |parts| {
             let end = samples.len().min(parts.end * PART);
-            let mut ranges = Ranges::new();
-            widen(simd, &samples[parts.start * PART..end], &mut ranges);
-            found.add(&ranges);
+            let mut range = [0.0, 0.0];
+            widen(simd, &samples[parts.start * PART..end], &mut range);
+            if let Ok(mut found) = found.lock() {
+                *found = [found[0].min(range[0]), found[1].max(range[1])];
+            }
         },
     )?;
-    Ok(found.get())
+    let poisoned = |_| ort::Error::new("Conv: a thread ended early");
+    found.into_inner().map_err(poisoned)
 }
 
 /// Where an input's samples lie as words of [`CHANNELS`] channels: for each group of channels, for each
@@ -266,22 +227,26 @@ fn pack_every(channels: [&[f32]; CHANNELS], terms: [f32; 2], stride: usize, word
 }
 
 vectorised! {
-    /// Widens ranges so far that they hold all numbers.
-    fn widen(samples: &[f32], ranges: &mut Ranges) {
-        let Ranges { least, most, sound } = ranges;
-        let (whole, rest) = samples.as_chunks::<LANES>();
-        let mut last = [0.0; LANES];
-        let padded = (!rest.is_empty()).then_some(&mut last).map(|last| {
-            last[..rest.len()].copy_from_slice(rest);
-            &*last
-        });
-        for samples in whole.iter().chain(padded) {
-            for i in 0..LANES {
+    /// Widens a range so far that it holds all numbers; without end if one is none.
+    fn widen(samples: &[f32], range: &mut [f32; 2]) {
+        let (mut least, mut most) = ([range[0]; 32], [range[1]; 32]);
+        let mut sound = [0.0_f32; 32];
+        let (whole, rest) = samples.as_chunks::<32>();
+        let mut last = [0.0; 32];
+        last[..rest.len()].copy_from_slice(rest);
+        for samples in whole.iter().chain([&last]) {
+            for i in 0..32 {
                 let sample = samples[i];
                 least[i] = if sample < least[i] { sample } else { least[i] };
                 most[i] = if sample > most[i] { sample } else { most[i] };
-                sound[i] += sample * 0.0;
+                sound[i] += sample * 0.0; // none if the sample is none, or infinite
             }
+        }
+        for i in 0..32 {
+            *range = [range[0].min(least[i]), range[1].max(most[i])];
+        }
+        if sound.iter().any(|sound| sound.is_nan()) {
+            *range = [f32::NEG_INFINITY, f32::INFINITY];
         }
     }
 

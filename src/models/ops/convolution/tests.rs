@@ -74,27 +74,6 @@ fn sums_in_8_bits_are_those_in_32_but_for_rounding() {
 }
 
 #[test]
-fn what_the_next_convolution_is_told_of_its_input_is_true() {
-    let weights = [numbers(8 * 3 * 9, -2.0, 0.5), numbers(4 * 8 * 9, -0.2, 0.3)];
-    let padded = || vec![ints("pads", &[1; 4])];
-    let model = GraphBuilder::new("two", 17)
-        .input("x", &[1, 3, -1, -1])
-        .constant("v", &[8, 3, 3, 3], &weights[0])
-        .constant("w", &[4, 8, 3, 3], &weights[1])
-        .output("y", &[1, 4, -1, -1])
-        .node_with("Conv", &["x", "v"], &["a"], padded())
-        .node_with("Conv", &["a", "w"], &["y"], padded())
-        .finish();
-    let mut own = model.clone();
-    assert_eq!(use_own_convolutions(&mut own), 2);
-    let shape = [1, 3, 20, 30];
-    let data = numbers(shape.iter().product(), -0.3, 1.0);
-    let expected = run(&model, false, shape, &data);
-    let error = error(&run(&own, true, shape, &data), &expected);
-    assert!(error < 0.02, "{error}");
-}
-
-#[test]
 fn what_is_no_number_is_none_behind_it_either() {
     let model = block([4, 4, 3, 3], 1, false);
     let mut own = model.clone();

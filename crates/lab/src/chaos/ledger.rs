@@ -88,6 +88,8 @@ pub(super) struct Ledger {
     latest: Option<gst::ClockTime>,
     /// Frames with which time may go back.
     jumps: HashSet<u64>,
+    /// Set where the latest frame that went in said no time.
+    untimed: bool,
     ended: bool,
     pub(super) out: Out,
     /// The latest that went in and came out, in words.
@@ -124,7 +126,9 @@ impl Ledger {
         self.note(format!("in {number} at {pts:?}, {odd} {discont}"));
         self.waiting.push_back(number);
         self.odd += u64::from(odd);
-        if odd && discont {
+        // a frame without a time may have been taken to be later than it was
+        let untimed = std::mem::replace(&mut self.untimed, pts.is_none());
+        if discont && (odd || untimed) {
             self.jumps.insert(number);
         }
     }
@@ -158,6 +162,7 @@ impl Ledger {
 
     /// Checks a serialized event that came out.
     pub(super) fn event(&mut self, event: &gst::EventRef) -> Result<(), String> {
+        self.note(format!("out {:?}", event.structure()));
         self.note(match event.view() {
             gst::EventView::Caps(caps) => format!("out {}", caps.caps()),
             gst::EventView::Segment(segment) => format!("out {:?}", segment.segment()),
@@ -211,7 +216,10 @@ impl Ledger {
             if !jumps && self.latest.is_some_and(|latest| pts <= latest) {
                 let what = number.map_or("another frame".into(), |n| format!("original {n}"));
                 let latest = self.latest.unwrap_or_default();
-                return Err(format!("{what} at {pts} comes after {latest}"));
+                let moves = &self.latest_moves;
+                return Err(format!(
+                    "{what} at {pts} comes after {latest}; at last {moves:#?}"
+                ));
             }
             self.latest = Some(pts);
         }

@@ -125,34 +125,35 @@ impl<F> DuplicateBuffer<F> {
     }
 }
 
-/// A step's part of the way from the first frame to the last, when several steps are made one.
+/// The span of one step, in ticks, of the way from the first frame to the last, when several steps
+/// are made one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::vfi_element) struct Part {
+pub(in crate::vfi_element) struct StepSpan {
     passed: f64,
     length: f64,
     total: f64,
 }
 
-/// Returns the parts of steps that are made one, in order.
-pub(in crate::vfi_element) fn parts<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Part> {
+/// Returns the spans of steps that are made one, in order.
+pub(in crate::vfi_element) fn spans<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<StepSpan> {
     let lengths: Vec<_> = steps
         .map(|step| step.before.length().unwrap_or(0))
         .collect();
     let total = lengths.iter().sum::<u128>().max(1) as f64;
     let mut passed = 0;
-    let part = |length| {
-        let part = Part {
+    let span = |length| {
+        let span = StepSpan {
             passed: passed as f64,
             length: length as f64,
             total,
         };
         passed += length;
-        part
+        span
     };
-    lengths.into_iter().map(part).collect()
+    lengths.into_iter().map(span).collect()
 }
 
-impl Part {
+impl StepSpan {
     /// Returns a slot of the step, at its phase of the whole way.
     pub(in crate::vfi_element) fn place(&self, slot: Slot) -> Slot {
         let content = match slot.content {
@@ -246,10 +247,10 @@ mod tests {
             frames in 1u64..5,
         ) {
             let steps = steps(input, output, frames);
-            let parts = parts(steps.iter());
-            let slots = steps.iter().zip(&parts).flat_map(|(step, part)| {
+            let spans = spans(steps.iter());
+            let slots = steps.iter().zip(&spans).flat_map(|(step, span)| {
                 let own = step.stand_in();
-                step.before.clone().chain(own).map(|slot| part.place(slot))
+                step.before.clone().chain(own).map(|slot| span.place(slot))
             });
             for slot in slots {
                 let Content::Between(phase) = slot.content else {

@@ -55,19 +55,19 @@ impl Worker {
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let waiting = self.duplicates.take();
-        let parts = duplicates::parts(waiting.iter().map(|(step, _)| step).chain([&step]));
-        let mut parts = parts.into_iter();
+        let spans = duplicates::spans(waiting.iter().map(|(step, _)| step).chain([&step]));
+        let mut spans = spans.into_iter();
         let (known, delivery) = (Some(Pair::Moving), &mut Delivery::AtOnce);
-        for ((step, duplicate), part) in waiting.into_iter().zip(&mut parts) {
-            let own = step.stand_in().map(|slot| part.place(slot));
-            let slots = step.before.map(|slot| part.place(slot));
+        for ((step, duplicate), span) in waiting.into_iter().zip(&mut spans) {
+            let own = step.stand_in().map(|slot| span.place(slot));
+            let slots = step.before.map(|slot| span.place(slot));
             self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
             if let Some(own) = own {
                 self.replace(context, &mut held, &mut new, &own, duplicate.buffer)?;
             }
         }
-        for part in parts {
-            let slots = step.before.clone().map(|slot| part.place(slot));
+        for span in spans {
+            let slots = step.before.clone().map(|slot| span.place(slot));
             self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
         }
         self.finish_pair(context, &held, &new)?;

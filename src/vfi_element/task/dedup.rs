@@ -7,14 +7,14 @@ use crate::vfi_element::engine::Frame;
 use crate::vfi_element::metas;
 use crate::vfi_element::scene::Pair;
 use crate::vfi_element::scene::duplicates::{self, Next};
-use crate::vfi_element::timing::grid::{Content, Slot, Step};
+use crate::vfi_element::timing::grid::{Content, FrameStep, Slot};
 
 impl Worker {
     /// Sends a frame, or holds it while it only repeats the one before; see `hold`.
     pub(super) fn pass_without_duplicates(
         &mut self,
         context: &Context,
-        step: Step,
+        step: FrameStep,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let Some(mut held) = self.held.take() else {
@@ -51,7 +51,7 @@ impl Worker {
         &mut self,
         context: &Context,
         mut held: Frame,
-        step: Step,
+        step: FrameStep,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let waiting = self.duplicates.take();

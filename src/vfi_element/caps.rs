@@ -9,7 +9,7 @@ use gst_video::VideoCapsBuilder;
 
 use super::cuda;
 use super::timing::grid::Rate;
-use super::timing::timeline::Target;
+use super::timing::timeline::OutputRate;
 use crate::frames;
 
 /// Sizes a frame may have, in pixels a side.
@@ -197,10 +197,10 @@ pub(super) fn rates(
     input: &gst_video::VideoInfo,
     output: &gst_video::VideoInfo,
     multiplier: u32,
-) -> (Option<Rate>, Target) {
+) -> (Option<Rate>, OutputRate) {
     let rate =
         |info: &gst_video::VideoInfo| Rate::from_caps(info.fps().numer(), info.fps().denom());
-    let target = rate(output).map_or(Target::Multiple(multiplier), Target::Fixed);
+    let target = rate(output).map_or(OutputRate::Multiple(multiplier), OutputRate::Fixed);
     (rate(input), target)
 }
 

@@ -5,16 +5,16 @@ use gst::prelude::*;
 use super::log::{CAT, clock_time};
 use super::scene::duplicates;
 use super::timing::grid::Rate;
-use super::timing::timeline::Target;
+use super::timing::timeline::OutputRate;
 use crate::sync::lock;
 use crate::vfi_element::context::{Context, Rates};
 
 impl Context {
     /// Takes new rates, with which the latency may be another.
-    pub(super) fn set_rates(&self, input: Option<Rate>, target: Target) {
+    pub(super) fn set_rates(&self, input: Option<Rate>, target: OutputRate) {
         let output = match target {
-            Target::Fixed(rate) => Some(rate),
-            Target::Multiple(_) => None,
+            OutputRate::Fixed(rate) => Some(rate),
+            OutputRate::Multiple(_) => None,
         };
         let time = |rate: Option<Rate>| clock_time(rate.map_or(0, |rate| rate.time(1)));
         let before = self.rates();

@@ -1,4 +1,5 @@
-//! Looks in one thumbnail for the blocks of another: what of it moved, how its light changed, and what is new.
+//! Looks in one thumbnail for the blocks of another: which of them moved, how their light changed,
+//! and what is new.
 
 use std::ops::Range;
 
@@ -13,28 +14,28 @@ const REACH: usize = 16;
 /// Cells brighter than this may have lost their detail in a flash.
 pub(super) const WHITE: f32 = 0.95;
 
-/// The rise of the mean luma that makes a frame a flash's.
-const BRIGHTER: f32 = 0.03;
+/// Rise of the mean luma from which on a frame may be lit by a flash.
+const FLASH_RISE: f32 = 0.03;
 
 /// The variance of a cell that counts as none: one level of 255.
 const NOISE: f32 = 1.0 / (255.0 * 255.0);
 
-/// A correlation that no search would better by much.
-const ENOUGH: f32 = 0.99;
+/// Correlation from which on a search ends: none would better it by much.
+const GOOD_CORRELATION: f32 = 0.99;
 
-/// A block that correlates less with its like has none.
-const FOUND: f32 = 0.7;
+/// Correlation from which on a block counts as found.
+const MIN_CORRELATION: f32 = 0.7;
 
-/// Findings of a search.
+/// The blocks that were found again, and the detail that was not.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::vfi_element) struct Found {
+pub(in crate::vfi_element) struct BlockMatches {
     /// The part of the detail that is nowhere within reach, in `[0, 1]`.
     pub unexplained: f32,
-    /// Of each block that was found by how much its like is brighter, in order.
+    /// By how much the match of each block that was found is brighter, in rising order.
     pub lights: Vec<f32>,
 }
 
-impl Found {
+impl BlockMatches {
     /// Returns by how much this part of the blocks has become brighter, or more.
     pub(in crate::vfi_element) fn light(&self, part: f32) -> f32 {
         let at = ((1.0 - part) * self.lights.len() as f32) as usize;
@@ -54,13 +55,17 @@ pub(in crate::vfi_element) fn search(
     columns: &Range<usize>,
     rows: &Range<usize>,
     brighter: f32,
-) -> Found {
+) -> BlockMatches {
     let side = BLOCK.min(columns.len()).min(rows.len());
     if side < 2 {
-        return Found::default();
+        return BlockMatches::default();
     }
     let windows = Windows::new(a, side);
-    let limit = if brighter > BRIGHTER { WHITE } else { f32::MAX };
+    let limit = if brighter > FLASH_RISE {
+        WHITE
+    } else {
+        f32::MAX
+    };
     let (mut detail, mut missing, mut counted, mut cells) = (0.0, 0.0, 0.0, 0.0);
     let mut lights = Vec::new();
     for top in spread(rows, side) {
@@ -71,9 +76,9 @@ pub(in crate::vfi_element) fn search(
             cells += (side * side) as f32;
             let mut place = None;
             if block.detail > NOISE * (side * side) as f32 {
-                let (likeness, at) = windows.best(columns, rows, &block);
-                missing += block.detail * (1.0 - likeness * likeness);
-                place = Some(at).filter(|_| likeness >= FOUND);
+                let (correlation, at) = windows.best(columns, rows, &block);
+                missing += block.detail * (1.0 - correlation * correlation);
+                place = Some(at).filter(|_| correlation >= MIN_CORRELATION);
             }
             // What a flash has made white is where it was.
             let white = windows.mean((left, top)) > WHITE;
@@ -88,7 +93,7 @@ pub(in crate::vfi_element) fn search(
     } else {
         0.0
     };
-    Found {
+    BlockMatches {
         unexplained,
         lights,
     }
@@ -226,7 +231,7 @@ impl<'a> Windows<'a> {
                     }
                 }
             }
-            if best.0 > ENOUGH {
+            if best.0 > GOOD_CORRELATION {
                 break;
             }
         }

@@ -6,7 +6,7 @@
 //! motion: all that is held leaves as it came, and in a still scene the frames that follow leave at
 //! once.
 
-use crate::vfi_element::timing::grid::{Content, Slot, Step, inside};
+use crate::vfi_element::timing::grid::{Content, FrameStep, Slot, inside};
 
 /// The most duplicates of one frame that are held: enough for animation on fours, for film in 60 or
 /// 50 fields a second, and for 15 frames in 60.
@@ -52,7 +52,7 @@ pub(in crate::vfi_element) enum Next {
 /// Duplicates of one frame that wait to be replaced, with the steps they came with.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct DuplicateBuffer<F> {
-    waiting: Vec<(Step, F)>,
+    waiting: Vec<(FrameStep, F)>,
     /// The largest difference of one that waits from the frame it repeats.
     difference: f64,
     /// More came than can be held: nothing is held until something moves.
@@ -79,7 +79,7 @@ impl<F> DuplicateBuffer<F> {
     /// limit. A difference of no more than `still` is no motion.
     pub(in crate::vfi_element) fn next(
         &mut self,
-        step: &Step,
+        step: &FrameStep,
         difference: Option<f64>,
         still: f64,
     ) -> Next {
@@ -101,20 +101,20 @@ impl<F> DuplicateBuffer<F> {
     }
 
     /// Holds a frame of this difference.
-    pub(in crate::vfi_element) fn push(&mut self, step: Step, frame: F, difference: f64) {
+    pub(in crate::vfi_element) fn push(&mut self, step: FrameStep, frame: F, difference: f64) {
         self.waiting.push((step, frame));
         self.difference = self.difference.max(difference);
     }
 
     /// Returns everything that waits, in order.
-    pub(in crate::vfi_element) fn take(&mut self) -> Vec<(Step, F)> {
+    pub(in crate::vfi_element) fn take(&mut self) -> Vec<(FrameStep, F)> {
         self.difference = 0.0;
         std::mem::take(&mut self.waiting)
     }
 
     /// Returns the time from the frame that is held for to the one that comes with `step`, in
     /// nanoseconds; `None` if there is no way from one to the other.
-    fn nanoseconds(&self, step: &Step) -> Option<u64> {
+    fn nanoseconds(&self, step: &FrameStep) -> Option<u64> {
         let steps = self.waiting.iter().map(|(step, _)| step).chain([step]);
         let lengths = steps.map(|step| {
             let ticks = step.before.length()?;
@@ -125,34 +125,37 @@ impl<F> DuplicateBuffer<F> {
     }
 }
 
-/// A step's part of the way from the first frame to the last, when several steps are made one.
+/// The span of one step, in ticks, of the way from the first frame to the last, when several steps
+/// are made one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::vfi_element) struct Part {
+pub(in crate::vfi_element) struct StepSpan {
     passed: f64,
     length: f64,
     total: f64,
 }
 
-/// Returns the parts of steps that are made one, in order.
-pub(in crate::vfi_element) fn parts<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Part> {
+/// Returns the spans of steps that are made one, in order.
+pub(in crate::vfi_element) fn spans<'a>(
+    steps: impl Iterator<Item = &'a FrameStep>,
+) -> Vec<StepSpan> {
     let lengths: Vec<_> = steps
         .map(|step| step.before.length().unwrap_or(0))
         .collect();
     let total = lengths.iter().sum::<u128>().max(1) as f64;
     let mut passed = 0;
-    let part = |length| {
-        let part = Part {
+    let span = |length| {
+        let span = StepSpan {
             passed: passed as f64,
             length: length as f64,
             total,
         };
         passed += length;
-        part
+        span
     };
-    lengths.into_iter().map(part).collect()
+    lengths.into_iter().map(span).collect()
 }
 
-impl Part {
+impl StepSpan {
     /// Returns a slot of the step, at its phase of the whole way.
     pub(in crate::vfi_element) fn place(&self, slot: Slot) -> Slot {
         let content = match slot.content {
@@ -170,19 +173,19 @@ impl Part {
 mod tests {
     use super::*;
     use crate::vfi_element::timing::grid::Rate;
-    use crate::vfi_element::timing::timeline::{Target, Timeline};
+    use crate::vfi_element::timing::timeline::{OutputRate, Timeline};
     use proptest::prelude::*;
 
     const STILL: f64 = 0.0035;
 
     fn timeline(input: u64, output: u64) -> Timeline {
         let rate = |num| Rate { num, den: 1 };
-        let target = Target::Fixed(rate(output));
+        let target = OutputRate::Fixed(rate(output));
         Timeline::new(Some(rate(input)), target, 1_000_000_000)
     }
 
     /// Returns the steps of frames of a rate after the first.
-    fn steps(input: u64, output: u64, frames: u64) -> Vec<Step> {
+    fn steps(input: u64, output: u64, frames: u64) -> Vec<FrameStep> {
         let mut timeline = timeline(input, output);
         let rate = Rate { num: input, den: 1 };
         let all = (0..=frames).map(|k| timeline.advance(Some(rate.time(k)), None).unwrap());
@@ -246,10 +249,10 @@ mod tests {
             frames in 1u64..5,
         ) {
             let steps = steps(input, output, frames);
-            let parts = parts(steps.iter());
-            let slots = steps.iter().zip(&parts).flat_map(|(step, part)| {
+            let spans = spans(steps.iter());
+            let slots = steps.iter().zip(&spans).flat_map(|(step, span)| {
                 let own = step.stand_in();
-                step.before.clone().chain(own).map(|slot| part.place(slot))
+                step.before.clone().chain(own).map(|slot| span.place(slot))
             });
             for slot in slots {
                 let Content::Between(phase) = slot.content else {

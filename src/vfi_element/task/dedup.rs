@@ -7,14 +7,14 @@ use crate::vfi_element::engine::Frame;
 use crate::vfi_element::metas;
 use crate::vfi_element::scene::Pair;
 use crate::vfi_element::scene::duplicates::{self, Next};
-use crate::vfi_element::timing::grid::{Content, Slot, Step};
+use crate::vfi_element::timing::grid::{Content, FrameStep, Slot};
 
 impl Worker {
     /// Sends a frame, or holds it while it only repeats the one before; see `hold`.
     pub(super) fn pass_without_duplicates(
         &mut self,
         context: &Context,
-        step: Step,
+        step: FrameStep,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let Some(mut held) = self.held.take() else {
@@ -51,23 +51,23 @@ impl Worker {
         &mut self,
         context: &Context,
         mut held: Frame,
-        step: Step,
+        step: FrameStep,
         mut new: Frame,
     ) -> Result<(), gst::FlowError> {
         let waiting = self.duplicates.take();
-        let parts = duplicates::parts(waiting.iter().map(|(step, _)| step).chain([&step]));
-        let mut parts = parts.into_iter();
+        let spans = duplicates::spans(waiting.iter().map(|(step, _)| step).chain([&step]));
+        let mut spans = spans.into_iter();
         let (known, delivery) = (Some(Pair::Moving), &mut Delivery::AtOnce);
-        for ((step, duplicate), part) in waiting.into_iter().zip(&mut parts) {
-            let own = step.stand_in().map(|slot| part.place(slot));
-            let slots = step.before.map(|slot| part.place(slot));
+        for ((step, duplicate), span) in waiting.into_iter().zip(&mut spans) {
+            let own = step.stand_in().map(|slot| span.place(slot));
+            let slots = step.before.map(|slot| span.place(slot));
             self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
             if let Some(own) = own {
                 self.replace(context, &mut held, &mut new, &own, duplicate.buffer)?;
             }
         }
-        for part in parts {
-            let slots = step.before.clone().map(|slot| part.place(slot));
+        for span in spans {
+            let slots = step.before.clone().map(|slot| span.place(slot));
             self.fill_between(context, &mut held, &mut new, slots, known, delivery)?;
         }
         self.finish_pair(context, &held, &new)?;

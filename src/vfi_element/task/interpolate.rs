@@ -11,7 +11,7 @@ use crate::vfi_element::engine::Frame;
 use crate::vfi_element::error::{Failure, Want};
 use crate::vfi_element::item::Item;
 use crate::vfi_element::log::CAT;
-use crate::vfi_element::scene::{Change, Pair};
+use crate::vfi_element::scene::Pair;
 use crate::vfi_element::settings::{Overload, SceneAction};
 use crate::vfi_element::stats::Times;
 use crate::vfi_element::timing::grid::{Content, Slot};
@@ -109,7 +109,6 @@ impl Worker {
         if threshold <= 0.0 {
             return Ok(Pair::Moving);
         }
-        let levelled = self.engine.info().levels_light;
         let start = Instant::now();
         let prepared = self.engine.prepare_pair(held, new);
         let shrunk = Instant::now();
@@ -122,18 +121,13 @@ impl Worker {
         let change = self.scenes.judge(thumbnails.0, thumbnails.1, threshold);
         gst::trace!(CAT, obj = context.srcpad, "changes: {change:?}");
         self.note_content(context, shrunk - start, shrunk.elapsed());
-        Ok(match change {
-            Change::None => Pair::Moving,
-            Change::Exposure if levelled => Pair::Moving,
-            Change::Exposure | Change::Light => {
-                context.stats().flashes += 1;
-                Pair::Flash
-            }
-            Change::Cut => {
-                context.stats().cuts += 1;
-                Pair::Cut
-            }
-        })
+        let pair = Pair::of(change, self.engine.info().levels_light);
+        match pair {
+            Pair::Flash => context.stats().flashes += 1,
+            Pair::Cut => context.stats().cuts += 1,
+            Pair::Moving | Pair::Still => {}
+        }
+        Ok(pair)
     }
 
     /// Notes how long a pair was shrunk, and looked at, to find out what it shows.

@@ -21,8 +21,8 @@ use super::queue::Taken;
 use super::scene::duplicates::DuplicateBuffer;
 use super::scene::{Pair, SceneDetector};
 use super::settings::Settings;
-use super::timing::grid::Step;
-use super::timing::timeline::{Refusal, Timeline};
+use super::timing::grid::FrameStep;
+use super::timing::timeline::{Timeline, TimelineError};
 
 mod changes;
 mod deadline_timer;
@@ -262,7 +262,7 @@ impl Worker {
     }
 
     /// Counts a frame that has no place, and tells the application of the first one in a segment.
-    fn drop_frame(&mut self, context: &Context, buffer: &gst::BufferRef, refusal: Refusal) {
+    fn drop_frame(&mut self, context: &Context, buffer: &gst::BufferRef, refusal: TimelineError) {
         gst::warning!(
             CAT,
             obj = context.srcpad,
@@ -277,7 +277,7 @@ impl Worker {
             return;
         }
         let reason = match (refusal, buffer.pts().or(buffer.dts())) {
-            (Refusal::NotLater(last), Some(pts)) => format!(
+            (TimelineError::NotLater(last), Some(pts)) => format!(
                 "its timestamp, {pts}, is not later than that of the frame before it, {}",
                 clock_time(last)
             ),
@@ -295,7 +295,7 @@ impl Worker {
     fn pass(
         &mut self,
         context: &Context,
-        step: Step,
+        step: FrameStep,
         mut new: Frame,
         known: Option<Pair>,
         delivery: &mut Delivery,

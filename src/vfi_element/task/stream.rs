@@ -12,7 +12,7 @@ use crate::vfi_element::caps;
 use crate::vfi_element::context::Context;
 use crate::vfi_element::cuda::is_cuda;
 use crate::vfi_element::log::CAT;
-use crate::vfi_element::timing::timeline::{Target, Timeline};
+use crate::vfi_element::timing::timeline::{OutputRate, Timeline};
 
 /// Facts that the caps fix.
 pub(super) struct Stream {
@@ -139,9 +139,9 @@ impl Worker {
         context.set_rates(rate, target);
         context.look_for_sink();
         let several = match (rate, target) {
-            (_, Target::Multiple(m)) => m > 2,
-            (Some(from), Target::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,
-            (None, Target::Fixed(_)) => true,
+            (_, OutputRate::Multiple(m)) => m > 2,
+            (Some(from), OutputRate::Fixed(to)) => to.num * from.den > 2 * from.num * to.den,
+            (None, OutputRate::Fixed(_)) => true,
         };
         self.stream = Some(Stream {
             input,

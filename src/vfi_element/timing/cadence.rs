@@ -1,5 +1,5 @@
-//! Whether frames keep to the rate that is declared, and where they lie beside its grid on the
-//! whole.
+//! Cadence of the frames that come: if they keep to the declared rate, and how far they lie beside
+//! its grid on the whole.
 //!
 //! Frames that keep to it take their places on its grid, whatever their timestamps were rounded to.
 //! A stray (a camera's hiccup) is taken by its timestamp and forgotten if the frames before it have
@@ -61,24 +61,23 @@ pub(in crate::vfi_element) fn is_cut(
     ends && apart.saturating_add(slack) < frame
 }
 
-/// Where a frame of a declared rate belongs.
+/// Place that a frame of a declared rate takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vfi_element) enum Place {
-    /// At this place of the grid, which is the one that was due.
+pub(in crate::vfi_element) enum FramePlacement {
+    /// The next place on the grid, which was due: at this position.
     Due(u128),
-    /// At this place, with frames missing before it.
+    /// A later place on the grid, as frames are missing: at this position.
     Later(u128),
-    /// Where its timestamp says.
+    /// None on the grid: where its timestamp says.
     Own,
-    /// There as well, and so far, in ticks, lies what frames keep to behind it (before it if less
-    /// than 0): a grid is to begin there.
+    /// The first place of a new grid: so many ticks before its timestamp (after it if less than 0).
     Anew(i128),
 }
 
-/// Facts the frames so far tell.
+/// How well the frames so far have kept to the declared rate.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::vfi_element) struct Cadence {
-    /// Frames take their places, rather than timestamps count.
+    /// True where frames take places on the grid; else their timestamps count.
     steady: bool,
     /// Frames that have kept to the rate lately, less what strays cost.
     kept: u32,
@@ -111,7 +110,7 @@ impl Cadence {
         real: u128,
         previous: u128,
         frame: u128,
-    ) -> Place {
+    ) -> FramePlacement {
         match self.steady {
             true => self.place_steady(real, previous, frame),
             false => self.place_on_trial(real, previous, frame),
@@ -120,11 +119,11 @@ impl Cadence {
 
     /// Places a frame at the next place if it is less than half a frame off it (containers round,
     /// sources jitter), or at a later place that it is nearly at (frames are missing).
-    fn place_steady(&mut self, real: u128, previous: u128, frame: u128) -> Place {
+    fn place_steady(&mut self, real: u128, previous: u128, frame: u128) -> FramePlacement {
         let place = self.expect(real, previous, frame);
         match place {
-            Place::Due(_) => self.kept = (self.kept + 1).min(MOST),
-            Place::Later(_) => {}
+            FramePlacement::Due(_) => self.kept = (self.kept + 1).min(MOST),
+            FramePlacement::Later(_) => {}
             _ => match self.kept.checked_sub(STRAY) {
                 Some(kept) => self.kept = kept,
                 None => self.doubt(),
@@ -134,22 +133,27 @@ impl Cadence {
     }
 
     /// Returns where a frame will belong that comes at `real`, by what is known now.
-    pub(in crate::vfi_element) fn expect(&self, real: u128, previous: u128, frame: u128) -> Place {
+    pub(in crate::vfi_element) fn expect(
+        &self,
+        real: u128,
+        previous: u128,
+        frame: u128,
+    ) -> FramePlacement {
         if !self.steady {
-            return Place::Own;
+            return FramePlacement::Own;
         }
         let due = (previous / frame + 1).saturating_mul(frame);
         if real.abs_diff(due) < frame / 2 {
-            return Place::Due(due);
+            return FramePlacement::Due(due);
         }
         let nearest = (real + frame / 2) / frame * frame;
         match nearest > due && real.abs_diff(nearest) < frame / 4 {
-            true => Place::Later(nearest),
-            false => Place::Own,
+            true => FramePlacement::Later(nearest),
+            false => FramePlacement::Own,
         }
     }
 
-    fn place_on_trial(&mut self, real: u128, previous: u128, frame: u128) -> Place {
+    fn place_on_trial(&mut self, real: u128, previous: u128, frame: u128) -> FramePlacement {
         let signed = |ticks: u128| i128::try_from(ticks).unwrap_or(i128::MAX);
         let frame = signed(frame);
         // from where the frame before should have been
@@ -167,7 +171,7 @@ impl Cadence {
                 }
                 _ => self.doubt(),
             }
-            return Place::Own;
+            return FramePlacement::Own;
         }
         let moved = off / TRIAL_WEIGHT;
         self.ahead = off - moved;
@@ -177,20 +181,20 @@ impl Cadence {
             self.drifted = 0;
         }
         if self.kept < PROOF {
-            return Place::Own;
+            return FramePlacement::Own;
         }
         if self.drifted.abs() > frame / DRIFT {
             // A rate of its own: begin again from here.
             self.kept = SETTLED;
             self.drifted = 0;
-            return Place::Own;
+            return FramePlacement::Own;
         }
         let behind = self.ahead;
         *self = Self {
             kept: self.kept,
             ..Self::default()
         };
-        Place::Anew(behind)
+        FramePlacement::Anew(behind)
     }
 
     /// Timestamps count from this frame on.

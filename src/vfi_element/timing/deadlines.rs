@@ -95,7 +95,7 @@ pub(in crate::vfi_element) struct Sink {
 /// Latency a pipeline relies on: a live one was told of the element's latency, another has a sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::vfi_element) struct LatencyBudget {
-    /// Whether upstream is live.
+    /// True where upstream is live.
     pub live: bool,
     /// How long after its time a frame comes in.
     pub upstream: u64,

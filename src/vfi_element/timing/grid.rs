@@ -1,4 +1,4 @@
-//! Exact places in time: rates, and where output slots and input positions lie against each other.
+//! Exact places in time: rates, output slots, and the positions of input frames between them.
 
 use std::ops::Range;
 
@@ -43,8 +43,8 @@ impl Rate {
     }
 }
 
-/// Returns how many times out of `wanted` can be told apart within so many nanoseconds.
-pub(in crate::vfi_element) fn parts(wanted: u32, nanoseconds: u64) -> u64 {
+/// Returns how many of the `wanted` slots get timestamps of their own within so many nanoseconds.
+pub(in crate::vfi_element) fn distinct_slots(wanted: u32, nanoseconds: u64) -> u64 {
     u64::from(wanted).min(nanoseconds).max(1)
 }
 
@@ -112,9 +112,9 @@ impl Iterator for Slots {
     }
 }
 
-/// Slots that follow from the arrival of a frame.
+/// Step from the frame before to one that arrives: the slots that follow from it.
 #[derive(Debug)]
-pub(in crate::vfi_element) struct Step {
+pub(in crate::vfi_element) struct FrameStep {
     /// The slots before the new frame, in order.
     pub before: Slots,
     /// The new frame's own slot, if it falls on one.
@@ -124,7 +124,7 @@ pub(in crate::vfi_element) struct Step {
     pub too_long: Option<u64>,
 }
 
-impl Step {
+impl FrameStep {
     /// Returns the new frame's own slot, for a frame made in its place.
     pub(in crate::vfi_element) fn stand_in(&self) -> Option<Slot> {
         let own = self.original?;
@@ -142,32 +142,34 @@ pub(in crate::vfi_element) fn inside(phase: f64) -> f64 {
     phase.clamp(LEAST, 1.0 - LEAST)
 }
 
-/// Where output slots and input positions lie against each other. With `s` ticks in a nanosecond,
-/// slot `n` lies at `n * slot()` and position `p` at `p * input()`, in units of
-/// `1 / (output.num * s)` nanoseconds after `base`.
+/// Output slots and input positions, one against the other. With `s` ticks in a nanosecond, slot `n`
+/// lies at `n * slot_units()` and position `p` at `units(p)`, in units of `1 / (output.num * s)`
+/// nanoseconds after the origin.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::vfi_element) struct Grid {
     pub ticks_in_ns: u64,
     pub output: Rate,
-    pub origin: Origin,
+    pub origin: GridOrigin,
 }
 
 /// Slot 0 of a grid.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::vfi_element) struct Origin {
+pub(in crate::vfi_element) struct GridOrigin {
     /// Its time.
     pub base: u64,
-    /// Amount that the time was rounded down by, in ticks.
-    pub part: u64,
+    /// Ticks that the time was rounded down by.
+    pub remainder: u64,
     /// Its count.
     pub offset: u64,
 }
 
 impl Grid {
+    /// Returns the distance of two slots, in units.
     pub(in crate::vfi_element) fn slot_units(&self) -> u128 {
         u128::from(self.output.den) * u128::from(SECOND) * u128::from(self.ticks_in_ns)
     }
 
+    /// Returns a position in units.
     fn units(&self, position: u128) -> u128 {
         position * u128::from(self.output.num)
     }
@@ -192,17 +194,17 @@ impl Grid {
     /// Returns the position of a time; 0 for what lies before the grid.
     pub(in crate::vfi_element) fn position(&self, time: u64) -> u128 {
         let since = u128::from(time.saturating_sub(self.origin.base));
-        (since * u128::from(self.ticks_in_ns)).saturating_sub(self.origin.part.into())
+        (since * u128::from(self.ticks_in_ns)).saturating_sub(self.origin.remainder.into())
     }
 
     /// Returns the slot 0 of a grid that begins at a position, with this count.
-    pub(in crate::vfi_element) fn origin_at(&self, position: u128, offset: u64) -> Origin {
-        let ticks = position.saturating_add(self.origin.part.into());
+    pub(in crate::vfi_element) fn origin_at(&self, position: u128, offset: u64) -> GridOrigin {
+        let ticks = position.saturating_add(self.origin.remainder.into());
         let in_ns = u128::from(self.ticks_in_ns);
         let since = u64::try_from(ticks / in_ns).unwrap_or(u64::MAX);
-        Origin {
+        GridOrigin {
             base: self.origin.base.saturating_add(since),
-            part: u64::try_from(ticks % in_ns).unwrap_or(0),
+            remainder: u64::try_from(ticks % in_ns).unwrap_or(0),
             offset,
         }
     }
@@ -222,15 +224,17 @@ impl Grid {
         after as f64 / self.units(b - a) as f64
     }
 
+    /// Returns the time of slot `n`, rounded down; saturates.
     pub(in crate::vfi_element) fn time(&self, n: u64) -> u64 {
         let num = u128::from(self.output.num);
         let whole = u128::from(n) * u128::from(self.output.den) * u128::from(SECOND);
         let in_ns = u128::from(self.ticks_in_ns);
-        let rest = whole % num * in_ns + u128::from(self.origin.part) * num;
+        let rest = whole % num * in_ns + u128::from(self.origin.remainder) * num;
         let since = u64::try_from(whole / num + rest / (num * in_ns)).unwrap_or(u64::MAX);
         self.origin.base.saturating_add(since)
     }
 
+    /// Returns slot `n`, with this content.
     pub(in crate::vfi_element) fn slot(&self, n: u64, content: Content) -> Slot {
         let pts = self.time(n);
         Slot {

@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use super::{LONGEST_STEP_BACK, Target, Timeline};
+use super::{LONGEST_STEP_BACK, OutputRate, Timeline};
 use crate::vfi_element::timing::grid::{Content, Rate, SECOND, Slot, Slots};
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -60,10 +60,10 @@ impl Wanted {
         }
     }
 
-    fn target(self) -> Option<Target> {
+    fn target(self) -> Option<OutputRate> {
         match self {
-            Self::Multiple(m) => Some(Target::Multiple(u32::from(m % 16) + 1)),
-            other => other.rate().map(Target::Fixed),
+            Self::Multiple(m) => Some(OutputRate::Multiple(u32::from(m % 16) + 1)),
+            other => other.rate().map(OutputRate::Fixed),
         }
     }
 }
@@ -90,13 +90,13 @@ struct Watch {
     last: Option<(u64, u64)>,
     /// Where slot 0 of an exact grid lies: one that follows no declared rate.
     exact: Option<u64>,
-    /// Whether a frame was drained, perhaps for longer than until the next one: originals that have
+    /// True after a frame was drained, perhaps for longer than until the next one: originals that have
     /// no room yet leave later than their slots say, until one leaves in time.
     drained: bool,
 }
 
 impl Watch {
-    fn slot(&mut self, slot: &Slot, target: Target) {
+    fn slot(&mut self, slot: &Slot, target: OutputRate) {
         if let Some((_, last)) = self.last {
             let saturated = last == u64::MAX && slot.pts == u64::MAX;
             assert!(slot.pts > last || saturated, "{last} and then {slot:?}");
@@ -104,7 +104,7 @@ impl Watch {
         if slot.discont {
             self.exact = Some(slot.pts);
         }
-        if let (Some(base), Target::Fixed(rate)) = (self.exact, target) {
+        if let (Some(base), OutputRate::Fixed(rate)) = (self.exact, target) {
             let place = base.saturating_add(rate.told_apart().time(slot.offset));
             let is_original = matches!(slot.content, Content::Original);
             if !(is_original && self.drained && slot.pts > place) {
@@ -119,7 +119,7 @@ impl Watch {
     }
 
     /// Checks the first and last slots of a run, which may be long where gaps may be.
-    fn slots(&mut self, slots: &Slots, target: Target) {
+    fn slots(&mut self, slots: &Slots, target: OutputRate) {
         let run = slots.run.clone();
         let late = run.end.saturating_sub(WALKED).max(run.start);
         let early = Slots {
@@ -135,14 +135,14 @@ impl Watch {
 }
 
 /// Slots that there may be within a time, at the least a part of the first and the last.
-fn most(target: Target, time: u64) -> u64 {
+fn most(target: OutputRate, time: u64) -> u64 {
     match target {
-        Target::Fixed(rate) => {
+        OutputRate::Fixed(rate) => {
             let slots = u128::from(time) * u128::from(rate.num)
                 / (u128::from(rate.den) * u128::from(SECOND));
             u64::try_from(slots).unwrap_or(u64::MAX).saturating_add(2)
         }
-        Target::Multiple(m) => u64::from(m),
+        OutputRate::Multiple(m) => u64::from(m),
     }
 }
 
@@ -172,7 +172,10 @@ pub fn fuzz_timeline(bytes: &[u8]) {
                 let pts = pts.after(last);
                 let duration = duration.after(0);
                 let before = watch.last.map(|(_, time)| time);
-                let latest = timeline.newest.map(|newest| newest.pts).or(timeline.taken);
+                let latest = timeline
+                    .newest
+                    .map(|newest| newest.pts)
+                    .or(timeline.last_pts_of_old_grid);
                 let back = latest
                     .zip(pts)
                     .map_or(0, |(latest, pts)| latest.saturating_sub(pts));

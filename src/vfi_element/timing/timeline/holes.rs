@@ -1,6 +1,8 @@
 //! How long a frame lasts, and how much of the time for which no new one comes is filled with it.
 
-use super::{Grid, Held, LONGEST_FRAME, Newest, Place, SECOND, Slots, Target, Timeline};
+use super::{
+    FramePlacement, Grid, Held, LONGEST_FRAME, Newest, OutputRate, SECOND, Slots, Timeline,
+};
 
 /// Longest time, in nanoseconds, a frame is shown at the end of a segment whose stop is known, as
 /// videorate does: a container's may be that of its sound.
@@ -57,7 +59,7 @@ impl Timeline {
         let real = grid.position(time);
         let place = (self.frame()).map(|frame| self.cadence.expect(real, newest.at, frame));
         match place {
-            Some(Place::Due(at) | Place::Later(at)) => at,
+            Some(FramePlacement::Due(at) | FramePlacement::Later(at)) => at,
             _ => real,
         }
     }
@@ -96,7 +98,7 @@ impl Timeline {
 
     /// Returns whether a hole of this length is filled with the frame before it.
     pub(super) fn can_fill(&self, apart: u64) -> bool {
-        self.fills && matches!(self.target, Target::Fixed(_)) && apart <= LONGEST_FRAME
+        self.fills && matches!(self.target, OutputRate::Fixed(_)) && apart <= LONGEST_FRAME
     }
 
     /// Returns how long a frame that has no rate lasts, in nanoseconds, if that is known.

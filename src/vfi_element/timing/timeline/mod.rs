@@ -5,17 +5,21 @@
 //! `num/den` lies at `base + n * den / num` seconds, rounded down once when it is written as
 //! nanoseconds (videorate's rule).
 //!
-//! An input frame has an integer position, in ticks of which a nanosecond holds a whole number, and
-//! so does a frame of the declared rate. Where a rate is declared and the frames keep to it, each
-//! takes its exact place on that rate's grid, whatever its timestamp was rounded to; else its
-//! timestamp is its place. Both cases are then the same arithmetic.
+//! Positions of input frames count ticks; both one nanosecond and one declared frame are whole
+//! numbers of ticks. Where a rate is declared and the frames keep to it, each takes its exact place
+//! on that rate's grid, whatever its timestamp was rounded to; else its timestamp is its place. Both
+//! cases are then the same arithmetic.
 
 #[cfg(any(test, fuzzing))]
 pub(in crate::vfi_element) mod fuzz;
 mod holes;
+mod position;
 
-use super::cadence::{self, Cadence, Place};
-use super::grid::{Content, Grid, Origin, Rate, SECOND, Slot, Slots, Step, parts};
+use self::position::Placed;
+use super::cadence::{self, Cadence, FramePlacement};
+use super::grid::{
+    Content, FrameStep, Grid, GridOrigin, Rate, SECOND, Slot, Slots, distinct_slots,
+};
 
 /// In a variable-rate stream a slot this close to an input frame (as a part of the distance of two
 /// slots) shows that frame itself: its timestamp is often rounded to a millisecond anyway, and an
@@ -31,23 +35,23 @@ pub(in crate::vfi_element) const LONGEST_FRAME: u64 = 600 * SECOND;
 
 /// Rate of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vfi_element) enum Target {
+pub(in crate::vfi_element) enum OutputRate {
     /// A fixed rate: slots on a grid that starts at the first frame.
     Fixed(Rate),
     /// A variable rate: this many evenly spaced slots from each input frame to the next.
     Multiple(u32),
 }
 
-/// Why a frame was not taken.
+/// Reason why a frame has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vfi_element) enum Refusal {
+pub(in crate::vfi_element) enum TimelineError {
     /// It has no timestamp, and neither a rate nor a duration tells its place.
     NoTimestamp,
     /// Its timestamp is not later than the one of the frame before it, which is this.
     NotLater(u64),
 }
 
-/// For what the newest frame is still there.
+/// Use of the newest frame from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     /// To be a pair with the next one.
@@ -67,51 +71,62 @@ struct Newest {
     pts: u64,
     /// How many ticks it lasts; 0 if that is not known.
     lasts: u128,
-    /// Its duration, if it is the first of its time line.
-    first: Option<Option<u64>>,
+    /// Set if it began the timeline, or a new one after a gap.
+    first: Option<FirstFrame>,
     held: Held,
+}
+
+/// A frame that a timeline begins with. A decoder may have cut it to the segment.
+#[derive(Clone, Copy, Debug)]
+struct FirstFrame {
+    /// Its duration in nanoseconds, if it has one.
+    duration: Option<u64>,
 }
 
 /// Turns input times into output slots.
 #[derive(Debug)]
 pub(in crate::vfi_element) struct Timeline {
     input: Option<Rate>,
-    target: Target,
+    target: OutputRate,
     max_gap: u64,
-    /// Whether holes are filled where the output has a fixed rate.
+    /// True where holes are filled, if the output has a fixed rate.
     fills: bool,
-    origin: Origin,
+    origin: GridOrigin,
     /// The first slot that has not left yet.
     next: u64,
     /// The segment's start, and its stop.
     segment: (u64, Option<u64>),
     cadence: Cadence,
-    /// The next frame may lie before those that were.
+    /// True where the next frame may lie before those that were.
     may_go_back: bool,
     /// Once a frame has been drained, which may last longer than it says, nothing leaves before
     /// this time.
     floor: u64,
-    /// The timestamp of the latest frame that is on no grid any more.
-    taken: Option<u64>,
+    /// The timestamp of the newest frame of the grid before, until a frame begins the next one.
+    last_pts_of_old_grid: Option<u64>,
     newest: Option<Newest>,
 }
 
 impl Timeline {
     /// Creates a timeline for frames at `input` (`None`: variable) that leave at `target`; between
     /// frames further apart than `max_gap` nanoseconds nothing is interpolated.
-    pub(in crate::vfi_element) fn new(input: Option<Rate>, target: Target, max_gap: u64) -> Self {
+    pub(in crate::vfi_element) fn new(
+        input: Option<Rate>,
+        target: OutputRate,
+        max_gap: u64,
+    ) -> Self {
         Self {
             input,
             target,
             max_gap,
             fills: true,
-            origin: Origin::default(),
+            origin: GridOrigin::default(),
             next: 0,
             segment: (0, None),
             cadence: Cadence::default(),
             may_go_back: false,
             floor: 0,
-            taken: None,
+            last_pts_of_old_grid: None,
             newest: None,
         }
     }
@@ -124,7 +139,7 @@ impl Timeline {
         };
     }
 
-    /// Timestamps lie in this segment from now on.
+    /// Sets the segment that timestamps lie in from now on.
     pub(in crate::vfi_element) fn set_segment(&mut self, start: u64, stop: Option<u64>) {
         self.segment = (start, stop);
     }
@@ -140,19 +155,19 @@ impl Timeline {
         (self.max_gap, self.fills) = (max_gap, fills);
     }
 
-    /// Begins a grid of its own with what comes next, behind all that has left.
-    pub(in crate::vfi_element) fn part(&mut self) {
+    /// Lets the next frame begin a new grid, behind all slots that have left.
+    pub(in crate::vfi_element) fn start_new_grid(&mut self) {
         if let Some(newest) = self.newest {
             let left = self.last_slot().max(newest.pts).saturating_add(1);
             self.floor = self.floor.max(left);
-            self.taken = Some(newest.pts);
+            self.last_pts_of_old_grid = Some(newest.pts);
             self.newest = None;
         }
     }
 
     /// Changes the rates from the next pair on: the newest frame, whose slot has left already,
     /// becomes the first slot of a new grid; but it is no pair with frames of another input rate.
-    pub(in crate::vfi_element) fn retarget(&mut self, input: Option<Rate>, target: Target) {
+    pub(in crate::vfi_element) fn retarget(&mut self, input: Option<Rate>, target: OutputRate) {
         if (input, target) == (self.input, self.target) {
             return;
         }
@@ -161,7 +176,7 @@ impl Timeline {
                 .newest
                 .is_some_and(|newest| newest.held != Held::ToInterpolate)
         {
-            self.part();
+            self.start_new_grid();
         }
         let Some(newest) = self.newest else {
             (self.input, self.target) = (input, target);
@@ -174,9 +189,9 @@ impl Timeline {
         if last_slot > origin.base {
             // A frame that snapped to a slot a little later than itself has been shown there.
             origin.base = last_slot;
-            origin.part = 0;
+            origin.remainder = 0;
         } else if self.ticks_in_ns() != ticks_in_ns {
-            origin.part = 0;
+            origin.remainder = 0;
         }
         self.begin(origin);
         self.newest = Some(Newest {
@@ -187,76 +202,86 @@ impl Timeline {
         });
     }
 
-    /// Takes a frame that arrives. Without a timestamp it is taken to follow the one before at the
-    /// declared rate, else when that one's duration is over; the first one is taken to be at the
-    /// segment's start.
+    /// Gives a frame that arrives its place, and returns the slots that follow from it. A frame
+    /// without a timestamp follows the one before at the declared rate, else when that one's duration
+    /// is over; the first one lies at the segment's start.
     ///
     /// # Errors
-    /// [`Refusal`] says why a frame has no place; the timeline is then unchanged.
+    /// [`TimelineError`] says why a frame has no place; the timeline is then unchanged.
     pub(in crate::vfi_element) fn advance(
         &mut self,
         pts: Option<u64>,
         duration: Option<u64>,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<FrameStep, TimelineError> {
         let may_go_back = std::mem::take(&mut self.may_go_back);
         let goes_back =
             |last: u64, pts: u64| pts < last && (may_go_back || last - pts > LONGEST_STEP_BACK);
-        let Some(a) = self.newest else {
-            let unknown = self.input.is_none() && duration.is_none();
-            let pts = pts.or((!unknown).then_some(self.segment.0.max(self.floor)));
-            let pts = pts.ok_or(Refusal::NoTimestamp)?;
-            match self.taken {
-                Some(taken) if goes_back(taken, pts) => (self.floor, self.taken) = (0, None),
-                Some(taken) if pts <= taken => return Err(Refusal::NotLater(taken)),
+        let Some(previous) = self.newest else {
+            let pts = self.resolve_first_pts(pts, duration)?;
+            match self.last_pts_of_old_grid {
+                Some(last) if goes_back(last, pts) => self.forget_old_grid(),
+                Some(last) if pts <= last => return Err(TimelineError::NotLater(last)),
                 _ => {}
             }
             return Ok(self.start(pts, duration, None));
         };
-        let due = self.frame().map(|frame| a.at.saturating_add(frame));
-        let pts = match (pts, due, self.lasts(&a)) {
-            (Some(pts), ..) => pts,
-            (None, Some(due), _) => self.time(due).max(a.pts.saturating_add(1)),
-            (None, None, Some(lasts)) => a.pts.saturating_add(lasts),
-            (None, None, None) => return Err(Refusal::NoTimestamp),
-        };
-        if goes_back(a.pts, pts) {
+        let pts = self.resolve_pts(pts, &previous)?;
+        if goes_back(previous.pts, pts) {
             let tail = self.drain(None);
-            (self.floor, self.taken) = (0, None);
+            self.forget_old_grid();
             return Ok(self.start(pts, duration, Some(tail)));
         }
-        if pts <= a.pts {
-            return Err(Refusal::NotLater(a.pts));
+        if pts <= previous.pts {
+            return Err(TimelineError::NotLater(previous.pts));
         }
-        let (at, begins) = self.position(pts, &a)?;
-        let length = at - a.at;
-        let apart = pts - a.pts;
-        let alone = a.held == Held::ToRepeat || self.is_gap(apart);
-        let filled = a.held != Held::Gone && self.can_fill(apart);
+        let placed = self.position(pts, &previous)?;
+        let apart = pts - previous.pts;
+        let alone = previous.held == Held::ToRepeat || self.is_gap(apart);
+        let filled = previous.held != Held::Gone && self.can_fill(apart);
+        let is_over = placed.at - previous.at > previous.lasts;
         // a frame that snapped to a slot a little later than itself may have left after this one's
         // time
-        if alone && !filled && length > a.lasts && pts > self.last_slot() {
+        if alone && !filled && is_over && pts > self.last_slot() {
             let tail = self.drain(Some(pts));
             let too_long = apart > LONGEST_FRAME && self.can_fill(0);
-            return Ok(Step {
+            return Ok(FrameStep {
                 too_long: too_long.then_some(apart),
                 ..self.start(pts, duration, Some(tail))
             });
         }
+        Ok(self.step_to(placed, pts, duration, &previous, alone))
+    }
 
+    /// Forgets up to where slots have left, as time begins anew.
+    fn forget_old_grid(&mut self) {
+        (self.floor, self.last_pts_of_old_grid) = (0, None);
+    }
+
+    /// Makes a frame the newest. Returns the slots from the previous one to it, between the two or
+    /// with the previous one once more (`alone`), and its own slot, if it falls on one.
+    fn step_to(
+        &mut self,
+        Placed { at, begins_grid }: Placed,
+        pts: u64,
+        duration: Option<u64>,
+        previous: &Newest,
+        alone: bool,
+    ) -> FrameStep {
+        let length = at - previous.at;
         let grid = self.grid(length);
         let own = grid.slot_of(at, self.tolerance(&grid, at));
-        let own = own.filter(|n| *n >= self.next && !begins);
-        let end = match begins {
+        let own = own.filter(|n| *n >= self.next && !begins_grid);
+        let end = match begins_grid {
             true => grid.first_slot_around(at),
             false => own.unwrap_or_else(|| grid.first_slot_from(at)),
         };
         let before = Slots {
             grid,
-            run: match a.held {
+            run: match previous.held {
                 Held::Gone => 0..0,
                 _ => self.free(&grid)..end,
             },
-            pair: (!alone).then_some((a.at, at)),
+            pair: (!alone).then_some((previous.at, at)),
         };
         self.next = self.next.max(end);
         self.newest = Some(Newest {
@@ -267,41 +292,39 @@ impl Timeline {
             first: None,
             held: Held::ToInterpolate,
         });
-        if begins {
-            return Ok(Step {
-                before,
-                original: Some(self.begin_again(&grid, at, pts)),
-                too_long: None,
-            });
-        }
-        let original = own.map(|n| self.own_slot(&grid, n, pts, duration));
-        self.next += u64::from(own.is_some());
-        self.rebase_multiple(&grid);
-        Ok(Step {
+        let original = if begins_grid {
+            Some(self.begin_again(&grid, at, pts))
+        } else {
+            let original = own.map(|n| self.own_slot(&grid, n, pts, duration));
+            self.next += u64::from(own.is_some());
+            self.rebase_multiple(&grid);
+            original
+        };
+        FrameStep {
             before,
             original,
             too_long: None,
-        })
+        }
     }
 
     /// Starts with the first frame, or the first after a gap: it is slot 0 of a new grid, at its
     /// own time; nothing can be made before it.
-    fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> Step {
+    fn start(&mut self, pts: u64, duration: Option<u64>, tail: Option<Slots>) -> FrameStep {
         self.cadence = Cadence::default();
-        self.begin(Origin {
+        self.begin(GridOrigin {
             base: pts,
-            ..Origin::default()
+            ..GridOrigin::default()
         });
         self.newest = Some(Newest {
             at: 0,
             pts,
             lasts: self.lasting(duration, 0),
-            first: Some(duration),
+            first: Some(FirstFrame { duration }),
             held: Held::ToInterpolate,
         });
         let grid = self.grid(u128::from(duration.unwrap_or(0)));
         let own = self.own_slot(&grid, 0, pts, duration);
-        Step {
+        FrameStep {
             before: tail.unwrap_or(Slots {
                 grid,
                 run: 0..0,
@@ -321,7 +344,7 @@ impl Timeline {
     }
 
     /// Begins a new grid, whose first slot has left.
-    fn begin(&mut self, origin: Origin) {
+    fn begin(&mut self, origin: GridOrigin) {
         self.origin = origin;
         self.next = 1;
     }
@@ -342,8 +365,8 @@ impl Timeline {
     /// Returns the declared rate, where the output has a fixed one too.
     fn declared(&self) -> Option<Rate> {
         match self.target {
-            Target::Fixed(_) => self.input,
-            Target::Multiple(_) => None,
+            OutputRate::Fixed(_) => self.input,
+            OutputRate::Multiple(_) => None,
         }
     }
 
@@ -370,11 +393,11 @@ impl Timeline {
     /// Returns the grid for a pair that is `length` ticks apart.
     fn grid(&self, length: u128) -> Grid {
         let output = match self.target {
-            Target::Fixed(rate) => rate.told_apart(),
-            Target::Multiple(m) => {
+            OutputRate::Fixed(rate) => rate.told_apart(),
+            OutputRate::Multiple(m) => {
                 let den = self.nanoseconds(length).max(1);
                 Rate {
-                    num: parts(m, den) * SECOND,
+                    num: distinct_slots(m, den) * SECOND,
                     den,
                 }
             }
@@ -384,58 +407,6 @@ impl Timeline {
             output,
             origin: self.origin,
         }
-    }
-
-    /// Returns how near a slot a frame has to be to be taken to lie on it, where frames have no
-    /// exact place; see [`SNAP`].
-    fn tolerance(&self, grid: &Grid, at: u128) -> u128 {
-        match self.frame() {
-            Some(frame) if at.is_multiple_of(frame) => 0,
-            _ => grid.slot_units() / SNAP,
-        }
-    }
-
-    /// Returns where a frame with this timestamp lies, after frame `a`, and whether a grid is to
-    /// begin there.
-    fn position(&mut self, pts: u64, a: &Newest) -> Result<(u128, bool), Refusal> {
-        let real = self.grid(1).position(pts);
-        let Some(frame) = self.frame() else {
-            let at = (real > a.at).then_some((real, false));
-            return at.ok_or(Refusal::NotLater(a.pts));
-        };
-        // The frame before may have been placed a little late on the grid.
-        let own = |real: u128| real.max(a.at.saturating_add(1));
-        let apart = (pts - a.pts, self.nanoseconds(frame));
-        let at_start = a.pts > 0 && a.pts == self.segment.0;
-        if a.first
-            .is_some_and(|own| cadence::is_cut(own, apart, at_start))
-        {
-            return Ok((own(real), true));
-        }
-        match self.cadence.place(real, a.at, frame) {
-            Place::Due(at) => {
-                self.glide(pts, at, frame);
-                Ok((at, false))
-            }
-            Place::Later(at) => Ok((at, false)),
-            Place::Own => Ok((own(real), false)),
-            Place::Anew(behind) => {
-                let place = real.saturating_add_signed(behind.saturating_neg());
-                Ok((own(place), true))
-            }
-        }
-    }
-
-    /// Moves the declared grid a little where frames are off it on the whole; see
-    /// [`Cadence::glide`].
-    fn glide(&mut self, pts: u64, place: u128, frame: u128) {
-        let time = self.time(place);
-        let late = i64::try_from(pts.abs_diff(time)).unwrap_or(i64::MAX);
-        let late = if pts < time { -late } else { late };
-        let frame = self.nanoseconds(frame);
-        let slot = self.grid(frame.into()).output.time(1);
-        let by = self.cadence.glide(late, frame, slot);
-        self.origin.base = self.origin.base.saturating_add_signed(by);
     }
 
     /// Returns the first slot that may still leave.
@@ -448,8 +419,8 @@ impl Timeline {
     /// because the next frame's time isn't known yet.
     fn own_slot(&mut self, grid: &Grid, n: u64, pts: u64, duration: Option<u64>) -> Slot {
         let mut slot = grid.slot(n, Content::Original);
-        if let Target::Multiple(m) = self.target {
-            slot.duration = duration.map(|d| d / parts(m, d));
+        if let OutputRate::Multiple(m) = self.target {
+            slot.duration = duration.map(|d| d / distinct_slots(m, d));
         }
         let stop = self.segment.1;
         if let Some(stop) = stop.filter(|stop| pts < *stop && *stop <= slot.pts) {
@@ -470,11 +441,11 @@ impl Timeline {
 
     /// Begins a grid of its own at an input frame where the output rate is variable.
     fn rebase_multiple(&mut self, grid: &Grid) {
-        if let (Target::Multiple(_), Some(newest)) = (self.target, &mut self.newest) {
+        if let (OutputRate::Multiple(_), Some(newest)) = (self.target, &mut self.newest) {
             newest.at = 0;
-            let origin = Origin {
+            let origin = GridOrigin {
                 base: newest.pts,
-                part: 0,
+                remainder: 0,
                 offset: grid.origin.offset.saturating_add(grid.output.num / SECOND),
             };
             self.begin(origin);

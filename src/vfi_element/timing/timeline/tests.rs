@@ -14,7 +14,7 @@ pub(in crate::vfi_element) fn rate(num: u64, den: u64) -> Rate {
 pub(in crate::vfi_element) fn fixed(input: (u64, u64), output: (u64, u64)) -> Timeline {
     Timeline::new(
         Some(rate(input.0, input.1)),
-        Target::Fixed(rate(output.0, output.1)),
+        OutputRate::Fixed(rate(output.0, output.1)),
         GAP,
     )
 }
@@ -175,7 +175,7 @@ fn timestamps_that_go_back_are_refused() {
     timeline.advance(Some(SECOND), None).unwrap();
     for pts in [SECOND, 0] {
         let refused = timeline.advance(Some(pts), None).unwrap_err();
-        assert_eq!(refused, Refusal::NotLater(SECOND));
+        assert_eq!(refused, TimelineError::NotLater(SECOND));
     }
     assert!(timeline.advance(Some(SECOND + SECOND / 30), None).is_ok());
 }
@@ -224,7 +224,7 @@ fn drift_against_the_declared_rate_is_noticed() {
 
 #[test]
 fn variable_rate_takes_phases_from_real_times() {
-    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), GAP);
+    let mut timeline = Timeline::new(None, OutputRate::Fixed(rate(50, 1)), GAP);
     timeline.advance(Some(0), None).unwrap();
     let step = timeline.advance(Some(50_000_000), None).unwrap();
     let before: Vec<_> = step.before.map(|s| (s.pts, s.content)).collect();
@@ -240,7 +240,7 @@ fn variable_rate_takes_phases_from_real_times() {
 
 #[test]
 fn variable_rate_frames_near_a_slot_take_it() {
-    let mut timeline = Timeline::new(None, Target::Fixed(rate(60, 1)), GAP);
+    let mut timeline = Timeline::new(None, OutputRate::Fixed(rate(60, 1)), GAP);
     timeline.advance(Some(0), None).unwrap();
     for ms in [33, 67, 100] {
         let step = timeline.advance(Some(ms * 1_000_000), None).unwrap();
@@ -251,7 +251,7 @@ fn variable_rate_frames_near_a_slot_take_it() {
 
 #[test]
 fn variable_to_variable_multiplies_each_interval() {
-    let mut timeline = Timeline::new(None, Target::Multiple(4), GAP);
+    let mut timeline = Timeline::new(None, OutputRate::Multiple(4), GAP);
     let first = timeline.advance(Some(10), Some(40)).unwrap();
     assert_eq!(first.original.unwrap().duration, Some(10));
     let step = timeline.advance(Some(90), Some(40)).unwrap();
@@ -286,7 +286,7 @@ fn a_new_rate_holds_from_the_next_pair_on() {
     let mut timeline = fixed((30, 1), (60, 1));
     timeline.advance(Some(0), None).unwrap();
     timeline.advance(Some(SECOND / 30), None).unwrap();
-    timeline.retarget(Some(rate(30, 1)), Target::Fixed(rate(120, 1)));
+    timeline.retarget(Some(rate(30, 1)), OutputRate::Fixed(rate(120, 1)));
     let step = timeline.advance(Some(2 * SECOND / 30), None).unwrap();
     let before: Vec<_> = step.before.map(|s| s.content).collect();
     assert_eq!(before, [0.25, 0.5, 0.75].map(Content::Between));
@@ -306,20 +306,20 @@ fn a_frame_that_comes_sooner_than_the_one_before_said_is_not_lost() {
         let own = step.original.unwrap().pts;
         assert_eq!(own, SECOND / 50 + 1, "as soon as there is room");
         let back = timeline.advance(Some(SECOND / 61), None);
-        assert_eq!(back.unwrap_err(), Refusal::NotLater(SECOND / 60));
+        assert_eq!(back.unwrap_err(), TimelineError::NotLater(SECOND / 60));
     };
-    let variable = || Timeline::new(None, Target::Multiple(2), SECOND);
+    let variable = || Timeline::new(None, OutputRate::Multiple(2), SECOND);
     shown_twice(variable(), |_| {});
-    shown_twice(variable(), Timeline::part);
+    shown_twice(variable(), Timeline::start_new_grid);
     shown_twice(variable(), |timeline| {
-        timeline.retarget(Some(rate(30, 1)), Target::Fixed(rate(60, 1)));
+        timeline.retarget(Some(rate(30, 1)), OutputRate::Fixed(rate(60, 1)));
     });
 }
 
 #[test]
 fn a_last_frame_of_any_length_fills_ten_minutes_at_most() {
     for (duration, filled) in [(5 * SECOND, 299), (u64::MAX - 1, 600 * 60 - 1)] {
-        let mut timeline = Timeline::new(None, Target::Fixed(rate(60, 1)), SECOND);
+        let mut timeline = Timeline::new(None, OutputRate::Fixed(rate(60, 1)), SECOND);
         timeline.advance(Some(0), Some(duration)).unwrap();
         assert_eq!(timeline.drain(None).count(), filled);
     }
@@ -407,7 +407,7 @@ proptest! {
         multiple in 1u32..=64,
         times in prop::collection::vec((prop::option::of(0u64..20_000_000), prop::option::of(0u64..100_000), 0u8..20), 1..60),
     ) {
-        let target = output.map_or(Target::Multiple(multiple), |(n, d)| Target::Fixed(rate(n, d)));
+        let target = output.map_or(OutputRate::Multiple(multiple), |(n, d)| OutputRate::Fixed(rate(n, d)));
         let input = input.map(|(n, d)| rate(n, d));
         let mut timeline = Timeline::new(input, target, GAP);
         let mut last: Option<u64> = None;
@@ -415,18 +415,18 @@ proptest! {
             // Microseconds: sixty-four slots have room between any two.
             let (pts, duration) = (pts.map(|t| t * 1000), duration.map(|t| t * 1000));
             // Time begins anew where a timestamp goes back by far.
-            let latest = timeline.newest.map(|newest| newest.pts).or(timeline.taken);
+            let latest = timeline.newest.map(|newest| newest.pts).or(timeline.last_pts_of_old_grid);
             let jumps = |pts: u64| latest.is_some_and(|latest| latest > pts + LONGEST_STEP_BACK);
             let anew = pts.is_some_and(jumps);
             let mut slots = Vec::new();
             match action {
                 0 => slots.extend(timeline.drain(pts).take(10_000)),
-                1 => timeline.retarget(input, Target::Multiple(multiple)),
-                2 => timeline.retarget(input, Target::Fixed(rate(60, 1))),
+                1 => timeline.retarget(input, OutputRate::Multiple(multiple)),
+                2 => timeline.retarget(input, OutputRate::Fixed(rate(60, 1))),
                 // New caps.
                 3 => {
                     slots.extend(timeline.drain(None).take(10_000));
-                    timeline.retarget(Some(rate(25, 1)), Target::Fixed(rate(50, 1)));
+                    timeline.retarget(Some(rate(25, 1)), OutputRate::Fixed(rate(50, 1)));
                 }
                 4 => {
                     slots.extend(timeline.drain(None).take(10_000));

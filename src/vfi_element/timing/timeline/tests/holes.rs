@@ -42,7 +42,7 @@ fn a_hole_of_a_fixed_rate_is_filled_with_the_frame_before_it() {
 
 #[test]
 fn a_hole_of_a_varying_source_is_filled_where_the_output_is_fixed() {
-    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), SECOND / 10);
+    let mut timeline = Timeline::new(None, OutputRate::Fixed(rate(50, 1)), SECOND / 10);
     let (slots, _) = walk(&mut timeline, &[0, SECOND]);
     assert_eq!((slots.len(), disconts(&slots)), (51, 1));
     assert_eq!(slots[49].content, Content::Repeat);
@@ -50,14 +50,14 @@ fn a_hole_of_a_varying_source_is_filled_where_the_output_is_fixed() {
 
 #[test]
 fn a_frame_behind_a_hole_does_not_last_as_long_as_that() {
-    let mut timeline = Timeline::new(None, Target::Fixed(rate(50, 1)), SECOND / 10);
+    let mut timeline = Timeline::new(None, OutputRate::Fixed(rate(50, 1)), SECOND / 10);
     walk(&mut timeline, &[0, SECOND / 25, 3 * SECOND]);
     assert_eq!(timeline.drain(None).count(), 0);
 }
 
 #[test]
 fn a_hole_of_a_varying_rate_stays_one() {
-    let mut timeline = Timeline::new(None, Target::Multiple(2), SECOND / 10);
+    let mut timeline = Timeline::new(None, OutputRate::Multiple(2), SECOND / 10);
     timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
     let step = timeline.advance(Some(SECOND), Some(SECOND / 25)).unwrap();
     let before: Vec<_> = step.before.map(|slot| (slot.pts, slot.content)).collect();
@@ -134,7 +134,7 @@ fn the_end_is_filled_up_to_the_segment_s_stop_or_for_a_second() {
 
 #[test]
 fn the_end_of_a_varying_rate_is_what_its_last_frame_says() {
-    let mut timeline = Timeline::new(None, Target::Multiple(2), SECOND / 10);
+    let mut timeline = Timeline::new(None, OutputRate::Multiple(2), SECOND / 10);
     timeline.set_segment(0, Some(SECOND));
     timeline.advance(Some(0), Some(SECOND / 25)).unwrap();
     assert_eq!(timeline.end().count(), 1);
@@ -171,7 +171,7 @@ fn a_gap_leaves_its_place_to_a_frame_whose_timestamp_is_rounded() {
         until,
         rounded(until)
     ));
-    let varying = || Timeline::new(None, Target::Fixed(rate(50, 1)), GAP);
+    let varying = || Timeline::new(None, OutputRate::Fixed(rate(50, 1)), GAP);
     assert!(leaves_behind_a_gap(varying(), 0, 100_900_000, 100_000_000));
 }
 
@@ -208,7 +208,7 @@ proptest! {
     ) {
         let output = rate(output, 1);
         let input = input.map(|num| rate(num, 1));
-        let mut timeline = Timeline::new(input, Target::Fixed(output), GAP);
+        let mut timeline = Timeline::new(input, OutputRate::Fixed(output), GAP);
         let (mut slots, mut pts) = (Vec::new(), 0);
         for (apart, gap) in apart.into_iter().zip(gaps) {
             let (new, _) = walk(&mut timeline, &[pts]);

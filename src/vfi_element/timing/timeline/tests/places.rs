@@ -174,15 +174,15 @@ fn frames_without_timestamps_follow_from_where_the_segment_begins() {
         let own = timeline.advance(None, None).unwrap().original.unwrap();
         assert_eq!(own.pts, 5 * SECOND + rate(30, 1).time(k));
     }
-    let mut unknown = Timeline::new(None, Target::Fixed(rate(60, 1)), GAP);
+    let mut unknown = Timeline::new(None, OutputRate::Fixed(rate(60, 1)), GAP);
     assert_eq!(
         unknown.advance(None, None).unwrap_err(),
-        Refusal::NoTimestamp
+        TimelineError::NoTimestamp
     );
     unknown.advance(Some(SECOND), None).unwrap();
     assert_eq!(
         unknown.advance(None, None).unwrap_err(),
-        Refusal::NoTimestamp
+        TimelineError::NoTimestamp
     );
 }
 
@@ -209,7 +209,7 @@ fn time_begins_anew_behind_what_was_ended_too() {
     for (says_so, next) in [(true, 3590 * SECOND), (false, 3 * SECOND)] {
         let mut timeline = fixed((25, 1), (50, 1));
         timeline.advance(Some(3600 * SECOND), None).unwrap();
-        timeline.part();
+        timeline.start_new_grid();
         if says_so {
             timeline.expect_jump();
         }
@@ -221,7 +221,7 @@ fn time_begins_anew_behind_what_was_ended_too() {
 
 #[test]
 fn slots_that_would_share_a_nanosecond_are_one() {
-    let mut timeline = Timeline::new(None, Target::Multiple(16), GAP);
+    let mut timeline = Timeline::new(None, OutputRate::Multiple(16), GAP);
     let mut times = Vec::new();
     for pts in [0, 3, 4, 24] {
         let step = timeline.advance(Some(pts), None).unwrap();
@@ -253,7 +253,7 @@ proptest! {
             let step = timeline.advance(Some(pts), None).unwrap();
             prop_assert_eq!(step.original.map(|slot| slot.pts), Some(pts));
             if let Some(multiplier) = multiplier {
-                timeline.retarget(Some(rate(num, den)), Target::Fixed(rate(multiplier * num, den)));
+                timeline.retarget(Some(rate(num, den)), OutputRate::Fixed(rate(multiplier * num, den)));
             }
         }
     }

@@ -4,8 +4,8 @@
 //! 16 bytes a row. One load and one byte shuffle then fetch all of them; gathers would take about
 //! ten times as long. Where neighbours part ways (another row, too far apart), the window is
 //! placed again for those left over, at most four times, so that any flow gives a right result.
-//! Pixels wider than two bytes fill a window each, and always have their own; those of four words, and
-//! those whose channels count as much as one of them does, are fetched one by one.
+//! Pixels wider than two bytes fill a window each, and always have their own; so have those whose
+//! channels count as much as one of them does.
 //!
 //! Weights along a row are integers (13 bits for bytes, split into two signed bytes for
 //! `vpmaddubsw`; 14 bits for words), so a row of four pixels costs two to five instructions;
@@ -48,26 +48,6 @@ impl<'a> Source<'a> {
                 .map(|row| row.saturating_sub(1).min(last) * plane.stride)
                 .collect(),
         })
-    }
-
-    /// The bytes of the pixel in a column of tap row `tap` of row `y`, the first one lowest.
-    #[inline(always)]
-    fn pixel<const BYTES: usize>(&self, y: i32, tap: usize, column: i32) -> i64 {
-        let at = self.rows[y as usize + tap] + BYTES * column as usize;
-        let rest = self.data.get(at..).unwrap_or_default();
-        // by way of an array of eight bytes it would be written and read again
-        match BYTES {
-            2 => rest
-                .first_chunk()
-                .map_or(0, |b| u16::from_le_bytes(*b).into()),
-            3 => {
-                (rest.first_chunk()).map_or(0, |&[a, b, c]| u32::from_le_bytes([a, b, c, 0]).into())
-            }
-            4 => rest
-                .first_chunk()
-                .map_or(0, |b| u32::from_le_bytes(*b).into()),
-            _ => rest.first_chunk().map_or(0, |b| i64::from_le_bytes(*b)),
-        }
     }
 
     /// Returns the address of `byte` of tap row `tap` of row `y`.

@@ -5,7 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::super::VISIBLE;
-use super::{ALPHA, Source, Taps, Warp, load};
+use super::taps::Taps;
+use super::{ALPHA, Source, Warp, load};
 
 /// Adds one source to the sums: sum `i` is of the channels of pixel `i`, then of pixel `i + 4`.
 /// Adds to `shown` the same of the colours each times its alpha. (That of alpha itself means

@@ -10,6 +10,14 @@
 //! reference takes 80 or more on one. So the count of instructions was right to a factor of 1.5,
 //! and arithmetic sets the pace, not memory: strong gradients in the flow, which make windows be
 //! placed twice, cost 10 to 20 %.
+//!
+//! Other formats take, times NV12's time, bilinear / bicubic: I420 and NV16 1.3 / 1.3, P010 1.05 /
+//! 1.05, YUY2 and UYVY 1.5 / 1.4, I422_10LE 1.75 / 1.8, Y210 1.7 / 1.55, v210 1.6 / 1.55, Y444_10LE
+//! 2.1 / 2.2; with something that shows through RGBA 1.35 / 1.95, ARGB64 1.55 / 2.25, A420 2.6 /
+//! 3.4, Y410 and RGB10A2 2.9 / 3.3. The pace is set by how many samples' places are found, those of
+//! chroma in planes of their own once each: 1.25 a pixel for NV12, 1.5 for I420 and NV16, 2 for
+//! I422_10LE, 3 for Y444_10LE. It is not set by bytes: I422_10LE moves 2.7 times as many as NV12,
+//! P010 twice as many.
 #![allow(clippy::unwrap_used)]
 
 use std::{

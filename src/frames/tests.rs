@@ -1,4 +1,3 @@
-use glib::translate::IntoGlib as _;
 use gst_video::{
     VideoColorimetry, VideoFormat, VideoFormatInfo, VideoFrameRef, VideoInfo, VideoInterlaceMode,
     VideoMeta, prelude::*,
@@ -231,98 +230,6 @@ fn levels(frame: &VideoFrameRef<&gst::BufferRef>, component: usize) -> Vec<u32> 
     pixels.map(level).collect()
 }
 
-/// The same as GStreamer has them: it unpacks lines to four components of 8 or 16 bits, alpha first.
-fn unpacked(frame: &VideoFrameRef<&gst::BufferRef>, component: usize) -> Vec<u32> {
-    let info = frame.info();
-    let format = info.format_info();
-    let planes = 0..info.n_planes();
-    let data: Vec<_> = planes
-        .map(|plane| frame.plane_data(plane).unwrap().as_ptr())
-        .collect();
-    let (width, height) = (info.width() as usize, info.height() as usize);
-    let depth = VideoFormatInfo::from_format(format.unpack_format()).depth()[0];
-    let bytes = depth as usize / 8;
-    let mut levels = Vec::new();
-    for y in 0..height {
-        let mut line = vec![0; 4 * bytes * width];
-        // SAFETY: the planes and their strides are those of a mapped frame of this format, and `line` has room for
-        // its width.
-        unsafe {
-            let described = gst_video::ffi::gst_video_format_get_info(info.format().into_glib());
-            (*described).unpack_func.unwrap()(
-                described,
-                gst_video::ffi::GST_VIDEO_PACK_FLAG_TRUNCATE_RANGE,
-                line.as_mut_ptr().cast(),
-                data.as_ptr().cast(),
-                frame.plane_stride().as_ptr(),
-                0,
-                y as i32,
-                width as i32,
-            );
-        }
-        let place = (component + 1) % 4;
-        levels.extend(line.chunks(4 * bytes).map(|pixel| match bytes {
-            1 => u32::from(pixel[place]),
-            _ => {
-                let word = u16::from_ne_bytes([pixel[2 * place], pixel[2 * place + 1]]);
-                u32::from(word) >> (16 - format.depth()[component])
-            }
-        }));
-    }
-    levels
-}
-
-#[test]
-fn samples_lie_where_gstreamer_says() {
-    for format in FORMATS {
-        for (width, height) in [(48, 16), (35, 18), (67, 35)] {
-            let info = info(format, width, height);
-            let buffer = noise(&info, 5);
-            let frame = read(&buffer, &info);
-            for component in 0..info.n_components() as usize {
-                let (got, want) = (levels(&frame, component), unpacked(&frame, component));
-                assert!(
-                    got == want,
-                    "{format:?} {width}x{height}, component {component}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn what_is_unpacked_is_packed_again() {
-    for format in FORMATS {
-        for (width, height) in [(48, 16), (35, 27), (7, 3), (1, 1)] {
-            let info = info(format, width, height);
-            let buffer = noise(&info, 5);
-            let layout = FrameLayout::new(&info).unwrap();
-            let mut copy = filled(&info, 1);
-            {
-                let frame = read(&buffer, &info);
-                let planes = layout.planes(&frame).unwrap();
-                let mut out = write(&mut copy, &info);
-                let mut out = layout.planes_mut(&mut out).unwrap();
-                for (out, from) in out.get().iter_mut().zip(planes.get()) {
-                    let row = from.row_bytes();
-                    let lines = from.data.chunks(from.stride).take(from.height);
-                    for (out, from) in out.data.chunks_mut(out.stride).zip(lines) {
-                        out[..row].copy_from_slice(&from[..row]);
-                    }
-                }
-            }
-            let (frame, copied) = (read(&buffer, &info), read(&copy, &info));
-            for component in 0..info.n_components() as usize {
-                let (got, want) = (levels(&copied, component), levels(&frame, component));
-                assert!(
-                    got == want,
-                    "{format:?} {width}x{height}, component {component}"
-                );
-            }
-        }
-    }
-}
-
 #[test]
 fn a_changed_pixel_is_seen_in_every_format() {
     for format in FORMATS {
@@ -486,135 +393,6 @@ fn colours_keep_their_matrix() {
     }
 }
 
-/// A disc of one colour, of 8 bits, on nothing, whatever is stored there: red, green and blue, or luma and chroma.
-fn disc(info: &VideoInfo, colour: [u8; 3], hidden: u8) -> gst::Buffer {
-    let layout = FrameLayout::new(info).unwrap();
-    let mut buffer = filled(info, 0);
-    let mut frame = write(&mut buffer, info);
-    let mut planes = layout.planes_mut(&mut frame).unwrap();
-    let places = layout.places();
-    for (index, plane) in planes.get().iter_mut().enumerate() {
-        let (format, pixel) = (plane.format, plane.format.pixel_bytes());
-        for (y, line) in plane.data.chunks_mut(plane.stride).enumerate() {
-            for (x, out) in line.chunks_exact_mut(pixel).take(plane.width).enumerate() {
-                let (x, y) = (x << format.sub_x, y << format.sub_y);
-                let inside = x.abs_diff(40).pow(2) + y.abs_diff(32).pow(2) < 20 * 20;
-                for channel in 0..format.channels {
-                    let component = places.iter().position(|&place| place == (index, channel));
-                    let level = match component.and_then(|component| colour.get(component)) {
-                        Some(&colour) if inside => u32::from(colour),
-                        Some(_) => hidden.into(),
-                        None => 255 * u32::from(inside),
-                    };
-                    match format.sample {
-                        Sample::U8 => out[channel] = level as u8,
-                        Sample::U16 { shift, .. } => {
-                            let level = (level * format.sample.most() / 255) << shift;
-                            out[2 * channel..2 * channel + 2]
-                                .copy_from_slice(&(level as u16).to_ne_bytes());
-                        }
-                    }
-                }
-            }
-        }
-    }
-    drop(planes);
-    drop(frame);
-    buffer
-}
-
-#[test]
-fn colours_and_alpha_come_back_from_pictures() {
-    gst::init().unwrap();
-    let components = |format: &VideoFormat| VideoFormatInfo::from_format(*format).n_components();
-    let with_alpha = |format: &VideoFormat| components(format) == 4;
-    for format in FORMATS.into_iter().filter(with_alpha) {
-        let info = info(format, 80, 64);
-        let colour = match info.format_info().is_rgb() {
-            true => [200, 120, 40],
-            false => [120, 110, 150],
-        };
-        let frame = disc(&info, colour, 0);
-        let shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
-        let (mut picture, mut shown) = (Picture::default(), Picture::default());
-        assert!(
-            shrinker
-                .for_pictures()
-                .shrink_both(&read(&frame, &info), &mut picture, &mut shown)
-                .unwrap()
-        );
-        let mut enlarger = Enlarger::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
-        let mut out = filled(&info, 0);
-        enlarger
-            .enlarge_both(&mut picture, &shown, &mut write(&mut out, &info))
-            .unwrap();
-        let out = read(&out, &info);
-        let format_info = info.format_info();
-        let depth = format_info.depth();
-        let of_eight = |component: usize| {
-            let most = ((1_u32 << depth[component]) - 1) as f32;
-            levels(&out, component)
-                .into_iter()
-                .map(move |level| level as f32 * 255.0 / most)
-        };
-        let opacity: Vec<_> = of_eight(3).collect();
-        for (component, colour) in colour.into_iter().enumerate() {
-            let apart = of_eight(component).map(|level| (level - f32::from(colour)).abs());
-            let worst = apart
-                .zip(&opacity)
-                .map(|(off, opacity)| off * opacity / 255.0);
-            // chroma of half the size is sited elsewhere than alpha, which shows at the rim
-            let coarse = match (format, component) {
-                (VideoFormat::A420, 1..) => 32.0,
-                (VideoFormat::A420, _) => 6.0,
-                _ => 4.0,
-            };
-            let worst = worst.fold(0.0, f32::max);
-            assert!(worst <= coarse, "{format:?} {component}: {worst}");
-        }
-        let (inside, outside) = (opacity[32 * 80 + 40], opacity[0]);
-        // two of 65535 levels are what the converter's 16 bits leave
-        assert!(
-            inside == 255.0 && outside < 0.01,
-            "{format:?} {inside} {outside}"
-        );
-    }
-}
-
-#[test]
-fn what_is_stored_where_nothing_is_shown_is_not_seen() {
-    for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::Argb64] {
-        let info = info(format, 80, 64);
-        let mut shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bicubic).unwrap();
-        let [first, second] = [0, 90].map(|hidden| {
-            let mut picture = Picture::default();
-            let frame = disc(&info, [60, 110, 130], hidden);
-            shrinker.shrink(&read(&frame, &info), &mut picture).unwrap();
-            picture
-        });
-        assert_eq!(first, second, "{format:?}");
-    }
-}
-
-#[test]
-fn a_hole_is_seen_in_any_colour() {
-    let info = info(VideoFormat::Rgba, 80, 64);
-    let mut shrinker = Shrinker::new(&info, 40, 32, ScaleMethod::Bilinear).unwrap();
-    let levels = [0, 64, 128, 192, 255];
-    let colours = levels.map(|red| levels.map(|green| levels.map(|blue| [red, green, blue])));
-    for colour in colours.as_flattened().as_flattened() {
-        let mut picture = Picture::default();
-        let frame = disc(&info, *colour, 0);
-        shrinker.shrink(&read(&frame, &info), &mut picture).unwrap();
-        let luma = |at: usize| {
-            let [red, green, blue] = [0, 1, 2].map(|part| picture.data[part * 40 * 32 + at]);
-            0.299 * red + 0.587 * green + 0.114 * blue
-        };
-        let apart = (luma(16 * 40 + 20) - luma(0)).abs();
-        assert!(apart > 0.2, "{colour:?}: {apart}");
-    }
-}
-
 #[test]
 fn scale_methods_have_the_nicks_of_the_properties() {
     let class = glib::EnumClass::new::<ScaleMethod>();
@@ -660,3 +438,6 @@ fn pixels_at_odd_addresses_are_refused_before_the_converter_writes_them() {
         }
     }
 }
+
+mod alpha;
+mod samples;

@@ -1,13 +1,16 @@
-//! Pixels fetched one by one, their channels side by side as `f32`: those of four words, and those of which one
-//! channel is alpha and says what of the others shows.
+//! Pixels whose channels lie side by side as `f32`: those of four words, and those of which one
+//! channel is alpha and says what of the others shows. A window of 16 bytes a row for each, or two
+//! where four pixels have more.
 
 use std::arch::x86_64::*;
 
 use super::super::VISIBLE;
-use super::{ALPHA, Source, Taps, Warp, spread};
+use super::taps::Taps;
+use super::{ALPHA, Source, Warp, load};
 
-/// Adds one source to the sums: sum `i` is of the channels of pixel `i`, then of pixel `i + 4`. Adds to `shown` the
-/// same of the colours each times its alpha. (That of alpha itself means nothing.)
+/// Adds one source to the sums: sum `i` is of the channels of pixel `i`, then of pixel `i + 4`.
+/// Adds to `shown` the same of the colours each times its alpha. (That of alpha itself means
+/// nothing.)
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, const WAY: u8>(
@@ -17,46 +20,118 @@ pub(super) fn add<const BYTES: usize, const CHANNELS: usize, const ROWS: usize, 
     sums: &mut [__m256; 4],
     shown: &mut [__m256; 4],
 ) {
-    let (mut columns, mut lines) = ([0i32; 8], [0i32; 8]);
-    // SAFETY: both have the 32 bytes.
-    unsafe {
-        _mm256_storeu_si256(columns.as_mut_ptr().cast(), taps.x);
-        _mm256_storeu_si256(lines.as_mut_ptr().cast(), taps.y);
-    }
+    let Windows { starts, places } = Windows::of::<BYTES, ROWS>(source, taps.x);
+    let mut lines = [0i32; 8];
+    // SAFETY: it has the 32 bytes.
+    unsafe { _mm256_storeu_si256(lines.as_mut_ptr().cast(), taps.y) };
+    // SAFETY: the constant has the 32 bytes.
+    let parts = unsafe { _mm256_loadu_si256(parts::<BYTES, CHANNELS>().as_ptr().cast()) };
     let alpha = _mm256_set1_epi32(warp.alpha);
     let shift = _mm_cvtsi32_si128(warp.shift);
-    for (index, (sum, shown)) in sums.iter_mut().zip(shown).enumerate() {
-        let across = taps.across.map(|weights| spread(weights, index));
-        for tap in (4 - ROWS) / 2..(4 + ROWS) / 2 {
-            let (mut line, mut visible) = (_mm256_setzero_ps(), _mm256_setzero_ps());
-            let read = (4 - ROWS) / 2..(4 + ROWS) / 2;
-            for (column, weight) in read.clone().zip(&across[read]) {
-                let [low, high] = [index, index + 4].map(|pixel| {
-                    let place = columns[pixel] + column as i32 - 1;
-                    let place = place.clamp(0, source.width - 1);
-                    source.pixel::<BYTES>(lines[pixel], tap, place)
-                });
-                let levels = if BYTES == CHANNELS {
-                    _mm256_cvtepu8_epi32(_mm_set_epi32(0, 0, high as i32, low as i32))
-                } else {
-                    let words = _mm_srl_epi16(_mm_set_epi64x(high, low), shift);
-                    _mm256_cvtepu16_epi32(words)
-                };
-                let levels = _mm256_cvtepi32_ps(levels);
-                let weight = _mm256_castsi256_ps(*weight);
-                line = _mm256_fmadd_ps(levels, weight, line);
+    let first = (4 - ROWS) / 2;
+    for index in 0..4 {
+        // what depends on the index is read by it, so that the loop needn't be unrolled
+        let lane = _mm256_set1_epi32(index as i32);
+        let byte = _mm256_set1_epi8(4 * index as i8);
+        let mut across = [_mm256_setzero_ps(); ROWS];
+        let mut orders = [parts; ROWS];
+        for tap in 0..ROWS {
+            let weights = _mm256_castsi256_ps(taps.across[first + tap]);
+            across[tap] = _mm256_permutevar_ps(weights, lane);
+            orders[tap] = _mm256_add_epi8(parts, _mm256_shuffle_epi8(places[tap], byte));
+        }
+        let (mut sum, mut visible) = (sums[index], shown[index]);
+        for tap in first..first + ROWS {
+            let (mut line, mut line_visible) = (_mm256_setzero_ps(), _mm256_setzero_ps());
+            let mut window = _mm256_setzero_si256();
+            for column in 0..ROWS {
+                if column % pixels::<BYTES>() == 0 {
+                    let starts = &starts[column / pixels::<BYTES>()];
+                    // SAFETY: windows start within [0, row_bytes - 16], so they lie in their rows.
+                    window = unsafe {
+                        load(
+                            source.at(lines[index], tap, starts[index]),
+                            source.at(lines[index + 4], tap, starts[index + 4]),
+                        )
+                    };
+                    if BYTES != CHANNELS {
+                        window = _mm256_srl_epi16(window, shift);
+                    }
+                }
+                let levels = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(window, orders[column]));
+                line = _mm256_fmadd_ps(levels, across[column], line);
                 if WAY == ALPHA {
-                    let times = _mm256_mul_ps(weight, _mm256_permutevar_ps(levels, alpha));
-                    visible = _mm256_fmadd_ps(levels, times, visible);
+                    let opacity = _mm256_permutevar_ps(levels, alpha);
+                    let times = _mm256_mul_ps(across[column], opacity);
+                    line_visible = _mm256_fmadd_ps(levels, times, line_visible);
                 }
             }
-            let down = _mm256_castsi256_ps(spread(_mm256_castps_si256(taps.down[tap]), index));
-            *sum = _mm256_fmadd_ps(line, down, *sum);
+            let down = _mm256_permutevar_ps(taps.down[tap], lane);
+            sum = _mm256_fmadd_ps(line, down, sum);
             if WAY == ALPHA {
-                *shown = _mm256_fmadd_ps(visible, down, *shown);
+                visible = _mm256_fmadd_ps(line_visible, down, visible);
             }
         }
+        (sums[index], shown[index]) = (sum, visible);
     }
+}
+
+/// Pixels that a window has, at most as many as are read of a row.
+const fn pixels<const BYTES: usize>() -> usize {
+    if BYTES == 8 { 2 } else { 4 }
+}
+
+/// Where the pixels are in memory that eight others are made from.
+struct Windows {
+    /// Bytes in a row that the windows of each pixel start with; the second for pixels of eight.
+    starts: [[i32; 8]; 2],
+    /// First byte of each pixel that is read of a row, in its window.
+    places: [__m256i; 4],
+}
+
+impl Windows {
+    /// Returns the windows for pixels from `x` on, and those before.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn of<const BYTES: usize, const ROWS: usize>(source: &Source, x: __m256i) -> Self {
+        let mut windows = Self {
+            starts: [[0; 8]; 2],
+            places: [_mm256_setzero_si256(); 4],
+        };
+        let last = _mm256_set1_epi32(source.width - 1);
+        let farthest = _mm256_set1_epi32(source.row_bytes - 16);
+        let zero = _mm256_setzero_si256();
+        let mut start = zero;
+        for column in 0..ROWS {
+            let tap = _mm256_set1_epi32((column + (4 - ROWS) / 2) as i32 - 1);
+            let pixel = _mm256_max_epi32(_mm256_add_epi32(x, tap), zero);
+            let pixel = _mm256_min_epi32(pixel, last);
+            let byte = _mm256_mullo_epi32(pixel, _mm256_set1_epi32(BYTES as i32));
+            if column % pixels::<BYTES>() == 0 {
+                start = _mm256_min_epi32(byte, farthest);
+                let starts = &mut windows.starts[column / pixels::<BYTES>()];
+                // SAFETY: it has the 32 bytes.
+                unsafe { _mm256_storeu_si256(starts.as_mut_ptr().cast(), start) };
+            }
+            windows.places[column] = _mm256_sub_epi32(byte, start);
+        }
+        windows
+    }
+}
+
+/// Shuffle that fetches the channels of a window's first pixel, each into 32 bits.
+const fn parts<const BYTES: usize, const CHANNELS: usize>() -> [u8; 32] {
+    let mut order = [0x80; 32];
+    let size = BYTES / CHANNELS;
+    let mut byte = 0;
+    while byte < 32 {
+        let (channel, part) = (byte % 16 / 4, byte % 4);
+        if channel < CHANNELS && part < size {
+            order[byte] = (channel * size + part) as u8;
+        }
+        byte += 1;
+    }
+    order
 }
 
 /// Colours of what shows, over its alpha; where hardly anything shows, all as `plain` has it.

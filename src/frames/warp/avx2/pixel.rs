@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{PLAIN, Source, Taps, Warp, channels, dot_bytes, dot_words, load, spread};
+use super::taps::Taps;
+use super::{PLAIN, Source, Warp, channels, dot_bytes, dot_words, load, spread};
 
 /// Returns the tap that a byte of a shuffled window belongs to.
 ///

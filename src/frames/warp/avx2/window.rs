@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{PLAIN, Source, Taps, Warp, dot_bytes, dot_words, load};
+use super::taps::Taps;
+use super::{PLAIN, Source, Warp, dot_bytes, dot_words, load};
 
 /// For a first lane of 0 to 3 and one of 4 to 7: lanes that spread each over its half.
 static LEADERS: [[[i32; 8]; 4]; 4] = {

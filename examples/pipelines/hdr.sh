@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes a 60 fps file of a 10-bit HDR film: 10 bits all the way, with its colours' description.
+#
+#   hdr.sh INPUT OUTPUT.mp4 [FPS]
+#
+# Its sound is left out. HDR10's light levels stay where the decoder hands them on. With the sound:
+#   vfi-convert INPUT --fps 60 --output OUTPUT.mp4
+set -eu
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+[ $# -ge 2 ] || usage
+need x265enc mp4mux
+need_file "$1"
+
+# deinterlace lets progressive video of any format by. The element works in I420_10LE, as the decoder
+# gives it and the encoder takes it, so that nothing converts on the way.
+# shellcheck disable=SC2086
+exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! deinterlace ! video/x-raw,format=I420_10LE \
+    ! $VFI qos=false ! "video/x-raw,framerate=${3:-60}/1" \
+    ! queue ! x265enc speed-preset=faster option-string=crf=20 ! h265parse ! mp4mux ! filesink location="$2"

@@ -37,11 +37,12 @@ encoded_sound=
     ! queue max-size-time=3000000000 ! out."
 
 # A keyframe every two seconds is what streaming services ask for; zerolatency keeps x264 from
-# holding frames back. Sound and pictures meet in the muxer by their timestamps, so what the element
+# holding frames back. Late frames are the element's affair (qos=false: a converter would leave out
+# originals, too). Sound and pictures meet in the muxer by their timestamps, so what the element
 # holds delays both alike.
 # shellcheck disable=SC2086
 exec gst-launch-1.0 -e $target \
-    $pictures ! deinterlace ! videoconvert ! $VFI multiplier=2 ! queue max-size-buffers=4 \
-    ! videoconvert ! video/x-raw,format=I420 \
+    $pictures ! deinterlace ! videoconvert qos=false ! video/x-raw,format=I420 \
+    ! $VFI multiplier=2 ! queue max-size-buffers=4 \
     ! x264enc tune=zerolatency speed-preset=veryfast bitrate=4000 key-int-max=120 ! h264parse ! out. \
     $encoded_sound

@@ -123,10 +123,10 @@ fn succeed(command: &mut Command) -> String {
 /// Runs what must fail, and returns its one line of complaint.
 fn complaint(command: &mut Command) -> String {
     let output: Output = command.output().unwrap();
+    assert!(output.stdout.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(output.stdout.is_empty(), "{output:?}");
     text
 }
 

@@ -1,6 +1,7 @@
 //! The scripts in `examples/pipelines/` on real input, with this build's plugin.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -290,6 +291,53 @@ fn rtmp_carries_pictures_and_sound() {
     // originals always come; how many are made in between is up to the machine
     assert!((44..=90).contains(&came.frames), "{came:?}");
     assert!(came.sound.is_some(), "{came:?}");
+}
+
+#[test]
+fn srt_carries_pictures_without_sound() {
+    needs!("ffmpeg", "ffprobe");
+    let port = free_port();
+    let listener = format!("-i srt://127.0.0.1:{port}?mode=listener");
+    let url = format!("srt://127.0.0.1:{port}");
+    let came = restream(&listener, &url, &[("FRAMES", "45"), ("SOUND", "no")]);
+    // what is under way when the sender hangs up is lost: SRT's latency, an eighth of a second
+    assert!((30..=90).contains(&came.frames), "{came:?}");
+    assert!(came.sound.is_none(), "{came:?}");
+}
+
+/// A screen of its own, gone when dropped.
+struct Screen(Child);
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+#[test]
+fn the_screen_is_recorded() {
+    needs!("Xvfb", "ffprobe");
+    let place = Place::new();
+    let mut command = place.command("Xvfb", "-displayfd 1 -screen 0 160x96x24");
+    let mut screen = Screen(
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let mut number = String::new();
+    let output = screen.0.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut number).unwrap();
+    let display = format!(":{}", number.trim());
+    succeed(
+        place
+            .script("screen.sh", "out.mp4 10 1")
+            .env("DISPLAY", display),
+    );
+    let made = place.contents("out.mp4");
+    assert_eq!((made.frames, made.rate.as_str()), (20, "20/1"));
 }
 
 #[test]

@@ -200,12 +200,10 @@ fn pictures_come_out_as_pictures() {
     let place = Place::new();
     place.make("-f lavfi -i testsrc2=size=104x152:rate=16 -frames:v 9 in_%04d.png");
     place.run("pictures.sh", "in_%04d.png out_%04d.png");
-    for number in 1..=17 {
-        assert!(
-            place.path(&format!("out_{number:04}.png")).is_file(),
-            "{number}"
-        );
-    }
+    // the last picture is shown twice, so that all last as long as before
+    let made = |number: usize| place.path(&format!("out_{number:04}.png")).is_file();
+    assert!((1..=18).all(made));
+    assert!(!made(0) && !made(19));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a sequence of PNG pictures smoother, PNG to PNG: 161 pictures of 832x1216, meant for 16 a
-# second, become 321 for 32.
+# second, become 322 for 32, the last of them twice.
 #
 #   pictures.sh in_%04d.png out_%04d.png [FPS [MULTIPLIER]]
 #

@@ -9,8 +9,10 @@ set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 [ $# -ge 2 ] || usage
-need x265enc mp4mux
+need deinterlace x265enc mp4mux
 need_file "$1"
+look_into "$(address "$1")"
+case $seen in *I420_10LE*) ;; *) fail "$1: no 10-bit 4:2:0 video; convert.sh takes 8 bits" ;; esac
 
 # deinterlace lets progressive video of any format by. The element works in I420_10LE, as the decoder
 # gives it and the encoder takes it, so that nothing converts on the way.

@@ -52,7 +52,7 @@ address() {
 # Decodes two pictures of the address $1 and sets `rate`, pictures per second once deinterlaced, as a
 # fraction (0/1 where it varies), and `sound`, yes or no.
 look_into() {
-    seen=$(gst-launch-1.0 -v uridecodebin uri="$1" ! video/x-raw ! deinterlace name=pictures \
+    seen=$(gst-launch-1.0 -v uridecodebin uri="$1" ! video/x-raw ! videoconvert ! deinterlace mode=auto-strict name=pictures \
         ! identity eos-after=2 ! fakesink 2>&1) || fail "$1: no video that GStreamer can decode"
     rate=$(printf '%s\n' "$seen" | sed -n 's/.*:pictures.GstPad:src: caps.*framerate=(fraction)\([0-9/]*\).*/\1/p' | tail -n 1)
     case $seen in *'= audio/'*) sound=yes ;; *) sound=no ;; esac

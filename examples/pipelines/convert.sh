@@ -26,6 +26,6 @@ fi
 # shellcheck disable=SC2086
 exec gst-launch-1.0 -e filesrc location="$1" ! decodebin name=in \
     mp4mux name=out ! filesink location="$2" \
-    in. ! queue ! deinterlace ! videoconvert ! $VFI qos=false ! "video/x-raw,framerate=${3:-60}/1" \
+    in. ! queue ! videoconvert ! deinterlace mode=auto-strict ! videoconvert ! $VFI qos=false ! "video/x-raw,framerate=${3:-60}/1" \
     ! queue ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc pass=qual quantizer=20 speed-preset=faster ! h264parse ! out. $encoded_sound

@@ -13,7 +13,7 @@ need deinterlace x265enc mp4mux
 need_file "$1"
 look_into "$(address "$1")"
 case $seen in *I420_10LE*) ;; *) fail "$1: no 10-bit 4:2:0 video; convert.sh takes 8 bits" ;; esac
-case $seen in *interleaved* | *mixed*) fail "$1: interlaced, and GStreamer's deinterlace takes 8 bits only; see convert.sh" ;; esac
+case $seen in *interleaved* | *mixed*) fail "$1: interlaced, and GStreamer's deinterlace takes 8 bits only, as convert.sh makes of it" ;; esac
 
 # The element works in I420_10LE, as the decoder
 # gives it and the encoder takes it, so that nothing converts on the way.

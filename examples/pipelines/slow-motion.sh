@@ -20,7 +20,7 @@ look_into "$(address "$1")"
 # videorate's `rate` stretches the time but not the end of the segment, which identity therefore takes
 # away; as the frames then come at the file's rate again, none is added or dropped.
 # shellcheck disable=SC2086
-exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! deinterlace ! videoconvert \
+exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! videoconvert ! deinterlace mode=auto-strict ! videoconvert \
     ! $VFI multiplier="$factor" qos=false \
     ! identity single-segment=true ! videorate rate="$(awk "BEGIN { print 1 / $factor }")" ! "video/x-raw,framerate=$rate" \
     ! queue ! videoconvert ! video/x-raw,format=I420 \

@@ -20,7 +20,7 @@ fi
 
 # The queue between them lets both work at the same time.
 # shellcheck disable=SC2086
-exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! deinterlace ! videoconvert \
+exec gst-launch-1.0 -e filesrc location="$1" ! decodebin ! queue ! videoconvert ! deinterlace mode=auto-strict ! videoconvert \
     ! $VFI multiplier=2 qos=false execution-provider=$provider device="${gpus% *}" ! queue max-size-buffers=4 \
     ! $VFI multiplier=2 qos=false execution-provider=$provider device="${gpus#* }" ! queue ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc pass=qual quantizer=20 speed-preset=faster ! h264parse ! mp4mux ! filesink location="$2"

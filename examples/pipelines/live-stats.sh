@@ -13,7 +13,8 @@ set -eu
 
 size=${1:-1280x720}
 case $size in *x*) ;; *) usage ;; esac
-case $SINK in fakesink) SINK='fakesink sync=true qos=true' ;; esac
+need videotestsrc
+need_screen
 
 # gst-launch prints every message with -m; only the element's own are of interest. The queue lets the next
 # frame be made while the sink waits to show one.

@@ -10,8 +10,8 @@ set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 [ $# -ge 2 ] || usage
-[ -r "$1" ] || { echo "$1: no such file" >&2; exit 1; }
-gst-inspect-1.0 --exists nvh264dec || { echo "GStreamer has no nvh264dec: no driver, or no plugin nvcodec" >&2; exit 1; }
+need nvh264dec nvh264enc mp4mux
+need_file "$1"
 
 # The caps see to it that frames stay on the GPU; qos=false: there is time, and nothing is to be left out.
 device='video/x-raw(memory:CUDAMemory)'

@@ -3,16 +3,20 @@
 #
 #   play.sh FILE [FPS]
 #
-# When the machine is too slow the element leaves out synthesised frames, never the file's own.
+# Interlaced video is deinterlaced. When the machine is too slow the element leaves out synthesised
+# frames, never the file's own.
 set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 [ $# -ge 1 ] || usage
+need playbin deinterlace
+need_file "$1"
+need_screen
 
-sound=autoaudiosink
-[ "$SINK" = fakesink ] && sound='fakesink sync=true' && SINK='fakesink sync=true'
+speakers=autoaudiosink
+case $SINK in fakesink*) speakers='fakesink sync=true' ;; esac
 
 # playbin takes a filter for its pictures; the queue lets the sink wait while the next frame is made.
 exec gst-launch-1.0 playbin uri="$(address "$1")" \
-    video-filter="videoconvert ! $VFI ! video/x-raw,framerate=${2:-60}/1 ! queue max-size-buffers=4" \
-    video-sink="$SINK" audio-sink="$sound"
+    video-filter="deinterlace ! videoconvert ! $VFI ! video/x-raw,framerate=${2:-60}/1 ! queue max-size-buffers=4" \
+    video-sink="$SINK" audio-sink="$speakers"

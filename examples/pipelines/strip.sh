@@ -8,7 +8,8 @@ set -eu
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 [ $# -ge 2 ] || usage
-[ -r "$1" ] || { echo "$1: no such file" >&2; exit 1; }
+need deinterlace compositor pngenc pngdec imagefreeze
+need_file "$1"
 
 frames=$(mktemp -d)
 trap 'rm -rf "$frames"' EXIT
@@ -17,7 +18,7 @@ first=$((${3:-30} * 4))
 # Four for one, so frame N of the input is frame 4N of the output; identity ends the input behind
 # frame N + 1 (a decoder with several threads may still hand on a few), and only the last are kept.
 # shellcheck disable=SC2086
-gst-launch-1.0 -q filesrc location="$1" ! decodebin ! videoconvert \
+gst-launch-1.0 -q filesrc location="$1" ! decodebin ! deinterlace fields=top ! videoconvert \
     ! identity eos-after=$((first / 4 + 3)) ! $VFI multiplier=4 qos=false \
     ! videoconvert ! videoscale ! video/x-raw,width=320,height=180,pixel-aspect-ratio=1/1 \
     ! pngenc ! multifilesink location="$frames/%d.png" max-files=200

@@ -35,8 +35,8 @@ pub struct Interpolator {
     loaded: Shared<Loaded>,
     key: Key,
     options: LoadOptions,
-    /// Whether sessions for one size are worth a try.
-    fits: bool,
+    /// True on a GPU until a session for one size could not be made, or was no gain.
+    may_specialise: bool,
     /// The size that pictures are padded to now.
     size: (usize, usize),
     /// How deep it bisects, where it must.
@@ -49,7 +49,7 @@ pub struct Interpolator {
     picture: Picture,
 }
 
-/// Place of what a network gave.
+/// Where the answer for a phase lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is the latest run's.
@@ -62,7 +62,7 @@ pub(super) enum Found {
     Second,
 }
 
-/// A first run on nothing.
+/// A run on pictures of zeros, so that the first real one is not slow.
 pub struct WarmUp {
     network: Network,
     size: (usize, usize),
@@ -79,13 +79,13 @@ impl WarmUp {
         let canceller = self.network.canceller().clone();
         interrupt.add(move || canceller.cancel());
         let (width, height) = self.size;
-        let mut nothing = Vec::new();
-        let room = space::resize(&mut nothing, 3 * width * height, 0.0);
+        let mut zeros = Vec::new();
+        let room = space::resize(&mut zeros, 3 * width * height, 0.0);
         room.map_err(|error| ModelError::Memory {
             model: self.network.label().into(),
             reason: error.to_string(),
         })?;
-        let pictures = [Tracked::once(nothing.as_slice()); 2];
+        let pictures = [Tracked::once(zeros.as_slice()); 2];
         let answer = self.network.run(pictures, self.size, 0.5)?;
         match self.then {
             Some(then) => then(answer.values()),
@@ -187,7 +187,7 @@ impl Interpolator {
         Ok(Self {
             info,
             network,
-            fits: loaded.source.is_some(),
+            may_specialise: loaded.source.is_some(),
             size: (0, 0),
             loaded,
             key,
@@ -235,9 +235,10 @@ impl Interpolator {
         self.bisection_depth = depth;
     }
 
-    /// Gives memory that is kept for the next run back with that run: what the session's arena
-    /// holds and does not use (others who share the session take anew what they need), and what is
-    /// kept here of pictures; of those, only where memory is short, what the next run will need.
+    /// Gives memory back that is kept for the next run. [`Reason::Interval`] frees what is spare: what
+    /// the session's arena holds and does not use, with the next run, and room behind pictures.
+    /// [`Reason::Pressure`] also frees buffers that the next run will allocate again. Others who share
+    /// the session take anew what they need.
     pub fn clear(&mut self, reason: Reason) {
         self.network.clear(reason);
         match reason {
@@ -252,8 +253,8 @@ impl Interpolator {
         let size = prepared::padded_size(self.network.signature(), picture).ok()?;
         self.size = size;
         self.network.fit(size);
-        self.tell_place();
-        if !self.fits || self.network.is_fitted() {
+        self.refresh_place();
+        if !self.may_specialise || self.network.is_fitted() {
             return None;
         }
         Specialise::new(&self.loaded, &self.key, self.network.label(), size)
@@ -266,7 +267,7 @@ impl Interpolator {
             Some(fitted) if self.size == fitted.size() => self.network.adopt(fitted),
             // the size has changed meanwhile
             Some(_) => {}
-            None => self.fits = false,
+            None => self.may_specialise = false,
         }
     }
 
@@ -275,7 +276,7 @@ impl Interpolator {
     /// and plans its convolutions. `None` where it takes no longer anyway.
     pub fn warm_up(&self, picture: (usize, usize)) -> Option<WarmUp> {
         let size = prepared::padded_size(self.network.signature(), picture).ok()?;
-        // what is worth a session of its own is worth that
+        // there is a source only where sessions for one size pay off, on a GPU; so does this
         self.loaded.source.as_ref()?;
         let network = Network::new(self.network.label().into(), &self.loaded).ok()?;
         Some(WarmUp {
@@ -286,7 +287,7 @@ impl Interpolator {
     }
 
     /// Updates the facts about what runs it, which a run may have changed.
-    fn tell_place(&mut self) {
+    fn refresh_place(&mut self) {
         (self.info.provider, self.info.precision) = self.network.place();
     }
 
@@ -429,7 +430,7 @@ impl Interpolator {
     ) -> Result<Found, ModelError> {
         // the memory of the last answer is free to be used again
         self.answer = None;
-        self.tell_place();
+        self.refresh_place();
         self.bisection.begin(pair);
         let made = self.bisection.made().map(|answer| answer.id());
         let there: Vec<u64> = [pair.0, pair.1].into_iter().chain(made).collect();

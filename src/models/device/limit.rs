@@ -3,7 +3,8 @@
 //! The runtime bounds each session's arena by itself, when that is made, and what one takes depends
 //! on the machine: on the processor's or the device's kernels, their scratch memory and the layouts
 //! they like. So it is not reckoned but tried: each session makes its part of a frame of nothing.
-//! In proportion to what they hold then, the limit is divided.
+//! In proportion to what they hold then, the limit is divided: that part of an element's
+//! `memory-limit` that is left to frames, half of it (`models/memory`).
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! Changes between two pairs: settings, another network, other wishes of downstream, more or less
-//! effort; and what is done when frames can't be made.
+//! Changes before a frame is taken: settings, another network, other wishes of downstream, more or
+//! less effort; and what is done when frames can't be made. In reverse playback, where frames only
+//! pass, nothing is taken up.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ impl Worker {
     pub(super) fn take_changes(&mut self, context: &Context) -> Result<(), gst::FlowError> {
         let settings = context.settings();
         let multiplied = settings.multiplier != self.settings.multiplier;
-        let again = settings.model_set != self.settings.model_set && context.loader.has_failed();
-        if settings.needs_other_model(&self.settings) || again {
+        let retry = settings.model_set != self.settings.model_set && context.loader.has_failed();
+        if settings.needs_other_model(&self.settings) || retry {
             context.loader.load(settings.load_options());
         }
         if !settings.dedup {

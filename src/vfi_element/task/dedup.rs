@@ -94,7 +94,7 @@ impl Worker {
         duplicate: gst::Buffer,
     ) -> Result<(), gst::FlowError> {
         let made = match slot.content {
-            Content::Between(phase) if self.has_time(context, slot) => {
+            Content::Between(phase) if self.admit_or_drop(context, slot) => {
                 self.synthesise(context, held, new, phase, slot, false)?
             }
             _ => None,

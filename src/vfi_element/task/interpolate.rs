@@ -33,7 +33,7 @@ impl Worker {
                 self.repeat(held, &slot, delivery)?;
                 continue;
             };
-            if !self.has_time(context, &slot) {
+            if !self.admit_or_drop(context, &slot) {
                 self.send_nearer(held, new, phase, &slot, delivery)?;
                 continue;
             }
@@ -92,7 +92,7 @@ impl Worker {
         let found = self.engine.difference(held, new, limit);
         self.note_content(context, Duration::ZERO, start.elapsed());
         match found {
-            // whether they are alike is not known; that nothing can be made turns out soon enough
+            // they count as different; making frames of them fails, too, and deals with it
             Err(Failure::Lacks(_)) => Ok(None),
             found => found.map_err(|failure| context.flow_of(failure)),
         }
@@ -114,7 +114,7 @@ impl Worker {
         let shrunk = Instant::now();
         let thumbnails = match prepared {
             Ok(thumbnails) => thumbnails,
-            // what it shows is not known; that nothing can be made of it turns out soon enough
+            // it counts as moving; making frames of it fails, too, and deals with that
             Err(Failure::Lacks(_)) => return Ok(Pair::Moving),
             Err(failure) => return Err(context.flow_of(failure)),
         };
@@ -138,7 +138,7 @@ impl Worker {
 
     /// Returns whether a frame is to be made at this slot: it is worth the effort and can be in time.
     /// If it can't, it is dropped here: it counts as late, and the application is told.
-    pub(super) fn has_time(&mut self, context: &Context, slot: &Slot) -> bool {
+    pub(super) fn admit_or_drop(&mut self, context: &Context, slot: &Slot) -> bool {
         if !self.quality.admit(slot.offset) {
             context.stats().left_out += 1;
             return false;

@@ -2,12 +2,15 @@
 //! next pair.
 //!
 //! Where the network runs on a device and no clock sets the pace, a pair's frames are finished and
-//! pushed on a thread behind the task. At most two pairs are under way, and everything leaves in
-//! order, because a pair is handed over only when the one before has left. The task waits for that
-//! before it sends anything else. When a pair has left, the same thread makes the frame ready that
-//! is next in the queue, so that the task finds it ready: one thread for both, because a third pair
-//! is not begun before the first has left. Where a clock sets the pace nothing of this happens, and
-//! all that is decided by time is decided as ever.
+//! pushed on a thread behind the task:
+//!
+//! - At most two pairs are under way: one that leaves, and one that the network runs on.
+//! - All leaves in order: a pair is handed over only when the one before has left, and the task waits
+//!   for that before it sends anything else.
+//! - When a pair has left, the same thread prepares the frame that is next in the queue. One thread
+//!   does for both, because no third pair is begun before the first has left.
+//!
+//! Where a clock sets the pace, frames are finished and pushed on the task's thread.
 
 use std::any::Any;
 use std::io;
@@ -126,7 +129,7 @@ impl Output {
         if let (Delivery::Together(items), Some(sender)) = (delivery, &mut self.sender) {
             #[cfg(feature = "faults")]
             crate::faults::note_apart();
-            sender.sends = sender.give(Load::Send(self.round, items));
+            sender.pushes = sender.give(SendJob::Push(self.round, items));
         }
     }
 
@@ -138,7 +141,7 @@ impl Output {
 
     /// Returns whether the thread can make a frame ready: it is there, and has none.
     pub(super) fn can_fetch(&self) -> bool {
-        self.sender.as_ref().is_some_and(|sender| !sender.fetches)
+        self.sender.as_ref().is_some_and(|sender| !sender.prepares)
     }
 
     /// Makes a frame ready on the thread, once what is under way has left.
@@ -146,7 +149,7 @@ impl Output {
         if let Some(sender) = &mut self.sender {
             #[cfg(feature = "faults")]
             crate::faults::note_fetched();
-            sender.fetches = sender.give(Load::Fetch(make_ready));
+            sender.prepares = sender.give(SendJob::Prepare(make_ready));
         }
     }
 
@@ -166,36 +169,36 @@ impl Output {
 }
 
 /// Work for the thread.
-enum Load {
-    /// Sends items that belong to this round of the queue.
-    Send(u64, Vec<OutputItem>),
+enum SendJob {
+    /// Pushes items that belong to this round of the queue.
+    Push(u64, Vec<OutputItem>),
     /// Makes a frame ready.
-    Fetch(MakeReady),
+    Prepare(MakeReady),
 }
 
 /// Thread that sends, which ends with this.
 struct SenderThread {
     /// Channel to the thread, there until this is dropped.
-    loads: Option<Sender<Load>>,
+    jobs: Option<Sender<SendJob>>,
     reports: Receiver<(Report, Result<(), gst::FlowError>)>,
     frames: Receiver<Option<Ready>>,
     thread: Option<JoinHandle<()>>,
-    /// Whether something is under way.
-    sends: bool,
-    /// Whether a frame is being made ready, or is ready.
-    fetches: bool,
+    /// True while something is under way.
+    pushes: bool,
+    /// True while a frame is being made ready, or is ready.
+    prepares: bool,
 }
 
 impl SenderThread {
     fn start(context: &Arc<Context>) -> io::Result<Self> {
-        let (loads, incoming) = channel::<Load>();
+        let (jobs, incoming) = channel::<SendJob>();
         let (reports_out, reports) = channel();
         let (frames_out, frames) = channel();
         let context = Arc::clone(context);
         let work = move || {
             for load in incoming {
                 let heard = match load {
-                    Load::Send(round, items) => {
+                    SendJob::Push(round, items) => {
                         let mut report = Report::default();
                         let send = || send_all(&context, round, items, &mut report);
                         let at_work = context.crew.set_to_work();
@@ -207,7 +210,7 @@ impl SenderThread {
                         });
                         reports_out.send((report, sent)).is_ok()
                     }
-                    Load::Fetch(make_ready) => {
+                    SendJob::Prepare(make_ready) => {
                         let ready = catch_unwind(AssertUnwindSafe(make_ready));
                         let ready = ready.unwrap_or_else(|panic| {
                             tell_panic(&context, &*panic);
@@ -223,22 +226,22 @@ impl SenderThread {
         };
         let thread = thread::Builder::new().name("vfiinterp-send".into());
         Ok(Self {
-            loads: Some(loads),
+            jobs: Some(jobs),
             reports,
             frames,
             thread: Some(thread.spawn(work)?),
-            sends: false,
-            fetches: false,
+            pushes: false,
+            prepares: false,
         })
     }
 
-    fn give(&self, load: Load) -> bool {
-        let loads = self.loads.as_ref();
-        loads.is_some_and(|loads| loads.send(load).is_ok())
+    fn give(&self, job: SendJob) -> bool {
+        let jobs = self.jobs.as_ref();
+        jobs.is_some_and(|jobs| jobs.send(job).is_ok())
     }
 
     fn settle(&mut self) -> Option<(Report, Result<(), gst::FlowError>)> {
-        if !std::mem::take(&mut self.sends) {
+        if !std::mem::take(&mut self.pushes) {
             return None;
         }
         let lost = || (Report::default(), Err(gst::FlowError::Error));
@@ -246,7 +249,7 @@ impl SenderThread {
     }
 
     fn take_ready(&mut self) -> Option<Ready> {
-        std::mem::take(&mut self.fetches)
+        std::mem::take(&mut self.prepares)
             .then(|| self.frames.recv().ok().flatten())
             .flatten()
     }
@@ -254,7 +257,7 @@ impl SenderThread {
 
 impl Drop for SenderThread {
     fn drop(&mut self) {
-        self.loads = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // what it panicked of was told
             drop(thread.join());

@@ -110,7 +110,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) overwrite: bool,
 
-    /// Write three seconds side by side, the input at the left, to <output>_preview and no more
+    /// Write three seconds side by side, the input at the left, to OUTPUT_preview and no more
     #[arg(long)]
     pub(crate) preview: bool,
 

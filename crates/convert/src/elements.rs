@@ -56,8 +56,8 @@ pub(crate) fn find_plugin(element: &str) -> Result<()> {
     )
 }
 
-/// Returns where cargo puts the library, seen from target/<profile>/vfi-convert, and from
-/// target/<profile>/deps/.
+/// Returns where cargo puts the library, seen from `target/<profile>/vfi-convert`, and from
+/// `target/<profile>/deps/`.
 fn beside_this_program() -> Result<Vec<PathBuf>> {
     let program = env::current_exe()?;
     let folder = program.parent().context("this program lies in no folder")?;

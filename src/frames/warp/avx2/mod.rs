@@ -346,7 +346,7 @@ unsafe fn load(low: *const u8, high: *const u8) -> __m256i {
     }
 }
 
-/// Sums of four bytes times four weights of [`taps::bytes`].
+/// Sums of four bytes times four weights of `taps.rs`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn dot_bytes(samples: __m256i, weights: &[__m256i]) -> __m256 {

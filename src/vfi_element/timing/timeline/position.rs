@@ -91,7 +91,7 @@ impl Timeline {
     }
 
     /// Moves the declared grid a little where frames are off it on the whole; see
-    /// [`Cadence::glide`].
+    /// [`Cadence::glide`](cadence::Cadence::glide).
     fn glide(&mut self, pts: u64, place: u128, frame: u128) {
         let time = self.time(place);
         let late = i64::try_from(pts.abs_diff(time)).unwrap_or(i64::MAX);

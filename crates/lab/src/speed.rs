@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "auto", value_parser = nick::<ExecutionProvider>)]
     provider: ExecutionProvider,
 
-    /// How many bits they compute in: auto, fp32 or fp16
+    /// How many bits they compute in: auto, fp32, fp16 or int8
     #[arg(long, default_value = "auto", value_parser = nick::<Precision>)]
     precision: Precision,
 
@@ -196,10 +196,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ran_on.insert(format!(
                 "{} in {} bits",
                 info.provider.nick(),
-                if info.precision == Precision::Fp16 {
-                    16
-                } else {
-                    32
+                match info.precision {
+                    Precision::Int8 => 8,
+                    Precision::Fp16 => 16,
+                    Precision::Auto | Precision::Fp32 => 32,
                 }
             ));
             let seen = figures.padded(*size, info.align);

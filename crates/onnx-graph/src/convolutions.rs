@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::build::float;
-use super::edit::{OWN_DOMAIN, declare_own_domain, is_onnx, names_read};
+use super::edit::{OWN_DOMAIN, declare_own_domain, integer, integers, is_onnx, names_read, text};
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::types::FLOAT;
 
@@ -125,17 +125,14 @@ impl<'a> Graph<'a> {
             None | Some("") => true,
             Some(bias) => self.stored.get(bias) == Some(&&[outputs][..]),
         };
-        let attribute = |name| {
-            node.attribute
-                .iter()
-                .find(|a| a.name.as_deref() == Some(name))
+        let all = |name, fits: &dyn Fn(i64) -> bool| {
+            integers(node, name).is_none_or(|list| list.iter().all(|&number| fits(number)))
         };
-        let explicit = attribute("auto_pad").is_none_or(|a| a.s.as_deref() == Some(b"NOTSET"));
-        let whole = attribute("group").is_none_or(|a| a.i.unwrap_or(1) == 1);
-        let dense = attribute("dilations").is_none_or(|a| a.ints.iter().all(|&gap| gap == 1));
-        let padded = attribute("pads")
-            .is_none_or(|a| a.ints.iter().all(|pad| (0..=LARGEST_KERNEL).contains(pad)));
-        let steps = attribute("strides").is_none_or(|a| a.ints.iter().all(|s| (1..=2).contains(s)));
+        let explicit = text(node, "auto_pad", "NOTSET") == "NOTSET";
+        let whole = integer(node, "group").unwrap_or(1) == 1;
+        let dense = all("dilations", &|gap| gap == 1);
+        let padded = all("pads", &|pad| (0..=LARGEST_KERNEL).contains(&pad));
+        let steps = all("strides", &|step| (1..=2).contains(&step));
         let sides = 1..=LARGEST_KERNEL;
         let small = sides.contains(&height) && sides.contains(&width);
         let fits = small && outputs > 0 && (1..=MOST_PRODUCTS / (height * width)).contains(&inputs);
@@ -199,15 +196,9 @@ impl<'a> Graph<'a> {
         else {
             return false;
         };
-        let attribute = |name: &str| {
-            let found = node
-                .attribute
-                .iter()
-                .find(|a| a.name.as_deref() == Some(name));
-            found.map(|a| a.ints.as_slice())
-        };
-        let steps = attribute("strides").is_none_or(|steps| steps.iter().all(|&step| step == 1));
-        let &[top, left, bottom, right] = attribute("pads").unwrap_or(&[0; 4]) else {
+        let strides = integers(node, "strides").unwrap_or(&[1; 2]);
+        let steps = strides.iter().all(|&step| step == 1);
+        let &[top, left, bottom, right] = integers(node, "pads").unwrap_or(&[0; 4]) else {
             return false;
         };
         outputs == inputs && steps && top + bottom == height - 1 && left + right == width - 1
@@ -245,7 +236,7 @@ impl<'a> Graph<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::build::{GraphBuilder, int, ints, text};
+    use super::super::build::{self, GraphBuilder, int, ints};
     use super::*;
 
     /// A graph with `x` of 4 channels and weights `w` of 4 to 4, 3x3.
@@ -340,7 +331,7 @@ mod tests {
             int("group", 4),
             ints("dilations", &[2, 2]),
             ints("strides", &[3, 3]),
-            text("auto_pad", "SAME_UPPER"),
+            build::text("auto_pad", "SAME_UPPER"),
         ] {
             let mut model = graph()
                 .node_with("Conv", &["x", "w"], &["y"], vec![attribute])

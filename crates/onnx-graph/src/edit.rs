@@ -163,6 +163,13 @@ pub fn text<'a>(node: &'a NodeProto, name: &str, default: &'static str) -> Cow<'
         .map_or(default.into(), String::from_utf8_lossy)
 }
 
+/// A node's attribute that is a list of integers, if it is there.
+pub(crate) fn integers<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
+    let mut attributes = node.attribute.iter();
+    let found = attributes.find(|attribute| attribute.name.as_deref() == Some(name))?;
+    Some(&found.ints)
+}
+
 /// A node's integer attribute, if it is there.
 pub fn integer(node: &NodeProto, name: &str) -> Option<i64> {
     let mut attributes = node.attribute.iter();

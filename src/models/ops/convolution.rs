@@ -23,7 +23,7 @@ use ort::value::TensorElementType::Float32;
 use self::dot::{Dot, OUTPUTS};
 use self::samples::{Layout, Scale, extremes};
 use self::weights::Weights;
-use super::planes::{Planes, PlanesMut, allocator, in_parallel};
+use super::planes::{Planes, PlanesMut, Scratch, allocator, in_parallel};
 use super::{Simd, vectorised};
 
 /// Returns whether this processor has the instructions.
@@ -183,12 +183,10 @@ impl ConvolutionKernel {
             output.width,
         );
         let allocator = allocator(context)?;
-        let mut block = allocator.alloc::<u32>(layout.words())?;
-        let start: *mut u32 = block.as_mut_ptr().cast();
-        // SAFETY: the block has room for so many words, any bits are one, and nobody else has it.
-        let samples = unsafe { std::slice::from_raw_parts_mut(start, layout.words()) };
-        layout.fill(context, self.simd, input, scale, samples)?;
-        let samples = &*samples;
+        let mut samples = Scratch::<u32>::new(&allocator, layout.size())?;
+        layout.fill(context, self.simd, input, scale, samples.planes_mut())?;
+        let samples = samples.planes();
+        let samples = samples.channels_from(0, samples.channels);
         let places = self.weights.places(&layout);
         let cost = output.width * self.weights.outputs * places.len() / 4;
         in_parallel(context, output.height, 1, cost, |rows| {

@@ -14,25 +14,16 @@ use crate::frames::space;
 /// Fewest samples for which a part is worth another thread.
 const PART: usize = 16 * 1024;
 
-/// A tensor `[1, channels, height, width]`.
+/// A tensor `[1, channels, height, width]`, of numbers of one kind.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Planes<'a> {
-    data: &'a [f32],
+pub(crate) struct Planes<'a, T = f32> {
+    data: &'a [T],
     pub(crate) channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
 }
 
 impl<'a> Planes<'a> {
-    pub(crate) fn new(data: &'a [f32], [channels, height, width]: [usize; 3]) -> Self {
-        Self {
-            data: &data[..channels * height * width],
-            channels,
-            height,
-            width,
-        }
-    }
-
     /// Input `index` of an operator that is called `name`.
     pub(crate) fn of(value: &'a ValueRef<'_>, name: &str) -> ort::Result<Self> {
         let (shape, data) = value.try_extract_tensor::<f32>()?;
@@ -43,55 +34,56 @@ impl<'a> Planes<'a> {
         };
         Ok(Self::new(data, [c, h, w].map(|dim| dim as usize)))
     }
+}
+
+impl<'a, T> Planes<'a, T> {
+    pub(crate) fn new(data: &'a [T], [channels, height, width]: [usize; 3]) -> Self {
+        Self {
+            data: &data[..channels * height * width],
+            channels,
+            height,
+            width,
+        }
+    }
 
     pub(crate) fn size(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
     }
 
-    pub(crate) fn channel(&self, channel: usize) -> &'a [f32] {
+    pub(crate) fn channel(&self, channel: usize) -> &'a [T] {
         self.channels_from(channel, 1)
     }
 
-    pub(crate) fn channels_from(&self, channel: usize, count: usize) -> &'a [f32] {
+    pub(crate) fn channels_from(&self, channel: usize, count: usize) -> &'a [T] {
         let plane = self.height * self.width;
         &self.data[channel * plane..][..count * plane]
     }
 
-    pub(crate) fn row(&self, channel: usize, row: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, channel: usize, row: usize) -> &'a [T] {
         self.rows(channel, row, 1)
     }
 
-    pub(crate) fn rows(&self, channel: usize, row: usize, count: usize) -> &'a [f32] {
+    pub(crate) fn rows(&self, channel: usize, row: usize, count: usize) -> &'a [T] {
         &self.data[(channel * self.height + row) * self.width..][..count * self.width]
     }
 }
 
 /// Planes that several threads write at a time, each its own rows.
 #[derive(Clone, Copy)]
-pub(crate) struct PlanesMut<'a> {
-    start: *mut f32,
+pub(crate) struct PlanesMut<'a, T = f32> {
+    start: *mut T,
     channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
-    memory: PhantomData<&'a mut [f32]>,
+    memory: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: rows are given out by an unsafe function, whose callers keep threads apart.
-unsafe impl Sync for PlanesMut<'_> {}
+unsafe impl<T: Send> Sync for PlanesMut<'_, T> {}
 // SAFETY: as above.
-unsafe impl Send for PlanesMut<'_> {}
+unsafe impl<T: Send> Send for PlanesMut<'_, T> {}
 
-impl<'a> PlanesMut<'a> {
-    pub(crate) fn new(data: &'a mut [f32], [channels, height, width]: [usize; 3]) -> Self {
-        Self {
-            start: data[..channels * height * width].as_mut_ptr(),
-            channels,
-            height,
-            width,
-            memory: PhantomData,
-        }
-    }
-
+impl PlanesMut<'_> {
     /// Row `row` in channels from `channel` on.
     pub(crate) fn across(&self, channel: usize, row: usize) -> Row {
         assert!(channel < self.channels && row < self.height);
@@ -101,12 +93,24 @@ impl<'a> PlanesMut<'a> {
             stride: self.height * self.width,
         }
     }
+}
+
+impl<'a, T> PlanesMut<'a, T> {
+    pub(crate) fn new(data: &'a mut [T], [channels, height, width]: [usize; 3]) -> Self {
+        Self {
+            start: data[..channels * height * width].as_mut_ptr(),
+            channels,
+            height,
+            width,
+            memory: PhantomData,
+        }
+    }
 
     /// Some rows of a channel.
     ///
     /// # Safety
     /// Nobody else has any of them at the time.
-    pub(crate) unsafe fn rows(&self, channel: usize, row: usize, count: usize) -> &'a mut [f32] {
+    pub(crate) unsafe fn rows(&self, channel: usize, row: usize, count: usize) -> &'a mut [T] {
         assert!(channel < self.channels && row + count <= self.height);
         let start = (channel * self.height + row) * self.width;
         // SAFETY: within the planes, as was just seen, and nobody else's, as the caller promises.
@@ -125,20 +129,31 @@ pub(crate) fn allocator(context: &ComputeContext) -> ort::Result<Allocator> {
     )?)
 }
 
+/// A number of which any bits are one.
+pub(crate) trait Plain: Copy {}
+
+impl Plain for f32 {}
+impl Plain for u32 {}
+
 /// Memory from an [`allocator`].
-pub(crate) struct Scratch<'a> {
+pub(crate) struct Scratch<'a, T = f32> {
     block: AllocatedBlock<'a>,
     size: [usize; 3],
+    numbers: PhantomData<T>,
 }
 
-impl<'a> Scratch<'a> {
+impl<'a, T: Plain> Scratch<'a, T> {
     pub(crate) fn new(allocator: &'a Allocator, size: [usize; 3]) -> ort::Result<Self> {
         let count = size.iter().product::<usize>().max(1);
-        let block = allocator.alloc::<f32>(count)?;
-        Ok(Self { block, size })
+        let block = allocator.alloc::<T>(count)?;
+        Ok(Self {
+            block,
+            size,
+            numbers: PhantomData,
+        })
     }
 
-    pub(crate) fn planes(&self) -> Planes<'_> {
+    pub(crate) fn planes(&self) -> Planes<'_, T> {
         let count = self.size.iter().product();
         // SAFETY: the block has room for so many samples, and any bits are a number. Like outputs, it
         // is the runtime's memory, of which nothing says that it was not written before.
@@ -146,7 +161,7 @@ impl<'a> Scratch<'a> {
         Planes::new(data, self.size)
     }
 
-    pub(crate) fn planes_mut(&mut self) -> PlanesMut<'_> {
+    pub(crate) fn planes_mut(&mut self) -> PlanesMut<'_, T> {
         let count = self.size.iter().product();
         // SAFETY: as above, and `self` is borrowed for as long.
         let data = unsafe { std::slice::from_raw_parts_mut(self.block.as_mut_ptr().cast(), count) };

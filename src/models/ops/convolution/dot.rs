@@ -246,47 +246,27 @@ mod x86 {
         }
     }
 
-    /// 24 sums, 3 samples and a weight of 32 registers.
-    ///
-    /// # Safety
-    /// As for [`row`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) unsafe fn row_avx512(
-        samples: &[u32],
-        places: &[usize],
-        weights: &[u32],
-        sums: &mut [i32],
-        width: usize,
-    ) {
-        // SAFETY: as the caller promises.
-        unsafe { row::<Avx512Vnni, 3>(samples, places, weights, sums, width) }
+    /// [`row`] under names of its own, with the instructions it may use.
+    macro_rules! row_with {
+        ($name:ident, $features:literal, $register:ty, $count:literal) => {
+            /// # Safety
+            /// As for [`row`].
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $name(
+                samples: &[u32],
+                places: &[usize],
+                weights: &[u32],
+                sums: &mut [i32],
+                width: usize,
+            ) {
+                // SAFETY: as the caller promises.
+                unsafe { row::<$register, $count>(samples, places, weights, sums, width) }
+            }
+        };
     }
 
-    /// # Safety
-    /// As for [`row`].
-    #[target_feature(enable = "avx2,avxvnni")]
-    pub(super) unsafe fn row_vnni(
-        samples: &[u32],
-        places: &[usize],
-        weights: &[u32],
-        sums: &mut [i32],
-        width: usize,
-    ) {
-        // SAFETY: as the caller promises.
-        unsafe { row::<AvxVnni, 1>(samples, places, weights, sums, width) }
-    }
-
-    /// # Safety
-    /// As for [`row`].
-    #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn row_avx2(
-        samples: &[u32],
-        places: &[usize],
-        weights: &[u32],
-        sums: &mut [i32],
-        width: usize,
-    ) {
-        // SAFETY: as the caller promises.
-        unsafe { row::<Avx2, 1>(samples, places, weights, sums, width) }
-    }
+    // 24 sums, 3 samples and a weight of 32 registers; 8 sums and as much else of 16
+    row_with!(row_avx512, "avx512f,avx512bw,avx512vnni", Avx512Vnni, 3);
+    row_with!(row_vnni, "avx2,avxvnni", AvxVnni, 1);
+    row_with!(row_avx2, "avx2", Avx2, 1);
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use ort::operator::ComputeContext;
 
-use super::super::planes::{Planes, in_parallel};
+use super::super::planes::{Planes, PlanesMut, in_parallel};
 use super::super::{Simd, vectorised};
 use super::dot::ROUNDING;
 
@@ -100,8 +100,9 @@ impl Layout {
         }
     }
 
-    pub(super) fn words(&self) -> usize {
-        self.groups * self.rows * self.stride * self.line
+    /// Groups of channels, rows, and words of a row.
+    pub(super) fn size(&self) -> [usize; 3] {
+        [self.groups, self.rows, self.stride * self.line]
     }
 
     /// Sums in a row of outputs, up to whole registers.
@@ -127,21 +128,15 @@ impl Layout {
         simd: Simd,
         input: Planes<'_>,
         scale: Scale,
-        words: &mut [u32],
+        words: PlanesMut<'_, u32>,
     ) -> ort::Result<()> {
-        let size = self.stride * self.line;
-        let words = Words(words.as_mut_ptr());
-        in_parallel(context, self.groups * self.rows, 1, 2 * size, |rows| {
+        let cost = 2 * words.width;
+        in_parallel(context, self.groups * self.rows, 1, cost, |rows| {
             for index in rows {
-                // SAFETY: each row of each group has as many words, and is this call's alone.
-                let words = unsafe { words.row(index * size, size) };
-                self.fill_row(
-                    simd,
-                    &input,
-                    [index / self.rows, index % self.rows],
-                    scale,
-                    words,
-                );
+                let [group, row] = [index / self.rows, index % self.rows];
+                // SAFETY: this call alone has this row.
+                let words = unsafe { words.rows(group, row, 1) };
+                self.fill_row(simd, &input, [group, row], scale, words);
             }
         })
     }
@@ -178,23 +173,6 @@ impl Layout {
                 _ => pack_every(channels, terms, self.stride, line),
             }
         }
-    }
-}
-
-/// Words that several threads write at a time, each its own rows.
-struct Words(*mut u32);
-
-// SAFETY: rows are given out by an unsafe function, whose callers keep threads apart.
-unsafe impl Sync for Words {}
-// SAFETY: as above.
-unsafe impl Send for Words {}
-
-impl Words {
-    /// # Safety
-    /// So many words are there from `start` on, and nobody else has any of them at the time.
-    unsafe fn row<'a>(&self, start: usize, count: usize) -> &'a mut [u32] {
-        // SAFETY: as the caller promises.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), count) }
     }
 }
 

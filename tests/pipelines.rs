@@ -25,7 +25,7 @@ fn found(program: &str) -> bool {
 /// A folder of a test's own, in which the scripts run.
 struct Place(tempfile::TempDir);
 
-/// What ffprobe counts in one file.
+/// Counts by ffprobe of one file.
 #[derive(Debug)]
 struct Contents {
     frames: usize,
@@ -43,7 +43,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Has ffmpeg make a file, from words parted by spaces.
+    /// Makes a file with ffmpeg, from words parted by spaces.
     fn make(&self, words: &str) {
         let output = self
             .command("ffmpeg", &format!("-v error -y {words}"))

@@ -49,7 +49,7 @@ pub struct Interpolator {
     picture: Picture,
 }
 
-/// Where the answer for a phase lies.
+/// Place of the answer for a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is the latest run's.

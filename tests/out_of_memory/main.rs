@@ -159,7 +159,7 @@ fn frames_that_can_t_be_had_are_not_made_and_originals_go_on() {
     assert_eq!(rig.frame_counts(), (15, 2));
 }
 
-/// What the built-in networks' search needs for a while grows with the picture, as frames do.
+/// Memory that the built-in networks' search needs for a while grows with the picture, as frames do.
 #[test]
 fn a_search_that_finds_no_memory_is_an_error_that_says_so() {
     let _alone = faults::reserve();

@@ -57,7 +57,7 @@ struct Bench {
     left_out: Vec<String>,
 }
 
-/// What it does with one network at one size.
+/// Figures of one network at one size.
 #[derive(Debug, Serialize)]
 struct Row {
     size: String,

@@ -56,13 +56,13 @@ pub(crate) struct Args {
     changes: Vec<String>,
 }
 
-/// What a profile found.
+/// Findings of a profile.
 #[derive(Debug, Serialize)]
 struct Profile {
     subject: String,
     measured: Measured,
     advice: Vec<Advice>,
-    /// What following the first advice brought, where that was tried.
+    /// Factor that following the first advice brought, where that was tried.
     brought: Option<f64>,
     #[serde(skip)]
     timeline: Timeline,

@@ -19,7 +19,7 @@ const CLEARLY: f32 = 0.005;
 /// Share of a cell from which on it rests.
 const COVERED: f32 = 0.25;
 
-/// How much agreement moved and unmoved weighs when a cell is brought to rest, and a bias.
+/// Weights of agreement moved and unmoved when a cell is brought to rest, and a bias.
 type Rest = [f32; 3];
 
 impl Call<'_> {

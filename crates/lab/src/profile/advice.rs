@@ -13,7 +13,7 @@ use super::watch::Change;
 
 /// Part of the frames that may be missing without anything being wrong.
 const FEW: f64 = 0.02;
-/// What a change has to bring to be worth a word.
+/// Least factor that a change has to bring to be worth a word.
 const WORTH: f64 = 1.08;
 /// Part of the window that the busiest thread has to work, if it is what holds the pipeline up.
 const BUSY: f64 = 0.6;

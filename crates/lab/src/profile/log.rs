@@ -86,7 +86,7 @@ pub(super) enum Moment {
     Return { from: usize },
 }
 
-/// What a log holds.
+/// Contents of a log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Log {
     /// Names of elements by number.

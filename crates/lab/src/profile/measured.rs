@@ -62,7 +62,7 @@ pub(super) struct Steps {
     pub(super) warp: f64,
     /// Waiting for others who use the same session.
     pub(super) session: f64,
-    /// What is downstream takes frames.
+    /// Downstream takes frames.
     pub(super) push: f64,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Element {
     pub(super) work: f64,
     /// Time in which it waits: for its input, for room behind it, or for the clock.
     pub(super) wait: f64,
-    /// What it waits for.
+    /// Cause of its waits.
     pub(super) waits_for: &'static str,
     /// Buffers that it has pushed.
     pub(super) buffers: u64,
@@ -120,7 +120,7 @@ pub(super) struct Element {
     pub(super) properties: BTreeMap<String, String>,
 }
 
-/// What is behind the interpolator.
+/// Elements behind the interpolator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Behind {
     /// Elements that work on its own thread, in order.
@@ -131,7 +131,7 @@ pub(super) struct Behind {
     pub(super) paced_sinks: Vec<(String, bool)>,
 }
 
-/// What is drawn over time.
+/// Series that are drawn over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Timeline {
     /// Threads by their first elements, and what each element takes of each part of the window.

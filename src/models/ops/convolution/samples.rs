@@ -11,7 +11,7 @@ use super::dot::ROUNDING;
 /// Channels in a word.
 pub(super) const CHANNELS: usize = 4;
 
-/// How numbers become bytes: `byte = number / step + zero`.
+/// The way from numbers to bytes: `byte = number / step + zero`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
     pub(super) step: f32,
@@ -60,7 +60,7 @@ pub(super) fn extremes(
     found.into_inner().map_err(poisoned)
 }
 
-/// Where an input's samples lie as words of [`CHANNELS`] channels: for each group of channels, for each
+/// Places of an input's samples as words of [`CHANNELS`] channels: for each group of channels, for each
 /// row, for each of `stride` starting columns, every `stride`-th column. So what neighbouring output samples
 /// see at a place lies side by side.
 #[derive(Clone, Copy, Debug)]

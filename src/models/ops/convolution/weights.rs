@@ -95,7 +95,7 @@ impl Weights {
         places
     }
 
-    /// How a sum of an output channel becomes a number: what is taken off, then times, then plus.
+    /// Returns the terms that make a number of an output channel's sum: minus, times, plus.
     pub(super) fn terms(&self, channel: usize, samples: Scale) -> (i32, f32, f32) {
         let channel = &self.channels[channel];
         let zero = channel.sum * i32::from(samples.zero);

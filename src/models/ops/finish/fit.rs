@@ -8,7 +8,7 @@ use crate::models::ops::stages::Call;
 use crate::models::ops::steps::{Surrounding, Warp};
 use crate::models::ops::{Simd, vectorised};
 
-/// What the mask's logit is moved by where only one picture has what is wanted.
+/// Amount that the mask's logit is moved by where only one picture has what is wanted.
 const ONE_SIDED: f32 = 8.0;
 
 /// Share of a cell's surroundings that has to be comparable.

@@ -20,6 +20,7 @@ mod methods;
 mod metrics;
 mod networks;
 mod pace;
+mod page;
 mod process;
 mod profile;
 mod quality;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use gst::glib;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::measure::MEASURES;
@@ -13,6 +13,7 @@ use super::recommend::{self, Summary};
 use super::record::{self, Metrics};
 use super::store;
 use super::truth;
+use crate::page;
 
 /// The page's name.
 pub(super) const FILE: &str = "report.html";
@@ -93,34 +94,22 @@ fn page(metrics: &Metrics, data: &Data<'_>, as_video: bool, inside: bool) -> Res
         (_, true) => "All pictures are in this page.",
         (_, false) => "Pictures are read from the folders beside this page: move them together.",
     };
-    Ok(html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                link rel="icon" href="data:,";
-                title { "vfi-lab compare" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "vfi-lab compare" }
-                @if !metrics.finished {
-                    p.warning { "This run was interrupted; the same command continues it." }
-                }
-                (recommended(metrics))
-                (table(&summaries))
-                p.controls { label { "clip " select id="clip" {} } }
-                @if !as_video { (viewer()) }
-                (plots())
-                (left_out(metrics))
-                p.note { (pictures) }
-                (legend())
-                script type="application/json" id="data" { (PreEscaped(json)) }
-                script { (PreEscaped(SCRIPT)) }
-            }
+    let body = html! {
+        @if !metrics.finished {
+            p.warning { "This run was interrupted; the same command continues it." }
         }
-    })
+        (recommended(metrics))
+        (table(&summaries))
+        p.controls { label { "clip " select id="clip" {} } }
+        @if !as_video { (viewer()) }
+        (plots())
+        (left_out(metrics))
+        p.note { (pictures) }
+        (legend())
+        script type="application/json" id="data" { (PreEscaped(json)) }
+        script { (PreEscaped(SCRIPT)) }
+    };
+    Ok(page::page("vfi-lab compare", POLICY, STYLE, body))
 }
 
 fn recommended(metrics: &Metrics) -> Markup {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::Profile;
 use super::advice::words;
 use super::measured::{Measured, Timeline};
 use super::{steps, summary, verdict};
+use crate::page;
 use crate::table::Table;
 
 const STYLE: &str = include_str!("report.css");
@@ -31,58 +32,46 @@ const LISTED: usize = 100;
 pub(super) fn page(profile: &Profile) -> Markup {
     let (measured, timeline) = (&profile.measured, &profile.timeline);
     let colours = Colours::of(measured, timeline);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                link rel="icon" href="data:,";
-                title { "vfi-lab profile" }
-                style { (PreEscaped(STYLE)) }
+    let body = html! {
+        p { code { (profile.subject) } }
+        p { (summary(measured)) "." }
+        section id="advice" {
+            h2 { (verdict(&profile.advice)) }
+            ul { @for advice in &profile.advice { li { (words(advice)) } } }
+            @if let Some(brought) = profile.brought {
+                p { "The first advice, followed, brought " (format!("{brought:.2}")) " times." }
             }
-            body {
-                h1 { "vfi-lab profile" }
-                p { code { (profile.subject) } }
-                p { (summary(measured)) "." }
-                section id="advice" {
-                    h2 { (verdict(&profile.advice)) }
-                    ul { @for advice in &profile.advice { li { (words(advice)) } } }
-                    @if let Some(brought) = profile.brought {
-                        p { "The first advice, followed, brought " (format!("{brought:.2}")) " times." }
-                    }
-                }
-                section id="flame" {
-                    h2 { "Where the time goes, thread by thread" }
-                    @for (root, _) in &timeline.lanes { (flame(measured, timeline, &colours, root)) }
-                    p.note { "Bars are parts of the time looked at; below a bar is what it calls. Dashed ones wait." }
-                }
-                section id="steps" {
-                    h2 { "Steps of " (measured.interpolator) }
-                    @match steps(measured) {
-                        Some(table) => { (figures(&table)) }
-                        None => p { "This log has no figures of the element's own." }
-                    }
-                }
-                section id="elements" { h2 { "Elements" } (elements(measured)) }
-                section id="timeline" {
-                    h2 { "What happened when" }
-                    (lanes(measured, timeline, &colours))
-                    (colours.key())
-                    @for (name, points) in &timeline.curves { (curve(measured, name, points)) }
-                }
-                @if !measured.messages.is_empty() {
-                    section id="messages" {
-                        h2 { "Messages" }
-                        ul { @for message in measured.messages.iter().take(LISTED) { li { (message) } } }
-                        @if measured.messages.len() > LISTED {
-                            p { (measured.messages.len() - LISTED) " more" }
-                        }
-                    }
+        }
+        section id="flame" {
+            h2 { "Where the time goes, thread by thread" }
+            @for (root, _) in &timeline.lanes { (flame(measured, timeline, &colours, root)) }
+            p.note { "Bars are parts of the time looked at; below a bar is what it calls. Dashed ones wait." }
+        }
+        section id="steps" {
+            h2 { "Steps of " (measured.interpolator) }
+            @match steps(measured) {
+                Some(table) => { (figures(&table)) }
+                None => p { "This log has no figures of the element's own." }
+            }
+        }
+        section id="elements" { h2 { "Elements" } (elements(measured)) }
+        section id="timeline" {
+            h2 { "What happened when" }
+            (lanes(measured, timeline, &colours))
+            (colours.key())
+            @for (name, points) in &timeline.curves { (curve(measured, name, points)) }
+        }
+        @if !measured.messages.is_empty() {
+            section id="messages" {
+                h2 { "Messages" }
+                ul { @for message in measured.messages.iter().take(LISTED) { li { (message) } } }
+                @if measured.messages.len() > LISTED {
+                    p { (measured.messages.len() - LISTED) " more" }
                 }
             }
         }
-    }
+    };
+    page::page("vfi-lab profile", POLICY, STYLE, body)
 }
 
 /// The colour of each element.
